@@ -1,0 +1,247 @@
+"""The checkpoints of one run directory. What is on disk:
+
+    checkpoints/epoch-000050/                         50 epochs are finished
+    checkpoints/epoch-000050-batch-000012/            ... and 12 batches of the next one
+        model.ckpt.index, model.ckpt.data-*           every variable of the graph, by tf.compat.v1.train.Saver
+        manifest.json                                 sizes and sha256 of both; position; fingerprint; committed lengths
+    checkpoints/checkpoint                            TensorFlow's pointer, relative; a hint for other tools, never read
+    checkpoints/damaged-epoch-000050/                 set aside: it did not match its manifest
+    checkpoints/.tmp-*                                unfinished or to be deleted; swept by the next writer
+
+A save goes in this order, and a failure at any point leaves the checkpoints before it as they were:
+
+    1. the caller has flushed and fsynced history and events, and passes their lengths
+    2. the Saver writes into .tmp-epoch-000050
+    3. the manifest is written; data, index, manifest and the directory are fsynced
+    4. .tmp-epoch-000050 is renamed to epoch-000050, and checkpoints/ is fsynced      <- the commit point
+    5. the pointer is replaced
+    6. older checkpoints than the newest `keep` are renamed to .tmp-* and deleted
+
+So a directory named epoch-* is complete, whatever happened, and a reader needs no lock. Files are checked against the
+manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fcclf import durable
+from fcclf.errors import RunError
+
+FORMAT = 1
+NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
+LARGEST_MANIFEST = 1_000_000  # bytes
+
+
+class Checkpoint(NamedTuple):
+    """A committed checkpoint. committed: {file, relative to the run directory: its length in bytes}."""
+
+    path: Path
+    epoch: int
+    batch: int
+    committed: dict[str, int]
+
+    @property
+    def prefix(self):
+        """What tf.compat.v1.train.Saver and tf.train.load_checkpoint take."""
+        return str(self.path / "model.ckpt")
+
+
+class DamagedCheckpointError(RunError):
+    """A checkpoint does not match its manifest."""
+
+
+def name(epoch: int, batch: int) -> str:
+    """The directory name of a checkpoint; names sort as positions do up to 999,999 epochs."""
+    return f"epoch-{epoch:06d}" + (f"-batch-{batch:06d}" if batch else "")
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def save(directory: Path, session, saver, position: tuple[int, int], fingerprint: str, committed: dict[str, int]):
+    """Commits the session's variables to `directory`. position: (epochs finished, batches of the next). Raises RunError."""
+    final = directory / name(*position)
+    temporary = directory / f".tmp-{final.name}"
+    try:
+        _write(temporary, session, saver)
+        files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
+        manifest = json.dumps({**facts, "files": files, "committed": committed}, indent=1)
+        durable.write_file(temporary / "manifest.json", manifest)
+        for path in (*(temporary / file for file in files), temporary):
+            durable.sync(path)
+        durable.rename(temporary, final)
+    except RunError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _point_to(final)
+
+
+def _write(temporary, session, saver):
+    with durable.explained(
+        "save to", temporary, tf.errors.OpError, ValueError
+    ):  # a ValueError where the directory is gone
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        with session.graph.as_default():
+            saver.save(session, str(temporary / "model.ckpt"), write_meta_graph=False, write_state=False)
+
+
+def _measure(path):
+    content = path.read_bytes()
+    return [len(content), hashlib.sha256(content).hexdigest()]
+
+
+def _point_to(final):
+    """TensorFlow's own pointer file, so that tf.train.latest_checkpoint(checkpoints/) works."""
+    prefix = f"{final.name}/model.ckpt"
+    durable.replace_file(
+        final.parent / "checkpoint", f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
+    )
+
+
+def prune(directory: Path, keep: int):
+    """Deletes all but the newest `keep` checkpoints, each after a rename: it is there whole or not at all."""
+    for path in committed_paths(directory)[:-keep]:
+        doomed = path.with_name(f".tmp-{path.name}")
+        with durable.explained("delete", path):
+            path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(directory: Path):
+    """Deletes what a killed writer left unfinished. The caller holds the run's lock."""
+    for path in directory.glob(".tmp-*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def committed_paths(directory: Path) -> list[Path]:
+    """The committed checkpoints, oldest first."""
+    found = [
+        (int(match[1]), int(match[2] or 0), path)
+        for path in directory.glob("epoch-*")
+        if (match := NAME.fullmatch(path.name))
+    ]
+    return [path for *_, path in sorted(found)]
+
+
+def newest(directory: Path, fingerprint: str) -> Checkpoint | None:
+    """The newest checkpoint, verified; None if there is none at all. Raises DamagedCheckpointError or FileNotFoundError."""
+    paths = committed_paths(directory)
+    return verified(paths[-1], fingerprint) if paths else None
+
+
+def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
+    """Like `newest`, for the writer: damaged checkpoints are set aside, each with a `warn(sentence)`.
+
+    Raises RunError if there were checkpoints and every one is damaged.
+    """
+    for path in reversed(committed_paths(directory)):
+        try:
+            return verified(path, fingerprint)
+        except DamagedCheckpointError as damage:
+            aside = _set_aside(path)
+            warn(f"{damage} It was set aside as {aside.name}; the checkpoint before it is used.")
+    if any(directory.glob("damaged-*")):
+        raise RunError(
+            f"no checkpoint in {directory} is sound, so this run cannot go on: restore one from a copy, "
+            "or start over with --fresh."
+        )
+    return None
+
+
+def verified(path: Path, fingerprint: str) -> Checkpoint:
+    """The checkpoint at `path`, every byte checked against its manifest. Raises DamagedCheckpointError."""
+    manifest = _manifest(path)
+    if name(manifest["epoch"], manifest["batch"]) != path.name:
+        raise DamagedCheckpointError(f"{path} holds the manifest of another checkpoint.")
+    if manifest["fingerprint"] != fingerprint:
+        raise DamagedCheckpointError(f"{path} belongs to a run with other settings or data.")
+    for file, measured in manifest["files"].items():
+        if Path(file).name != file or not (path / file).is_file() or _measure(path / file) != measured:
+            raise DamagedCheckpointError(f"{path / file} is not as it was written.")
+    return Checkpoint(path, manifest["epoch"], manifest["batch"], manifest["committed"])
+
+
+def restore(found: Checkpoint, session, saver):
+    """Loads a checkpoint into the session's variables."""
+    with session.graph.as_default():
+        saver.restore(session, found.prefix)
+
+
+def _manifest(path):
+    file = path / "manifest.json"
+    try:
+        if file.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError("it is too large")
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        _check_manifest(manifest)
+    except FileNotFoundError:
+        if not path.exists():  # pruned by the writer while we looked
+            raise
+        raise DamagedCheckpointError(f"{file} is missing.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise DamagedCheckpointError(f"{file} cannot be read ({error}).") from None
+    return manifest
+
+
+def _check_manifest(manifest):
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"format {manifest['format']!r}, this fcclf reads format {FORMAT}")
+    lengths = [manifest["epoch"], manifest["batch"], *manifest["committed"].values()]
+    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise ValueError("a count or length is not a whole number")
+    if set(manifest["files"]) < {"model.ckpt.index"} or not isinstance(manifest["fingerprint"], str):
+        raise ValueError("it names no files or no fingerprint")
+
+
+def _set_aside(path):
+    number = 0
+    while True:
+        aside = path.with_name(f"damaged-{path.name}" + (f"-{number}" if number else ""))
+        if not aside.exists():
+            durable.rename(path, aside)
+            return aside
+        number += 1
+
+
+# ---- other programs' checkpoints -------------------------------------------------------------------------------------
+
+
+def find(path: str) -> str:
+    """The prefix of the TF1 checkpoint at `path`: a prefix itself, or a directory with a pointer. Raises RunError."""
+    for candidate in (
+        path,
+        tf.train.latest_checkpoint(path),
+        tf.train.latest_checkpoint(str(Path(path) / "checkpoints")),
+    ):
+        if candidate and Path(candidate + ".index").is_file():
+            return candidate
+    raise RunError(f"there is no checkpoint at {path}: give a prefix such as DIR/model.ckpt, or a run directory.")
+
+
+def load_matching(session, prefix: str, variables) -> tuple[list[str], list[str]]:
+    """Restores those `variables` that the checkpoint holds under the same name and shape.
+
+    Returns (names restored, names not). Raises RunError if nothing matches or the checkpoint cannot be read.
+    """
+    with durable.explained("read", prefix, tf.errors.OpError):
+        shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+        matching = [variable for variable in variables if shapes.get(variable.op.name) == variable.shape.as_list()]
+        if not matching:
+            raise RunError(
+                f"{prefix} has no variable that matches this network by name and shape; it has {sorted(shapes)}."
+            )
+        with session.graph.as_default():
+            tf.compat.v1.train.Saver(matching).restore(session, prefix)
+    others = [variable.op.name for variable in variables if variable not in set(matching)]
+    return [variable.op.name for variable in matching], others

@@ -1,0 +1,267 @@
+"""The command line: `fcclf train`, `evaluate` and `plot`. The scripts are thin doors to it.
+
+Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, and
+129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage errors are answered before
+TensorFlow is imported.
+"""
+
+import argparse
+import contextlib
+import difflib
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+from fcclf import __version__
+from fcclf.config import Config, Model, Moons, Session, Training, add_flags, section_from_flags
+from fcclf.errors import ConfigError, DivergedError, RunError
+
+FAILED, USAGE, DIVERGED = 1, 2, 3
+PROGRESS_LINES = 10  # in all, where stderr is no terminal
+
+
+def main(argv=None) -> int:
+    """Runs the command in `argv` (default: the process's) and returns its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except ConfigError as error:
+        return _fail(USAGE, f"{_flag(error.setting_name)} {error.problem}")
+    except DivergedError as error:
+        return _fail(DIVERGED, error)
+    except RunError as error:
+        return _fail(FAILED, error)
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
+
+
+def train(arguments) -> int:
+    """`fcclf train moons`: trains or continues a run, then evaluates it."""
+    config = Config(**{name: section_from_flags(section, arguments) for name, section in SECTIONS.items()})
+    path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
+    _check_logdir(Path(arguments.logdir))
+    started = time.perf_counter()
+    with _quiet_tensorflow():
+        from fcclf import training
+        from fcclf.interrupts import Interrupts
+    interrupts = Interrupts()
+    with _progress(config, quiet=arguments.quiet) as progress:
+        outcome = training.train(
+            config, path, fresh=arguments.fresh, interrupts=interrupts, say=_say, progress=progress
+        )
+    if outcome.interrupted:
+        _say(f"interrupted: saved in epoch {outcome.epoch + 1} of {config.training.epochs}; to go on: {_command()}")
+        interrupts.raise_again()
+    _say(_summary(outcome, config, time.perf_counter() - started))
+    return _evaluate(path, arguments.json)
+
+
+def evaluate(arguments) -> int:
+    """`fcclf evaluate RUN`: measures a run's newest checkpoint on its test part."""
+    return _evaluate(Path(arguments.run), arguments.json)
+
+
+def plot(arguments) -> int:
+    """`fcclf plot RUN`: draws a run's decision boundary."""
+    path = Path(arguments.run)
+    with _quiet_tensorflow():
+        from fcclf import data, plots
+        from fcclf.inference import TrainedRun
+    with TrainedRun(path) as run:
+        target = path / "figures" / "decision_boundary.png"
+        dataset = data.load(run.description.config)
+        plots.decision_boundary(target, dataset, run.probabilities, f"{path.name}, epoch {run.epoch}")
+    print(target)
+    return 0
+
+
+def _evaluate(path, as_json):
+    with _quiet_tensorflow():
+        from fcclf import data, durable, evaluation
+        from fcclf.inference import TrainedRun
+    with TrainedRun(path) as run:
+        dataset = data.load(run.description.config)
+        logits = run.logits(dataset.X_test)
+        measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
+    text = json.dumps(measured, indent=2)
+    durable.replace_file(path / "metrics.json", text + "\n")
+    if as_json:
+        print(text)
+    else:
+        print(f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n")
+        print(evaluation.report(dataset.y_test, logits))
+        print(f"\nrun directory   {path}\nsee it learn    tensorboard --logdir {shlex.quote(str(path.parent))}")
+    return 0
+
+
+def _summary(outcome, config, seconds):
+    if outcome.begun_at == outcome.epoch:
+        past = "" if outcome.epoch == config.training.epochs else f", past the {config.training.epochs} asked for"
+        return (
+            f"this run has finished {outcome.epoch} epochs{past}; a larger --epochs continues it, --fresh starts over"
+        )
+    begun = f"epochs {outcome.begun_at + 1} to {outcome.epoch}" if outcome.begun_at else f"{outcome.epoch} epochs"
+    return f"trained {begun} in {seconds:.1f} s, TensorFlow's import included"
+
+
+# ---- messages --------------------------------------------------------------------------------------------------------
+
+
+def _say(sentence):
+    print(f"fcclf: {sentence}", file=sys.stderr, flush=True)
+
+
+def _fail(code, sentence):
+    _say(f"error: {sentence}")
+    return code
+
+
+def _flag(setting_name):
+    return "--" + setting_name.replace("_", "-")
+
+
+def _command():
+    return shlex.join(sys.orig_argv)
+
+
+@contextlib.contextmanager
+def _progress(config, quiet):
+    """Yields a function for `training.train`: a bar on a terminal, else a line now and then, or None if quiet."""
+    total = config.training.epochs
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit="epoch", file=sys.stderr, dynamic_ncols=True) as bar:
+            yield lambda epoch, metrics: _move(bar, epoch, metrics)
+    else:
+        yield _ProgressLines(total)
+
+
+def _move(bar, epoch, metrics):
+    if metrics:
+        bar.set_postfix_str(_short(metrics), refresh=False)
+    if not bar.n:
+        bar.initial = max(0, epoch - 1)
+    bar.update(epoch - bar.n)
+
+
+class _ProgressLines:
+    """A line each time another tenth of the epochs is done."""
+
+    def __init__(self, total):
+        self.total, self.told = total, None
+
+    def __call__(self, epoch, metrics):
+        tenth = epoch * PROGRESS_LINES // self.total
+        if metrics and tenth != self.told:
+            self.told = tenth
+            _say(f"epoch {epoch} of {self.total}: {_short(metrics)}")
+
+
+def _short(metrics):
+    return (
+        f"train loss {metrics['train_loss']:.4f} accuracy {metrics['train_accuracy']:.4f}, "
+        f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
+    )
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow():
+    """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow  # noqa: F401
+
+        os.dup2(kept, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Session}
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one sentence, without the usage in front."""
+
+    def error(self, message):
+        message = re.sub(r"^argument (\S+): ", r"\1 ", message)
+        unknown = re.match(r"unrecognized arguments: (-\S+)", message)
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            message = f"there is no flag {unknown[1]}" + (
+                f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help."
+            )
+        self.exit(USAGE, f"fcclf: error: {message}\n")
+
+
+def _parser():
+    parser = _Parser(prog="fcclf", description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_train(commands)
+    for command, help in (
+        (evaluate, "measure a trained run on its test part"),
+        (plot, "draw a run's decision boundary"),
+    ):
+        sub = commands.add_parser(command.__name__, help=help, description=command.__doc__)
+        sub.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
+        sub.set_defaults(command=command)
+        if command is evaluate:
+            sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    return parser
+
+
+def _add_train(commands):
+    sets = commands.add_parser("train", help="train a run, or go on with it").add_subparsers(
+        required=True, metavar="DATA", parser_class=_Parser
+    )
+    parser = sets.add_parser("moons", help="the two moons", description=train.__doc__, allow_abbrev=False)
+    for section in SECTIONS.values():
+        add_flags(parser, section)
+    run = parser.add_argument_group("run")
+    run.add_argument("--logdir", default="logs", help="where run directories are kept (default: logs)")
+    run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
+    run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+    run.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
+    parser.set_defaults(command=train)
+
+
+def _run_name(text):
+    if not text or text.startswith(".") or "/" in text or len(os.fsencode(text)) > 200:
+        raise argparse.ArgumentTypeError(
+            f"is {text!r}, but must be one directory name of at most 200 bytes that does not begin with a dot."
+        )
+    return text
+
+
+def _check_logdir(logdir):
+    """A log directory that cannot be one is reported before the wait for TensorFlow."""
+    existing = next(parent for parent in [logdir, *logdir.absolute().parents] if parent.exists())
+    if not existing.is_dir():
+        raise RunError(f"--logdir is {str(logdir)!r}, but {existing} is a file: name a directory.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise RunError(
+            f"--logdir is {str(logdir)!r}, but {existing} is not writable: name another, or change its mode."
+        )

@@ -1,0 +1,68 @@
+"""File operations that a crash or a power cut cannot leave half done.
+
+Data is fsynced before the rename that shows it, and the directory is fsynced after that rename: only then may anything
+be called saved. A failed fsync is never retried on the same file, because the kernel may have dropped the data and
+forgotten the error (LWN 752063). Every failure is a RunError that names the path and the reason.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from fcclf.errors import RunError
+
+
+@contextlib.contextmanager
+def explained(action, path, *errors):
+    """Turns an OSError, or one of `errors`, inside the block into a RunError: "cannot {action} {path}: {reason}"."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        raise RunError(f"cannot {action} {path}: {_reason(error)}.") from error
+
+
+def _reason(error):
+    """The system's words, which TensorFlow's errors (with their `message`) end in: "No space left on device"."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__
+    return text.splitlines()[0].rsplit("; ", 1)[-1].rstrip(".")
+
+
+def make_directory(path: Path):
+    """Makes a directory and its missing parents, for good."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        with explained("create", path):
+            path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path):
+    """fsync of a file or a directory."""
+    with explained("save", path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_file(path: Path, text: str):
+    """Writes `text` to `path` and fsyncs it."""
+    with explained("write", path), open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, text: str):
+    """Makes `path` hold `text`: the old content or the new one is there at any time, never a part."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    write_file(temporary, text)
+    rename(temporary, path)
+
+
+def rename(old: Path, new: Path):
+    """Renames `old` to `new` beside it, for good."""
+    with explained("rename", old):
+        os.rename(old, new)
+    sync(new.parent)

@@ -1,0 +1,38 @@
+"""How good predictions are: labels and logits in, numbers and a report out."""
+
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.metrics import classification_report, confusion_matrix, precision_recall_fscore_support
+
+
+def metrics(y, logits) -> dict:
+    """JSON-ready metrics of logits, float [samples, classes], against y, int [samples].
+
+    loss: mean cross-entropy in nats. precision, recall, f1: macro means over the classes, and one value for each class
+    under per_class; a class never predicted has precision 0. confusion_matrix: counts, rows are true classes.
+    """
+    classes = np.arange(logits.shape[1])
+    predictions = logits.argmax(axis=1)
+    per_class = precision_recall_fscore_support(y, predictions, labels=classes, zero_division=0)
+    precision, recall, f1, support = (values.tolist() for values in per_class)
+    log_likelihood = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(y)), y]
+    return {
+        "loss": -float(log_likelihood.mean()),
+        "accuracy": float(np.mean(predictions == y)),
+        "precision": float(np.mean(precision)),
+        "recall": float(np.mean(recall)),
+        "f1": float(np.mean(f1)),
+        "per_class": {"precision": precision, "recall": recall, "f1": f1, "support": support},
+        "confusion_matrix": confusion_matrix(y, predictions, labels=classes).tolist(),
+    }
+
+
+def report(y, logits) -> str:
+    """The same for people: scikit-learn's report and the confusion matrix, several lines."""
+    classes = np.arange(logits.shape[1])
+    predictions = logits.argmax(axis=1)
+    matrix = confusion_matrix(y, predictions, labels=classes)
+    width = max(len(str(matrix.max())), 6) + 2
+    rows = [f"true {label:<6}" + "".join(f"{count:>{width}}" for count in row) for label, row in enumerate(matrix)]
+    heading = f"{'predicted':<11}" + "".join(f"{label:>{width}}" for label in classes)
+    return "\n".join([classification_report(y, predictions, labels=classes, digits=4, zero_division=0), heading, *rows])

@@ -1,0 +1,74 @@
+"""A trained run, opened from its directory alone: logits, probabilities and predictions in batches, weights as numpy.
+
+No lock is taken: a run may be read while it is trained. If a checkpoint is pruned while it is read, the next is taken.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import softmax
+
+from fcclf import checkpoint, graph, run_directory
+from fcclf.errors import RunError
+from fcclf.training import session_config
+
+BATCH = 65536  # samples given to the graph at once
+ATTEMPTS = 10  # at opening a run whose writer prunes while we read
+
+
+class TrainedRun:
+    """A context manager around the session that holds a run's newest checkpoint.
+
+    path: the run directory; description: a `run_directory.Description`; epoch: epochs the checkpoint has finished.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.description = run_directory.read(self.path)
+        data = self.description.data
+        self.graph = graph.build(self.description.config, data["n_features"], data["n_classes"])
+        self.session = tf.compat.v1.Session(
+            graph=self.graph.logits.graph, config=session_config(self.description.config.session.threads)
+        )
+        self.epoch = self._restore()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.session.close()
+
+    def logits(self, X) -> np.ndarray:
+        """float32 [samples, classes] of X, [samples, features]."""
+        X = np.asarray(X, np.float32)
+        batches = [
+            self.session.run(self.graph.logits, {self.graph.inputs.X: X[first : first + BATCH]})
+            for first in range(0, len(X), BATCH)
+        ]
+        return np.concatenate(batches)
+
+    def probabilities(self, X) -> np.ndarray:
+        """float32 [samples, classes]; each row sums to 1."""
+        return softmax(self.logits(X), axis=1)
+
+    def predictions(self, X) -> np.ndarray:
+        """int64 [samples], class numbers."""
+        return self.logits(X).argmax(axis=1)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """{variable name: values} of every kernel and bias."""
+        variables = self.session.graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
+        return self.session.run({variable.op.name: variable for variable in variables})
+
+    def _restore(self):
+        for _ in range(ATTEMPTS):
+            try:
+                newest = checkpoint.newest(self.path / "checkpoints", self.description.fingerprint)
+                if newest is None:
+                    raise RunError(f"{self.path} has no checkpoint yet: let it train first.")
+                checkpoint.restore(newest, self.session, self.graph.saver)
+                return newest.epoch
+            except (FileNotFoundError, tf.errors.NotFoundError):
+                continue
+        raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")

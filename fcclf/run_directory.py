@@ -1,0 +1,177 @@
+"""One run's directory: who may write to it, what it is a run of, and how far its files are committed.
+
+    logs/<run>/config.json       the settings, the data's fingerprint, the versions; written before any step
+    logs/<run>/checkpoints/      see fcclf.checkpoint
+    logs/<run>/history.csv       see fcclf.history
+    logs/<run>/train/ test/      see fcclf.summaries
+    logs/<run>/metrics.json      the last evaluation
+    logs/<run>/.lock             flock; its holder's pid is in it, and the kernel frees it when the holder dies
+
+Paths inside are relative: a moved or copied directory is the same run.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+from fcclf import durable
+from fcclf.config import Config, differences
+from fcclf.errors import ConfigError, RunError
+
+FORMAT = 1
+LARGEST_CONFIG = 1_000_000  # bytes
+
+
+class Description(NamedTuple):
+    """What config.json holds. data: the fingerprint, n_features and n_classes of the run's `Dataset`."""
+
+    config: Config
+    data: dict
+    versions: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all that decides the result: equal for the same settings and data only."""
+        decisive = json.dumps([self.config.identity(), self.data], sort_keys=True)
+        return hashlib.sha256(decisive.encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of everything that may change the last bits of a result."""
+    packages = {name: importlib.metadata.version(name) for name in ("fcclf", "tensorflow", "numpy", "scikit-learn")}
+    return {**packages, "machine": platform.machine()}
+
+
+# ---- the lock --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def claimed(path: Path, fresh=False):
+    """Makes the run directory and holds its lock inside the block. `fresh` moves an old run aside first.
+
+    Yields where the old run went, or None. Raises RunError if another process holds the lock.
+    """
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(_lock(path))
+        aside = None
+        if fresh and (path / "config.json").exists():
+            aside = _move_aside(path)
+            locks.enter_context(_lock(path))
+        yield aside
+
+
+@contextlib.contextmanager
+def _lock(path):
+    with durable.explained("use the run directory", path):
+        durable.make_directory(path)
+        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor, path):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise RunError(f"{path} is in use by process {holder}: wait for it, or stop it with: kill {holder}") from None
+    if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
+        raise RunError(f"{path} was moved while it was opened: run the command again.")
+    with durable.explained("write", path / ".lock"):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _is_file(descriptor, path):
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _move_aside(path):
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    durable.rename(path, aside)
+    return aside
+
+
+# ---- config.json -----------------------------------------------------------------------------------------------------
+
+
+def describe(path: Path, config: Config, data: dict, warn) -> Description:
+    """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
+
+    data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
+    """
+    now = Description(config, data, versions())
+    if (path / "config.json").exists():
+        stored = read(path)
+        _check_same(path, stored, now)
+        _compare_versions(stored, now, warn)
+        if stored.config == config:
+            return now
+    elif any(path.glob("checkpoints/epoch-*")):
+        raise RunError(f"{path} has checkpoints but no config.json: restore it, or start over with --fresh.")
+    document = {"format": FORMAT, "config": config.to_dict(), "data": data, "versions": now.versions}
+    durable.replace_file(path / "config.json", json.dumps(document, indent=2) + "\n")
+    return now
+
+
+def _check_same(path, stored, now):
+    changes = differences(stored.config, now.config) + _changes(stored.data, now.data)
+    if changes:
+        raise ConfigError(
+            "run_name",
+            f"{path.name!r} is a run with other settings ({'; '.join(changes)}): "
+            "choose another name, or start over with --fresh.",
+        )
+
+
+def _compare_versions(stored, now, warn):
+    changes = _changes(stored.versions, now.versions)
+    if changes:
+        warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
+
+
+def _changes(old, new):
+    return [f"{key}: {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key]]
+
+
+def read(path: Path) -> Description:
+    """What the run in `path` is a run of. Raises RunError if there is none or config.json is damaged."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise RunError(f"{path} is not a run directory: it has no config.json.")
+    try:
+        if file.stat().st_size > LARGEST_CONFIG:
+            raise ValueError(f"larger than {LARGEST_CONFIG} bytes")
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return _parsed(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise RunError(
+            f"{file} cannot be read ({error}): restore it from a copy, or start over with --fresh."
+        ) from None
+
+
+def _parsed(document):
+    if document["format"] != FORMAT:
+        raise ValueError(f"format {document['format']!r}; this fcclf reads format {FORMAT}")
+    data = document["data"]
+    sizes = [data["n_features"], data["n_classes"]]
+    if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes) or not isinstance(
+        data["fingerprint"], str
+    ):
+        raise ValueError("the description of the data is not one")
+    kept = {key: data[key] for key in ("fingerprint", "n_features", "n_classes")}
+    return Description(Config.from_dict(document["config"]), kept, dict(document["versions"]))

@@ -1,0 +1,83 @@
+"""TensorBoard for one run directory: an `EventLog` writes the event file of one attempt in `train/` or `test/`.
+
+Both directories use the same tags, so that TensorBoard overlays their curves. An attempt is one start of the program;
+each has a file of its own, numbered rather than dated, because two starts in one second or a clock set back would mix
+dated names up. On resume the files are cut back to the lengths that the checkpoint notes, so no step stands in them
+twice. The SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut.
+
+Records go through tf.io.TFRecordWriter, not FileWriter: it writes in the calling thread and reports every failure,
+where FileWriter reports the first one and then claims success.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fcclf import durable
+
+tf1 = tf.compat.v1
+
+DIRECTORIES = ("train", "test")
+PREFIX = "events.out.tfevents."
+
+
+def event_files(run_path: Path) -> list[Path]:
+    """Every event file of a run, oldest attempt first within each directory."""
+    return [file for name in DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
+
+
+def next_attempt(run_path: Path) -> int:
+    """A number above that of every event file of the run."""
+    numbers = [int(file.name[len(PREFIX) :]) for file in event_files(run_path) if file.name[len(PREFIX) :].isdigit()]
+    return max(numbers, default=0) + 1
+
+
+class EventLog:
+    """An open event file. `first_step` is the first step that will be written."""
+
+    def __init__(self, directory: Path, attempt: int, first_step: int):
+        self.path = directory / f"{PREFIX}{attempt:06d}"
+        with self._explained():
+            durable.make_directory(directory)
+            self.writer = tf.io.TFRecordWriter(str(self.path))
+            self._write(file_version="brain.Event:2")
+            self._write(step=first_step, session_log=tf1.SessionLog(status=tf1.SessionLog.START))
+            durable.sync(directory)
+
+    def graph(self, graph: tf.Graph):
+        """Adds the graph, for the Graphs tab."""
+        with self._explained():
+            self._write(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+
+    def curves(self, first_step: int, metrics: dict[str, np.ndarray]):
+        """Adds a stretch of each tag's curve. metrics: {tag: values of first_step and the steps after it}."""
+        with self._explained():
+            for number, values in enumerate(zip(*metrics.values(), strict=True)):
+                points = [
+                    tf1.Summary.Value(tag=tag, simple_value=value) for tag, value in zip(metrics, values, strict=True)
+                ]
+                self._write(step=first_step + number, summary=tf1.Summary(value=points))
+
+    def summary(self, step: int, serialized: bytes):
+        """Adds a Summary that the graph made."""
+        with self._explained():
+            self._write(step=step, summary=tf1.Summary.FromString(serialized))
+
+    def commit(self) -> int:
+        """Brings every event to the disk; the file's length in bytes."""
+        with self._explained():
+            self.writer.flush()
+            durable.sync(self.path)
+            return self.path.stat().st_size
+
+    def close(self):
+        with self._explained():
+            self.writer.close()
+
+    def _write(self, **fields):
+        self.writer.write(tf1.Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def _explained(self):
+        return durable.explained("write", self.path, tf.errors.OpError)
