@@ -31,7 +31,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from fcclf import durable
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
@@ -65,7 +65,7 @@ def name(epoch: int, batch: int) -> str:
 
 
 def save(directory: Path, session, saver, position: tuple[int, int], fingerprint: str, committed: dict[str, int]):
-    """Commits the session's variables to `directory`. position: (epochs finished, batches of the next). Raises RunError."""
+    """Commits the session's variables. position: (epochs finished, batches of the next one). Raises RunError."""
     final = directory / name(*position)
     temporary = directory / f".tmp-{final.name}"
     try:
@@ -135,7 +135,7 @@ def committed_paths(directory: Path) -> list[Path]:
 
 
 def newest(directory: Path, fingerprint: str) -> Checkpoint | None:
-    """The newest checkpoint, verified; None if there is none at all. Raises DamagedCheckpointError or FileNotFoundError."""
+    """The newest checkpoint, verified; None if there is none. Raises DamagedCheckpointError or FileNotFoundError."""
     paths = committed_paths(directory)
     return verified(paths[-1], fingerprint) if paths else None
 
@@ -168,6 +168,8 @@ def verified(path: Path, fingerprint: str) -> Checkpoint:
         raise DamagedCheckpointError(f"{path} belongs to a run with other settings or data.")
     for file, measured in manifest["files"].items():
         if Path(file).name != file or not (path / file).is_file() or _measure(path / file) != measured:
+            if not path.exists():  # pruned by the writer while we looked
+                raise FileNotFoundError(path)
             raise DamagedCheckpointError(f"{path / file} is not as it was written.")
     return Checkpoint(path, manifest["epoch"], manifest["batch"], manifest["committed"])
 
@@ -218,7 +220,7 @@ def _set_aside(path):
 
 
 def find(path: str) -> str:
-    """The prefix of the TF1 checkpoint at `path`: a prefix itself, or a directory with a pointer. Raises RunError."""
+    """The prefix of the TF1 checkpoint at `path`: a prefix itself, or a directory with a pointer. Raises ConfigError."""
     for candidate in (
         path,
         tf.train.latest_checkpoint(path),
@@ -226,7 +228,10 @@ def find(path: str) -> str:
     ):
         if candidate and Path(candidate + ".index").is_file():
             return candidate
-    raise RunError(f"there is no checkpoint at {path}: give a prefix such as DIR/model.ckpt, or a run directory.")
+    raise ConfigError(
+        "warm_start",
+        f"is {path!r}, but no checkpoint is there: give a prefix such as DIR/model.ckpt, or a run directory.",
+    )
 
 
 def load_matching(session, prefix: str, variables) -> tuple[list[str], list[str]]:

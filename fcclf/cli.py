@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fcclf import __version__
 from fcclf.config import Config, Model, Moons, Session, Training, add_flags, section_from_flags
+from fcclf.durable import explained
 from fcclf.errors import ConfigError, DivergedError, RunError
 
 FAILED, USAGE, DIVERGED = 1, 2, 3
@@ -28,9 +29,13 @@ PROGRESS_LINES = 10  # in all, where stderr is no terminal
 def main(argv=None) -> int:
     """Runs the command in `argv` (default: the process's) and returns its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
+    _open_standard_streams()
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)
+    except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except ConfigError as error:
         return _fail(USAGE, f"{_flag(error.setting_name)} {error.problem}")
     except DivergedError as error:
@@ -111,11 +116,21 @@ def _summary(outcome, config, seconds):
     return f"trained {begun} in {seconds:.1f} s, TensorFlow's import included"
 
 
+def _open_standard_streams():
+    """Gives closed standard streams to /dev/null: the next file opened would else become stdout or stderr."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
 # ---- messages --------------------------------------------------------------------------------------------------------
 
 
 def _say(sentence):
-    print(f"fcclf: {sentence}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a closed stderr must not end a night's training
+        print(f"fcclf: {sentence}", file=sys.stderr, flush=True)
 
 
 def _fail(code, sentence):
@@ -203,10 +218,18 @@ SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Sess
 class _Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are one sentence, without the usage in front."""
 
+    def parse_known_args(self, args=None, namespace=None):
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # told here, by the parser that knows the flags, not by the one above it
+            self.error(f"unrecognized arguments: {unknown[0]}")
+        return namespace, unknown
+
     def error(self, message):
         message = re.sub(r"^argument (\S+): ", r"\1 ", message)
-        unknown = re.match(r"unrecognized arguments: (-\S+)", message)
-        if unknown:
+        unknown = re.match(r"unrecognized arguments: (-?[^\s=]*)", message)
+        if unknown and not unknown[1].startswith("-"):
+            message = f"there is nothing to do with {unknown[1]!r}; see {self.prog} --help."
+        elif unknown:
             near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
             message = f"there is no flag {unknown[1]}" + (
                 f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help."
@@ -258,7 +281,8 @@ def _run_name(text):
 
 def _check_logdir(logdir):
     """A log directory that cannot be one is reported before the wait for TensorFlow."""
-    existing = next(parent for parent in [logdir, *logdir.absolute().parents] if parent.exists())
+    with explained("find", logdir):
+        existing = next(parent for parent in [logdir, *logdir.absolute().parents] if parent.exists())
     if not existing.is_dir():
         raise RunError(f"--logdir is {str(logdir)!r}, but {existing} is a file: name a directory.")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -109,7 +109,7 @@ class Training(Section):
     """How the network learns."""
 
     optimizer: str = setting("adam", "tf.compat.v1.train optimizer", choices=OPTIMIZERS)
-    learning_rate: float = setting(1e-2, "learning rate", above=0, at_most=1e6)
+    learning_rate: float = setting(3e-3, "learning rate", above=0, at_most=1e6)
     clip_norm: float | None = setting(None, "clip the gradients to this global norm", above=0, at_most=1e9)
     batch_size: int = setting(
         64, "samples in a batch; a last short batch is trained on too", at_least=1, at_most=10_000_000
@@ -269,7 +269,7 @@ def _rule(item):
         return "one of " + ", ".join(item.metadata["choices"])
     noun = {int: "a whole number", float: "a number", str: "a text"}[kind]
     limits = " and ".join(f"{words} {_plain(bound)}" for words, bound in item.metadata["bounds"].items())
-    return f"{noun} {limits}".rstrip()
+    return f"{noun} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
 
 
 def _broken_rule(item, value, rule):

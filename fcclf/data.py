@@ -5,12 +5,13 @@ whose state a checkpoint would have to hold, and an epoch can be entered again a
 """
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import datasets
 
-from fcclf.config import Config
+from fcclf.config import Config, Training
 
 
 class Dataset(NamedTuple):
@@ -61,3 +62,33 @@ def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
     if sampling == "bootstrap":
         return generator.integers(size, size=size, dtype=np.int32)
     return generator.permutation(size).astype(np.int32)
+
+
+class EpochOrders:
+    """The orders of the epochs of a run, made ahead in a thread while the session computes.
+
+    size: samples in the training part; n_rows: the most epochs asked for at once.
+    """
+
+    def __init__(self, training: Training, size: int, n_rows: int):
+        self.training, self.shape = training, (n_rows, size)
+        self.pool = ThreadPoolExecutor(max_workers=1)
+        self.ahead = self.pool.submit(dict)
+
+    def rows(self, first_epoch: int, last_epoch: int) -> np.ndarray:
+        """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
+        made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
+        for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
+            orders[row] = made[epoch] if epoch in made else self._order(epoch)
+        self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
+        return orders
+
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
+
+    def _following(self, epoch, order, count):
+        """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
+        return {epoch: order, **{later: self._order(later) for later in range(epoch + 1, epoch + 1 + count)}}
+
+    def _order(self, epoch):
+        return epoch_order(self.training.seed, epoch, self.shape[1], self.training.sampling)

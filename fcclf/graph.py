@@ -84,6 +84,14 @@ class EpochMetrics(NamedTuple):
     test_accuracy: tf.Tensor
 
 
+class EpochResults(NamedTuple):
+    """metrics: `EpochMetrics` [most epochs]; the rows of epochs that the stretch did not finish are zero.
+    finite: bool scalar, all float variables are finite after the stretch."""
+
+    metrics: EpochMetrics
+    finite: tf.Tensor
+
+
 class EpochLoop(NamedTuple):
     """Placeholders and results of a stretch of epochs.
 
@@ -91,7 +99,7 @@ class EpochLoop(NamedTuple):
     order: int32 [most epochs, train samples], a row for each epoch of the stretch; other rows are not read.
     n_epochs: int32 scalar, rows to run. first: int32 scalar, batch of the first row to begin with.
     last: int32 scalar, batch of the last row to end before.
-    metrics: `EpochMetrics` [most epochs]; the rows of epochs that the stretch did not finish are zero.
+    results: what the stretch gave.
     """
 
     X_train: tf.Tensor
@@ -102,14 +110,19 @@ class EpochLoop(NamedTuple):
     n_epochs: tf.Tensor
     first: tf.Tensor
     last: tf.Tensor
-    metrics: EpochMetrics
+    results: EpochResults
 
 
 class Graph(NamedTuple):
-    """A built graph. logits: float32 [batch, classes]; histograms: a serialized Summary of all trained variables;
-    finite: bool, all float variables are; loop: None where `build` was given no sizes."""
+    """A built graph.
+
+    seed: int32 scalar placeholder, of the initial weights; the configuration's where it is not fed.
+    logits: float32 [batch, classes]. histograms: a serialized Summary of all trained variables.
+    loop: None where `build` was given no sizes.
+    """
 
     inputs: Inputs
+    seed: tf.Tensor
     logits: tf.Tensor
     loss: Loss
     train_op: tf.Operation
@@ -117,7 +130,6 @@ class Graph(NamedTuple):
     state: State
     loop: EpochLoop | None
     histograms: tf.Tensor
-    finite: tf.Tensor
     initializer: tf.Operation
     saver: tf1.train.Saver
 
@@ -126,7 +138,7 @@ class Network(NamedTuple):
     """The layers of a model under their names, with the seed of their initial values."""
 
     layers: dict[str, Dense]
-    seed: int
+    seed: tf.Tensor
 
 
 # ---- the four steps --------------------------------------------------------------------------------------------------
@@ -182,8 +194,8 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
 
     sizes: numbers of training and test samples, for the epoch loop; None builds the fed graph alone.
     """
-    network = _network(config, n_classes)
     with tf.Graph().as_default():
+        network = _network(config, n_classes)
         with tf1.name_scope("input"):
             X = tf1.placeholder(tf.float32, (None, n_features), name="X")
             y = tf1.placeholder(tf.int32, (None,), name="y")
@@ -197,6 +209,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
         loop = epoch_loop(config, network, optimizer, state, n_features, sizes) if sizes else None
         return Graph(
             inputs=Inputs(X, y),
+            seed=network.seed,
             logits=logits,
             loss=losses,
             train_op=train_op,
@@ -204,7 +217,6 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             state=state,
             loop=loop,
             histograms=histograms,
-            finite=_all_finite(),
             initializer=tf1.global_variables_initializer(),
             saver=tf1.train.Saver(max_to_keep=None),
         )
@@ -223,7 +235,7 @@ def _network(config, n_classes):
         for number, units in enumerate(model.hidden, start=1)
     }
     layers["output"] = Dense(n_classes, "identity", model.initializer, **penalties)
-    return Network(layers, config.training.seed)
+    return Network(layers, seed=tf1.placeholder_with_default(config.training.seed, (), "seed"))
 
 
 def _state(learning_rate):
@@ -257,13 +269,8 @@ def _weighted_mean(values, weights):
 
 
 def _histograms(variables):
-    with tf1.name_scope("histograms"):
+    with tf1.name_scope("variables"):
         return tf1.summary.merge([tf1.summary.histogram(variable.op.name, variable) for variable in variables])
-
-
-def _all_finite():
-    floats = [variable for variable in tf1.global_variables() if variable.dtype.is_floating]
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats])
 
 
 # ---- the epoch loop --------------------------------------------------------------------------------------------------
@@ -286,8 +293,8 @@ def epoch_loop(config: Config, network, optimizer, state: State, n_features, siz
         }
         compiled = config.session.jit != "off"
         body = _Epochs(config.training, network, optimizer, state, sizes, fused=compiled)
-        metrics = tf.function(body.run, jit_compile=compiled, autograph=False)(*placeholders.values())
-        return EpochLoop(**placeholders, metrics=EpochMetrics(*tf.unstack(metrics, axis=1)))
+        metrics, finite = tf.function(body.run, jit_compile=compiled, autograph=False)(*placeholders.values())
+        return EpochLoop(**placeholders, results=EpochResults(EpochMetrics(*tf.unstack(metrics, axis=1)), finite))
 
 
 class _Epochs:
@@ -299,7 +306,7 @@ class _Epochs:
         self.n_batches = batches_per_epoch(self.n_train, training.batch_size)
 
     def run(self, X_train, y_train, X_test, y_test, order, n_epochs, first, last):
-        """float32 [rows of order, metrics]."""
+        """Metrics, float32 [rows of order, metrics], and whether all is finite, bool."""
 
         def epoch(row, metrics):
             start = tf.where(tf.equal(row, 0), first, 0)
@@ -314,7 +321,9 @@ class _Epochs:
             return row + 1, metrics
 
         metrics = tf.zeros((order.shape[0], len(EpochMetrics._fields)))
-        return tf.while_loop(lambda row, _: row < n_epochs, epoch, (0, metrics))[1]
+        metrics = tf.while_loop(lambda row, _: row < n_epochs, epoch, (0, metrics))[1]
+        with tf.control_dependencies([metrics]):
+            return metrics, _all_finite()
 
     def batches(self, X_train, y_train, order, start, stop):
         """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
@@ -367,6 +376,11 @@ class _Epochs:
         n_batches = batches_per_epoch(self.n_test, size)
         sums = tf.while_loop(lambda number, *_: number < n_batches, batch, (0, 0.0, 0))[1:]
         return sums[0] / self.n_test, tf.cast(sums[1], tf.float32) / self.n_test
+
+
+def _all_finite():
+    floats = [variable for variable in tf1.global_variables() if variable.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats])
 
 
 def _window(number, size, total):

@@ -58,7 +58,7 @@ class Record(contextlib.ExitStack):
 
 
 def cut_back(path: Path, committed: dict[str, int]):
-    """Cuts the record's files back to the committed lengths and deletes those begun later. Raises RunError if one is short."""
+    """Cuts the record's files back to the committed lengths and deletes those begun later."""
     for file, length in committed.items():
         if not (path / file).is_file() or (path / file).stat().st_size < length:
             raise RunError(f"{path / file} is shorter than it was at the last checkpoint: restore it from a copy.")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf import checkpoint, data, durable, graph, run_directory
 from fcclf.config import Config
@@ -49,8 +50,10 @@ def train(
 
     fresh: move a run that is there aside and start over. interrupts: answer signals while the loop runs.
     say(sentence): told what a user should know. progress(epochs finished, {metric: last value}): called after chunks.
-    Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError on NaN or infinity.
+    Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
     """
+    if config.training.warm_start and (fresh or not path.exists()):
+        checkpoint.find(config.training.warm_start)  # before anything is made
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
@@ -72,7 +75,11 @@ def train(
 def session_config(threads: int) -> tf1.ConfigProto:
     """CPU only: small nets are faster there, and bit-equality is promised there."""
     return tf1.ConfigProto(
-        device_count={"GPU": 0}, intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
+        device_count={"GPU": 0},
+        intra_op_parallelism_threads=threads,
+        inter_op_parallelism_threads=threads,
+        # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
+        graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
 
 
@@ -96,7 +103,8 @@ class _Run(contextlib.ExitStack):
         self.graph = graph.build(self.config, dataset.n_features, dataset.n_classes, (n_train, n_test))
         self.session = tf1.Session(graph=self.graph.logits.graph, config=session_config(self.config.session.threads))
         self.callback(self.session.close)
-        self.orders = {}
+        self.orders = data.EpochOrders(self.config.training, n_train, self.graph.loop.order.shape[0])
+        self.callback(self.orders.close)
         self.step = self.saved_step = 0
         self.saved_at = time.monotonic()
 
@@ -166,22 +174,21 @@ class _Run(contextlib.ExitStack):
     def chunk(self, stop):
         """Trains up to step `stop` and records the epochs that ended; the last one's metrics, {} if none did."""
         started, first_epoch = time.perf_counter(), self.epoch
-        metrics = self.run_epochs(self.step, stop)
+        metrics, finite = self.run_epochs(self.step, stop)
         self.step = stop
         count = self.epoch - first_epoch
-        if not count:
-            return {}
         sound = _leading_finite(metrics, count)
-        seconds = (time.perf_counter() - started) / count
-        self.record.epochs(first_epoch + 1, EpochMetrics(*(values[:sound] for values in metrics)), seconds)
-        if sound < count:
+        if sound:
+            seconds = (time.perf_counter() - started) / count
+            self.record.epochs(first_epoch + 1, EpochMetrics(*(values[:sound] for values in metrics)), seconds)
+        if sound < count or not finite:
             raise self.diverged(first_epoch + sound + 1)
-        if self.is_interval(self.config.session.histogram_every):
+        if count and self.is_interval(self.config.session.histogram_every):
             self.record_histograms()
-        return {name: values[count - 1] for name, values in metrics._asdict().items()}
+        return {name: values[count - 1] for name, values in metrics._asdict().items()} if count else {}
 
     def run_epochs(self, start, stop):
-        """One `Session.run` over the steps from `start` to before `stop`; the metrics of the epochs it finished."""
+        """One `Session.run` over the steps from `start` to before `stop`; an `EpochResults` of arrays."""
         first_epoch, first = divmod(start, self.n_batches)
         last_epoch, last = divmod(max(stop, start + 1) - 1, self.n_batches)
         loop = self.graph.loop
@@ -190,27 +197,12 @@ class _Run(contextlib.ExitStack):
             loop.y_train: self.dataset.y_train,
             loop.X_test: self.dataset.X_test,
             loop.y_test: self.dataset.y_test,
-            loop.order: self.order(first_epoch, last_epoch),
+            loop.order: self.orders.rows(first_epoch, last_epoch),
             loop.n_epochs: last_epoch - first_epoch + 1 if stop > start else 0,
             loop.first: first,
             loop.last: last + 1,
         }
-        return self.session.run(loop.metrics, feed)
-
-    def order(self, first_epoch, last_epoch):
-        """int32 [most epochs, train samples]: a row for each epoch. The last epoch's is kept, for the next chunk."""
-        training, size = self.config.training, len(self.dataset.y_train)
-        epochs = range(first_epoch, last_epoch + 1)
-        self.orders = {
-            epoch: self.orders[epoch]
-            if epoch in self.orders
-            else data.epoch_order(training.seed, epoch, size, training.sampling)
-            for epoch in epochs
-        }
-        order = np.zeros(self.graph.loop.order.shape, np.int32)
-        order[: len(epochs)] = list(self.orders.values())
-        self.orders = {last_epoch: self.orders[last_epoch]}
-        return order
+        return self.session.run(loop.results, feed)
 
     # ---- recording and saving
 
@@ -228,8 +220,6 @@ class _Run(contextlib.ExitStack):
 
     def save(self):
         """Commits everything up to this step."""
-        if not self.session.run(self.graph.finite):
-            raise self.diverged(self.epoch + 1)
         directory, position = self.path / "checkpoints", (self.epoch, self.step % self.n_batches)
         committed = self.record.commit()
         checkpoint.save(directory, self.session, self.graph.saver, position, self.fingerprint, committed)

@@ -1,0 +1,88 @@
+"""How the tests run commands, and what they read of a run directory: with TensorFlow and TensorBoard, not fcclf."""
+
+import contextlib
+import csv
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
+
+from fcclf import cli
+from fcclf.config import Config, Model, Moons, Session, Training
+
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
+
+
+def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), **settings) -> Config:
+    """A small run: 80 training samples, 5 batches. Other settings go to the section that has them."""
+    sections = {"data": Moons, "model": Model, "training": Training, "session": Session}
+    settings |= {"samples": samples, "noise": noise, "batch_size": batch_size, "epochs": epochs, "hidden": hidden}
+    return Config(
+        **{
+            name: section(**{key: value for key, value in settings.items() if key in section.__dataclass_fields__})
+            for name, section in sections.items()
+        }
+    )
+
+
+def variables(path: Path) -> dict[str, np.ndarray]:
+    """{name: values} of the newest checkpoint of a run, slots and counters included."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(path / "checkpoints")))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def history(path: Path) -> list[list[str]]:
+    """The rows of history.csv, heading included, without the wall-clock column."""
+    with open(path / "history.csv", newline="") as file:
+        return [row[:-1] for row in csv.reader(file)]
+
+
+def curves(path: Path) -> dict:
+    """{(train or test, tag): [(step, value), ...]} of every event in the files, in the order TensorBoard reads them."""
+    found = {}
+    for name in ("train", "test"):
+        loader = directory_watcher.DirectoryWatcher(
+            str(path / name), event_file_loader.LegacyEventFileLoader, io_wrapper.IsTensorFlowEventsFile
+        )
+        for event in loader.Load():
+            for value in event.summary.value:
+                found.setdefault((name, value.tag), []).append((event.step, value.SerializeToString()))
+    return found
+
+
+def assert_same_run(path: Path, reference: Path):
+    """Both runs have equal variables, history and curves, bit for bit."""
+    expected, actual = variables(reference), variables(path)
+    assert actual.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(actual[name], values, err_msg=name)
+    assert history(path) == history(reference)
+    assert curves(path) == curves(reference)
+
+
+def start(*arguments, stdout=os.devnull, stderr=os.devnull):
+    """A process that runs `fcclf ARGUMENTS` in a fork of a server that has TensorFlow imported already."""
+    process = FORKSERVER.Process(target=_main, args=([str(each) for each in arguments], str(stdout), str(stderr)))
+    process.start()
+    return process
+
+
+def _main(arguments, stdout, stderr):
+    os.setsid()
+    for number, path in ((1, stdout), (2, stderr)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, number)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    sys.orig_argv = ["fcclf", *arguments]
+    try:
+        code = cli.main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)
