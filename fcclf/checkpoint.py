@@ -3,14 +3,15 @@
     checkpoints/epoch-000050/                         50 epochs are finished
     checkpoints/epoch-000050-batch-000012/            ... and 12 batches of the next one
         model.ckpt.index, model.ckpt.data-*           every variable of the graph, by tf.compat.v1.train.Saver
-        manifest.json                                 sizes and sha256 of both; position; fingerprint; committed lengths
+        manifest.json                                 position, fingerprint; length and sha256 of these files,
+                                                      and of history and events as they were
     checkpoints/checkpoint                            TensorFlow's pointer, relative; a hint for other tools, never read
     checkpoints/damaged-epoch-000050/                 set aside: it did not match its manifest
     checkpoints/.tmp-*                                unfinished or to be deleted; swept by the next writer
 
 A save goes in this order, and a failure at any point leaves the checkpoints before it as they were:
 
-    1. the caller has flushed and fsynced history and events, and passes their lengths
+    1. the caller has flushed and fsynced history and events, and passes their measures
     2. the Saver writes into .tmp-epoch-000050
     3. the manifest is written; data, index, manifest and the directory are fsynced
     4. .tmp-epoch-000050 is renamed to epoch-000050, and checkpoints/ is fsynced      <- the commit point
@@ -21,7 +22,6 @@ So a directory named epoch-* is complete, whatever happened, and a reader needs 
 manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -35,16 +35,15 @@ from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
-LARGEST_MANIFEST = 1_000_000  # bytes
 
 
 class Checkpoint(NamedTuple):
-    """A committed checkpoint. committed: {file, relative to the run directory: its length in bytes}."""
+    """A committed checkpoint. committed: {file: [length, sha256]}, of history and events."""
 
     path: Path
     epoch: int
     batch: int
-    committed: dict[str, int]
+    committed: dict[str, list]
 
     @property
     def prefix(self):
@@ -64,13 +63,13 @@ def name(epoch: int, batch: int) -> str:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def save(directory: Path, session, saver, position: tuple[int, int], fingerprint: str, committed: dict[str, int]):
+def save(directory: Path, session, saver, position: tuple[int, int], fingerprint: str, committed: dict[str, list]):
     """Commits the session's variables. position: (epochs finished, batches of the next one). Raises RunError."""
     final = directory / name(*position)
     temporary = directory / f".tmp-{final.name}"
     try:
         _write(temporary, session, saver)
-        files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        files = {path.name: durable.measure(path) for path in sorted(temporary.iterdir())}
         facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
         manifest = json.dumps({**facts, "files": files, "committed": committed}, indent=1)
         durable.write_file(temporary / "manifest.json", manifest)
@@ -91,11 +90,6 @@ def _write(temporary, session, saver):
         temporary.mkdir()
         with session.graph.as_default():
             saver.save(session, str(temporary / "model.ckpt"), write_meta_graph=False, write_state=False)
-
-
-def _measure(path):
-    content = path.read_bytes()
-    return [len(content), hashlib.sha256(content).hexdigest()]
 
 
 def _point_to(final):
@@ -167,7 +161,7 @@ def verified(path: Path, fingerprint: str) -> Checkpoint:
     if manifest["fingerprint"] != fingerprint:
         raise DamagedCheckpointError(f"{path} belongs to a run with other settings or data.")
     for file, measured in manifest["files"].items():
-        if Path(file).name != file or not (path / file).is_file() or _measure(path / file) != measured:
+        if Path(file).name != file or durable.measure(path / file) != measured:
             if not path.exists():  # pruned by the writer while we looked
                 raise FileNotFoundError(path)
             raise DamagedCheckpointError(f"{path / file} is not as it was written.")
@@ -183,27 +177,27 @@ def restore(found: Checkpoint, session, saver):
 def _manifest(path):
     file = path / "manifest.json"
     try:
-        if file.stat().st_size > LARGEST_MANIFEST:
-            raise ValueError("it is too large")
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        _check_manifest(manifest)
+        return durable.read_json(file, _checked)
     except FileNotFoundError:
         if not path.exists():  # pruned by the writer while we looked
             raise
         raise DamagedCheckpointError(f"{file} is missing.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise DamagedCheckpointError(f"{file} cannot be read ({error}).") from None
-    return manifest
+    except (ValueError, OSError) as error:
+        raise DamagedCheckpointError(f"{file} cannot be read: {error}.") from None
 
 
-def _check_manifest(manifest):
+def _checked(manifest):
     if manifest["format"] != FORMAT:
-        raise ValueError(f"format {manifest['format']!r}, this fcclf reads format {FORMAT}")
-    lengths = [manifest["epoch"], manifest["batch"], *manifest["committed"].values()]
-    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise ValueError(f"it has format {manifest['format']!r}, this fcclf reads format {FORMAT}")
+    measures = [*manifest["files"].values(), *manifest["committed"].values()]
+    counts = [manifest["epoch"], manifest["batch"], *(length for length, _ in measures)]
+    if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("a count or length is not a whole number")
-    if set(manifest["files"]) < {"model.ckpt.index"} or not isinstance(manifest["fingerprint"], str):
+    if any(".." in Path(file).parts or Path(file).is_absolute() for file in manifest["committed"]):
+        raise ValueError("it names a file outside the run directory")
+    if "model.ckpt.index" not in manifest["files"] or not isinstance(manifest["fingerprint"], str):
         raise ValueError("it names no files or no fingerprint")
+    return manifest
 
 
 def _set_aside(path):
@@ -220,7 +214,7 @@ def _set_aside(path):
 
 
 def find(path: str) -> str:
-    """The prefix of the TF1 checkpoint at `path`: a prefix itself, or a directory with a pointer. Raises ConfigError."""
+    """The prefix of the TF1 checkpoint at `path`, a prefix itself or a directory with a pointer. Raises ConfigError."""
     for candidate in (
         path,
         tf.train.latest_checkpoint(path),
@@ -248,5 +242,5 @@ def load_matching(session, prefix: str, variables) -> tuple[list[str], list[str]
             )
         with session.graph.as_default():
             tf.compat.v1.train.Saver(matching).restore(session, prefix)
-    others = [variable.op.name for variable in variables if variable not in set(matching)]
-    return [variable.op.name for variable in matching], others
+    loaded = [variable.op.name for variable in matching]
+    return loaded, [variable.op.name for variable in variables if variable.op.name not in loaded]

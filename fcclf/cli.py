@@ -28,7 +28,8 @@ PROGRESS_LINES = 10  # in all, where stderr is no terminal
 
 def main(argv=None) -> int:
     """Runs the command in `argv` (default: the process's) and returns its exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
     _open_standard_streams()
     arguments = _parser().parse_args(argv)
     try:
@@ -218,6 +219,9 @@ SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Sess
 class _Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are one sentence, without the usage in front."""
 
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False)
+
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:  # told here, by the parser that knows the flags, not by the one above it
@@ -238,7 +242,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
-    parser = _Parser(prog="fcclf", description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser = _Parser(prog="fcclf", description=__doc__.split("\n\n")[0])
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
@@ -258,7 +262,7 @@ def _add_train(commands):
     sets = commands.add_parser("train", help="train a run, or go on with it").add_subparsers(
         required=True, metavar="DATA", parser_class=_Parser
     )
-    parser = sets.add_parser("moons", help="the two moons", description=train.__doc__, allow_abbrev=False)
+    parser = sets.add_parser("moons", help="the two moons", description=train.__doc__)
     for section in SECTIONS.values():
         add_flags(parser, section)
     run = parser.add_argument_group("run")

@@ -254,7 +254,8 @@ def _typed(kind, value):
         typed = kind(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return typed if kind is str or (math.isfinite(typed) and typed == value) else None
+    infinite = kind is float and math.isinf(typed)
+    return typed if typed == value and not infinite else None
 
 
 def _holds(value, words, bound):

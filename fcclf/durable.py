@@ -6,10 +6,14 @@ forgotten the error (LWN 752063). Every failure is a RunError that names the pat
 """
 
 import contextlib
+import hashlib
+import json
 import os
 from pathlib import Path
 
 from fcclf.errors import RunError
+
+LARGEST_JSON = 1_000_000  # bytes; what fcclf writes is far smaller
 
 
 @contextlib.contextmanager
@@ -34,6 +38,31 @@ def make_directory(path: Path):
         with explained("create", path):
             path.mkdir(exist_ok=True)
         sync(path.parent)
+
+
+def read_json(path: Path, parse):
+    """parse(document) of a small JSON file. Raises ValueError with the reason if it is not what `parse` expects."""
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it is larger than {LARGEST_JSON} bytes")
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except KeyError as error:
+        raise ValueError(f"it lacks {error}") from None
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is no such document: {error}") from None
+
+
+def measure(path: Path) -> list | None:
+    """[length in bytes, sha256] of a file; None if there is none."""
+    digest, length = hashlib.sha256(), 0
+    with explained("read", path):
+        if not path.is_file():
+            return None
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                length += len(block)
+    return [length, digest.hexdigest()]
 
 
 def sync(path: Path):

@@ -194,7 +194,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
 
     sizes: numbers of training and test samples, for the epoch loop; None builds the fed graph alone.
     """
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), tf1.variable_scope("", use_resource=True):
         network = _network(config, n_classes)
         with tf1.name_scope("input"):
             X = tf1.placeholder(tf.float32, (None, n_features), name="X")
@@ -240,13 +240,12 @@ def _network(config, n_classes):
 
 def _state(learning_rate):
     def variable(name, dtype, value=0):
-        return tf1.get_variable(
-            name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False, use_resource=True
-        )
+        return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
 
+    global_step = tf1.train.get_or_create_global_step()
     with tf1.variable_scope("state"):
         return State(
-            global_step=tf1.train.get_or_create_global_step(),
+            global_step=global_step,
             epoch=variable("epoch", tf.int64),
             learning_rate=variable("learning_rate", tf.float32, learning_rate),
             loss_sum=variable("loss_sum", tf.float32),
@@ -368,8 +367,8 @@ class _Epochs:
 
         def batch(number, loss_sum, correct_sum):
             first, weights = _window(number, size, self.n_test)
-            X, y = X_test[first : first + size], y_test[first : first + size]
-            logits = inference(tf.ensure_shape(X, (size, X_test.shape[1])), self.network, self.fused)
+            X, y = tf.slice(X_test, [first, 0], [size, X_test.shape[1]]), tf.slice(y_test, [first], [size])
+            logits = inference(X, self.network, self.fused)
             sums = _sums(_cross_entropy(logits, y), _correct(logits, y), weights)
             return number + 1, loss_sum + sums[0], correct_sum + sums[1]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fcclf import durable
+from fcclf.errors import RunError
 
 FILE = "history.csv"
 METRICS = ("train_loss", "train_accuracy", "penalty", "test_loss", "test_accuracy")
@@ -45,6 +46,16 @@ class History:
     def close(self):
         with durable.explained("write", self.path):
             self.file.close()
+
+
+def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):
+    """Writes the file anew from {metric: {epoch: value}}, without times. Raises RunError if a value is missing."""
+    lines = [",".join(COLUMNS)]
+    for epoch in range(1, epochs + 1):
+        if not all(epoch in columns[metric] for metric in METRICS):
+            raise RunError(f"{run_path / FILE} is damaged, and epoch {epoch} is not in the events: restore a copy.")
+        lines.append(",".join([str(epoch), *(str(np.float32(columns[metric][epoch])) for metric in METRICS), "nan"]))
+    durable.replace_file(run_path / FILE, "\n".join(lines) + "\n")
 
 
 def read(run_path: Path) -> dict[str, np.ndarray]:

@@ -44,7 +44,7 @@ class TrainedRun:
         X = np.asarray(X, np.float32)
         batches = [
             self.session.run(self.graph.logits, {self.graph.inputs.X: X[first : first + BATCH]})
-            for first in range(0, len(X), BATCH)
+            for first in range(0, max(1, len(X)), BATCH)
         ]
         return np.concatenate(batches)
 

@@ -73,7 +73,7 @@ class Dense:
         name: the scope of the variables `kernel` and `bias`. seed: two integers, of the kernel's initial values.
         fused: the graph will be compiled, so small products may be written for fusion.
         """
-        with tf1.variable_scope(name, reuse=tf1.AUTO_REUSE, use_resource=True):
+        with tf1.variable_scope(name, reuse=tf1.AUTO_REUSE):
             shape = (int(inputs.shape[-1]), self.units)
             kernel = tf1.get_variable("kernel", shape, initializer=_initializer(self.initializer, seed))
             bias = tf1.get_variable("bias", (self.units,), initializer=tf1.zeros_initializer())

@@ -1,46 +1,47 @@
 """What a run writes down epoch by epoch: history.csv and the event files, kept in step with the checkpoints.
 
-A checkpoint notes how long these files were. Opening the record of a resumed run cuts them back to those lengths and
-deletes event files begun later, so that every epoch stands in them exactly once, however the run was stopped.
+A checkpoint notes length and sha256 of these files. Before a run goes on they are cut back to those lengths, and event
+files begun later are deleted, so that every epoch stands in them exactly once, however the run was stopped. The history
+and the event files hold the same numbers: where one is damaged, it is written anew from the other.
 """
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
-from fcclf import durable
+from fcclf import durable, history, summaries
 from fcclf.errors import RunError
-from fcclf.history import FILE as HISTORY
-from fcclf.history import History
-from fcclf.summaries import DIRECTORIES, EventLog, event_files, next_attempt
+
+CURVES = {  # directory: {tag: column of the history}
+    "train": {"loss": "train_loss", "accuracy": "train_accuracy", "penalty": "penalty"},
+    "test": {"loss": "test_loss", "accuracy": "test_accuracy"},
+}
 
 
 class Record(contextlib.ExitStack):
     """The open files of a run being trained; a context manager that closes them.
 
-    path: the run directory. committed: {file: length} of the checkpoint the run goes on from, {} at the very start.
+    path: the run directory, recovered. committed: {file: [length, sha256]}, from `recover`, {} at the very start.
     next_epoch: the first epoch (from 1) that will be written.
     """
 
-    def __init__(self, path: Path, committed: dict[str, int], next_epoch: int):
+    def __init__(self, path: Path, committed: dict[str, list], next_epoch: int):
         super().__init__()
         self.path, self.committed = path, dict(committed)
-        attempt = next_attempt(path)
-        cut_back(path, committed)
-        self.history = History(path)
+        attempt = summaries.next_attempt(path)
+        self.history = history.History(path)
         self.callback(self.history.close)
-        self.logs = {name: EventLog(path / name, attempt, next_epoch) for name in DIRECTORIES}
+        self.logs = {name: summaries.EventLog(path / name, attempt, next_epoch) for name in CURVES}
         for log in self.logs.values():
             self.callback(log.close)
+        self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
 
     def epochs(self, first_epoch: int, metrics, seconds: float):
         """Writes the epochs from `first_epoch` on; metrics: a graph.EpochMetrics; seconds: what each of them took."""
         self.history.append(first_epoch, metrics, seconds)
-        train, test = self.logs["train"], self.logs["test"]
-        train.curves(
-            first_epoch, {"loss": metrics.train_loss, "accuracy": metrics.train_accuracy, "penalty": metrics.penalty}
-        )
-        test.curves(first_epoch, {"loss": metrics.test_loss, "accuracy": metrics.test_accuracy})
+        for name, tags in CURVES.items():
+            self.logs[name].curves(first_epoch, {tag: getattr(metrics, column) for tag, column in tags.items()})
 
     def graph(self, graph):
         """Writes a tf.Graph."""
@@ -50,22 +51,67 @@ class Record(contextlib.ExitStack):
         """Writes a Summary that the graph made after `epoch` epochs."""
         self.logs["train"].summary(epoch, serialized)
 
-    def commit(self) -> dict[str, int]:
-        """Brings everything to the disk; {file: length} of every file of the record, earlier attempts' included."""
-        for file in (self.history, *self.logs.values()):
-            self.committed[str(file.path.relative_to(self.path))] = file.commit()
+    def commit(self) -> dict[str, list]:
+        """Brings everything to the disk; {file: [length, sha256]}, earlier attempts' event files included."""
+        for tally in self.tallies:
+            self.committed[str(tally.file.path.relative_to(self.path))] = tally.commit()
         return self.committed
 
 
-def cut_back(path: Path, committed: dict[str, int]):
-    """Cuts the record's files back to the committed lengths and deletes those begun later."""
-    for file, length in committed.items():
-        if not (path / file).is_file() or (path / file).stat().st_size < length:
-            raise RunError(f"{path / file} is shorter than it was at the last checkpoint: restore it from a copy.")
-    for file in [path / HISTORY, *event_files(path)]:
-        length = committed.get(str(file.relative_to(path)))
+class _Tally:
+    """Length and sha256 of a file that grows, from its new bytes alone. file: an object with `path` and `commit()`."""
+
+    def __init__(self, file):
+        self.file, self.length, self.digest = file, 0, hashlib.sha256()
+
+    def commit(self):
+        self.file.commit()
+        with durable.explained("read", self.file.path), open(self.file.path, "rb") as file:
+            file.seek(self.length)
+            new = file.read()
+        self.length += len(new)
+        self.digest.update(new)
+        return [self.length, self.digest.hexdigest()]
+
+
+# ---- going on after a stop -------------------------------------------------------------------------------------------
+
+
+def recover(path: Path, epoch: int, committed: dict[str, list], say) -> dict[str, list]:
+    """Brings the files back to what they were when `epoch` epochs were committed; `committed` as it then is.
+
+    Damaged files are repaired, each with a sentence to `say`. Raises RunError if the damage cannot be mended.
+    """
+    _cut_back(path, committed)
+    damaged = [file for file, measured in committed.items() if durable.measure(path / file) != measured]
+    if damaged:
+        _repair(path, epoch, damaged, say)
+    kept = [path / history.FILE, *summaries.event_files(path)] if committed else []
+    return {str(file.relative_to(path)): durable.measure(file) for file in kept}
+
+
+def _cut_back(path, committed):
+    for file in [path / history.FILE, *summaries.event_files(path)]:
+        length, _ = committed.get(str(file.relative_to(path)), (None, None))
         with durable.explained("cut back", file):
             if length is None:
                 file.unlink(missing_ok=True)
-            else:
+            elif file.exists() and file.stat().st_size > length:
                 os.truncate(file, length)
+
+
+def _repair(path, epoch, damaged, say):
+    logs = {name for name in CURVES if any(Path(file).parts[0] == name for file in damaged)}
+    if history.FILE in damaged and logs:
+        raise RunError(
+            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or start over with --fresh."
+        )
+    if history.FILE in damaged:
+        curves = {name: summaries.read_curves(path / name) for name in CURVES}
+        columns = {column: curves[name].get(tag, {}) for name, tags in CURVES.items() for tag, column in tags.items()}
+        history.rewrite(path, epoch, columns)
+        say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
+    for name in logs:
+        columns = history.read(path)
+        summaries.rewrite(path / name, {tag: columns[column] for tag, column in CURVES[name].items()})
+        say(f"{path / name} was damaged: its curves were written anew from history.csv, without histograms and graph")

@@ -25,7 +25,6 @@ from fcclf.config import Config, differences
 from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
-LARGEST_CONFIG = 1_000_000  # bytes
 
 
 class Description(NamedTuple):
@@ -151,14 +150,11 @@ def _changes(old, new):
 def read(path: Path) -> Description:
     """What the run in `path` is a run of. Raises RunError if there is none or config.json is damaged."""
     file = path / "config.json"
-    if not file.is_file():
-        raise RunError(f"{path} is not a run directory: it has no config.json.")
     try:
-        if file.stat().st_size > LARGEST_CONFIG:
-            raise ValueError(f"larger than {LARGEST_CONFIG} bytes")
-        document = json.loads(file.read_text(encoding="utf-8"))
-        return _parsed(document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        return durable.read_json(file, _parsed)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is not a run directory: it has no config.json.") from None
+    except (ValueError, OSError) as error:
         raise RunError(
             f"{file} cannot be read ({error}): restore it from a copy, or start over with --fresh."
         ) from None
@@ -166,12 +162,9 @@ def read(path: Path) -> Description:
 
 def _parsed(document):
     if document["format"] != FORMAT:
-        raise ValueError(f"format {document['format']!r}; this fcclf reads format {FORMAT}")
-    data = document["data"]
+        raise ValueError(f"it has format {document['format']!r}, this fcclf reads format {FORMAT}")
+    data = {key: document["data"][key] for key in ("fingerprint", "n_features", "n_classes")}
     sizes = [data["n_features"], data["n_classes"]]
-    if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes) or not isinstance(
-        data["fingerprint"], str
-    ):
-        raise ValueError("the description of the data is not one")
-    kept = {key: data[key] for key in ("fingerprint", "n_features", "n_classes")}
-    return Description(Config.from_dict(document["config"]), kept, dict(document["versions"]))
+    if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
+        raise ValueError("its data have no features or no classes")
+    return Description(Config.from_dict(document["config"]), data, dict(document["versions"]))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
 from fcclf import durable
 
@@ -32,6 +33,31 @@ def next_attempt(run_path: Path) -> int:
     """A number above that of every event file of the run."""
     numbers = [int(file.name[len(PREFIX) :]) for file in event_files(run_path) if file.name[len(PREFIX) :].isdigit()]
     return max(numbers, default=0) + 1
+
+
+def read_curves(directory: Path) -> dict[str, dict[int, float]]:
+    """{tag: {step: value}} of the scalars in a directory's event files."""
+    curves = {}
+    for file in sorted(directory.glob(PREFIX + "*")):
+        for raw in RawEventFileLoader(str(file)).Load():
+            event = tf1.Event.FromString(raw)
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    return curves
+
+
+def rewrite(directory: Path, metrics: dict[str, np.ndarray]):
+    """Replaces a directory's event files by one with these curves, {tag: values from step 1 on}."""
+    old = sorted(directory.glob(PREFIX + "*"))
+    log = EventLog(directory, next_attempt(directory.parent), first_step=1)
+    log.curves(1, metrics)
+    log.commit()
+    log.close()
+    with durable.explained("delete", directory):
+        for file in old:
+            file.unlink()
+    durable.sync(directory)
 
 
 class EventLog:

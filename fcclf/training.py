@@ -14,12 +14,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from fcclf import checkpoint, data, durable, graph, run_directory
+from fcclf import checkpoint, data, durable, graph, record, run_directory
 from fcclf.config import Config
 from fcclf.errors import DivergedError, RunError
 from fcclf.graph import EpochMetrics
 from fcclf.interrupts import Interrupts
-from fcclf.record import Record
 from fcclf.run_directory import Description
 
 tf1 = tf.compat.v1
@@ -121,7 +120,8 @@ class _Run(contextlib.ExitStack):
             self.restore(start)
         else:
             self.initialize(say)
-        self.record = self.enter_context(Record(self.path, start.committed if start else {}, self.epoch + 1))
+        committed = record.recover(self.path, self.epoch, start.committed if start else {}, say)
+        self.record = self.enter_context(record.Record(self.path, committed, self.epoch + 1))
         self.run_epochs(self.step, self.step)
         if not start:
             self.record.graph(self.session.graph)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import multiprocessing
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing import directory_watcher, event_file_l
 from fcclf import cli
 from fcclf.config import Config, Model, Moons, Session, Training
 
+GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
 
@@ -86,3 +88,12 @@ def _main(arguments, stdout, stderr):
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
+
+
+def python(program: str) -> str:
+    """What a new Python process prints that runs `program` in this directory. Fails the test if the program fails."""
+    finished = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout

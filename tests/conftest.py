@@ -1,0 +1,18 @@
+"""Fixtures: one small finished run, shared by the tests that only read it."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+import runs
+
+from fcclf import training
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """The directory of a run of `runs.config()` that was never touched."""
+    path = tmp_path_factory.mktemp("logs") / "finished"
+    training.train(runs.config(), path)
+    return path

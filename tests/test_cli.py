@@ -1,0 +1,200 @@
+"""The command line: what is printed where, and the exit codes."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import runs
+
+from fcclf import __version__, cli, run_directory
+
+SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch):
+    """An empty log directory; SIGINT as it was after each test."""
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "logs"
+    signal.signal(signal.SIGINT, before)
+
+
+def run(*arguments):
+    """The exit code of `fcclf ARGUMENTS` in this process."""
+    try:
+        return cli.main([str(each) for each in arguments])
+    except SystemExit as leaving:
+        return leaving.code
+
+
+def test_training_prints_results_to_stdout_and_progress_to_stderr(logs, capsys):
+    assert run("train", "moons", *SMALL) == 0
+    printed = capsys.readouterr()
+    measured = json.loads((logs / "moons-noise-0.2-samples-100-batch-size-16" / "metrics.json").read_text())
+    assert printed.out.startswith(
+        f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}"
+    )
+    assert "macro avg" in printed.out
+    assert "run directory   logs/moons-noise-0.2-samples-100-batch-size-16\n" in printed.out
+    assert "tensorboard --logdir logs\n" in printed.out
+    assert "epoch 6 of 6: train loss" in printed.err
+    assert "trained 6 epochs" in printed.err
+
+
+def test_the_run_is_the_one_the_library_trains(logs, finished_run):
+    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet")
+    runs.assert_same_run(logs / "mine", finished_run)
+
+
+def test_json_is_the_only_thing_on_stdout_and_quiet_shows_no_progress(logs, capsys):
+    assert run("train", "moons", *SMALL, "--json", "--quiet") == 0
+    printed = capsys.readouterr()
+    measured = json.loads(printed.out)
+    assert measured["epoch"] == 6
+    assert {"loss", "accuracy", "precision", "recall", "f1", "confusion_matrix"} <= measured["test"].keys()
+    assert "epoch 6 of 6" not in printed.err
+
+
+def test_the_same_command_again_says_that_it_is_done_and_more_epochs_go_on(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine")
+    assert run("train", "moons", *SMALL, "--run-name", "mine") == 0
+    assert "this run has finished 6 epochs; a larger --epochs continues it" in capsys.readouterr().err
+    assert run("train", "moons", *SMALL, "--run-name", "mine", "--epochs", 8) == 0
+    assert "trained epochs 7 to 8" in capsys.readouterr().err
+    assert run("train", "moons", *SMALL, "--run-name", "mine", "--epochs", 7) == 0
+    assert "has finished 8 epochs, past the 7 asked for" in capsys.readouterr().err
+
+
+def test_another_configuration_under_a_run_name_is_a_usage_error(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine")
+    assert run("train", "moons", *SMALL, "--run-name", "mine", "--hidden", "3") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "--run-name 'mine' is a run with other settings (model.hidden: (6, 4) -> (3,))" in error
+    assert run("train", "moons", *SMALL, "--run-name", "mine", "--hidden", "3", "--fresh") == 0
+    assert (logs / "mine.old-1").is_dir()
+
+
+def test_divergence_is_exit_3(logs, capsys):
+    flags = ["--optimizer", "sgd", "--learning-rate", "1e6", "--activation", "relu"]
+    assert run("train", "moons", *SMALL, *flags) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("fcclf: error: training diverged in epoch 1:")
+
+
+def test_a_run_that_is_in_use_is_exit_1(logs, capsys):
+    with run_directory.claimed(logs / "mine"):
+        assert run("train", "moons", *SMALL, "--run-name", "mine") == 1
+    assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_evaluate_repeats_the_metrics(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine", "--json")
+    first = capsys.readouterr().out
+    assert run("evaluate", "logs/mine", "--json") == 0
+    assert capsys.readouterr().out == first
+
+
+def test_plot_writes_the_figure_it_names(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet")
+    capsys.readouterr()
+    assert run("plot", "logs/mine") == 0
+    assert Path(capsys.readouterr().out.strip()).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot"])
+def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
+    assert run(command, "logs/none") == 1
+    assert capsys.readouterr().err == "fcclf: error: logs/none is not a run directory: it has no config.json.\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--noise -1", "--noise is -1.0, but must be a number of at least 0"),
+        ("--noise nan", "--noise is nan, but must be a number"),
+        ("--noise much", "--noise is 'much', but must be a number"),
+        ("--batch-size 0", "--batch-size is 0, but must be a whole number of at least 1"),
+        ("--batch-size -5", "--batch-size is -5, but"),
+        ("--batch-size 1601", "--batch-size is 1601, but the training part has only 1600 samples: use 1600 or less"),
+        ("--epochs 0", "--epochs is 0, but"),
+        ("--epochs 1e3", "--epochs is '1e3', but must be a whole number"),
+        ("--hidden 6 0", "--hidden is 0, but"),
+        ("--samples 0", "--samples is 0, but"),
+        ("--learning-rate 0", "--learning-rate is 0.0, but must be a number above 0"),
+        ("--test-ratio 0", "--test-ratio is 0.0, but must be a number above 0 and below 1"),
+        ("--test-ratio 1", "--test-ratio is 1.0, but"),
+        ("--activation rellu", "did you mean relu?"),
+        ("--learnin-rate 1", "there is no flag --learnin-rate; did you mean --learning-rate?"),
+        ("--run-name ../x", "--run-name is '../x', but must be one directory name"),
+        ("stars", "there is nothing to do with 'stars'"),
+    ],
+)
+def test_usage_errors_are_one_sentence_and_leave_nothing_behind(logs, capsys, flags, words):
+    assert run("train", "moons", *flags.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("fcclf: error: ")
+    assert words in printed.err
+    assert not logs.exists()
+
+
+def test_a_warm_start_from_nowhere_leaves_nothing_behind(logs, capsys):
+    assert run("train", "moons", "--warm-start", "/nowhere") == 2
+    assert "--warm-start is '/nowhere', but no checkpoint is there" in capsys.readouterr().err
+    assert not logs.exists()
+
+
+def test_a_log_directory_that_is_a_file_is_exit_1(logs, capsys):
+    logs.write_text("")
+    assert run("train", "moons", *SMALL) == 1
+    assert capsys.readouterr().err == "fcclf: error: --logdir is 'logs', but logs is a file: name a directory.\n"
+
+
+@pytest.mark.parametrize("flags", ["--help", "--version", "train moons --help", "train moons --noise x", "evaluate"])
+def test_help_version_and_usage_errors_do_not_import_tensorflow(flags):
+    program = (
+        "import sys; from fcclf.cli import main\n"
+        f"try: main({flags.split()!r})\n"
+        "except SystemExit: pass\n"
+        "print('tensorflow' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert runs.python(program).endswith("False\n")
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"fcclf {__version__}\n"
+
+
+def test_help_shows_every_flag_with_its_default(capsys):
+    assert run("train", "moons", "--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "units of each hidden layer; none: a linear classifier (default: 6 4)" in shown
+    assert "--clip-norm FLOAT clip the gradients to this global norm" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path, number):
+    """Shells show 130, 143 and 129. The same command then ends as a run that was never interrupted."""
+    flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "2000"]
+    command = [sys.executable, "-m", "fcclf", *flags]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    lines = []
+    for line in started.stderr:
+        if line.startswith("fcclf: epoch ") and not lines:
+            started.send_signal(number)
+        lines.append(line)
+    assert started.wait() == -number
+    assert lines[-1].startswith("fcclf: interrupted: saved in epoch ")
+    assert lines[-1].endswith(f"to go on: {shlex.join(command)}\n")
+    for name in ([], ["--run-name", "whole"]):
+        process = runs.start(*flags, "--quiet", *name)
+        process.join()
+        assert process.exitcode == 0
+    runs.assert_same_run(tmp_path / "moons", tmp_path / "whole")

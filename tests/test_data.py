@@ -1,0 +1,67 @@
+"""Data sets, their split, and the order of an epoch."""
+
+import numpy as np
+import pytest
+import runs
+from sklearn.datasets import make_moons
+
+from fcclf import data
+from fcclf.config import Config, Training
+
+
+def test_the_moons_are_scikit_learns_and_their_last_fifth_is_the_test_part():
+    dataset = data.load(Config())
+    X, y = make_moons(2000, noise=0.1, random_state=42)
+    np.testing.assert_array_equal(dataset.X_train, X[:1600].astype(np.float32))
+    np.testing.assert_array_equal(dataset.X_test, X[1600:].astype(np.float32))
+    np.testing.assert_array_equal(dataset.y_train, y[:1600])
+    np.testing.assert_array_equal(dataset.y_test, y[1600:])
+    assert (dataset.n_features, dataset.n_classes) == (2, 2)
+
+
+def test_the_fingerprint_changes_with_any_value_and_with_the_split():
+    dataset = data.load(runs.config())
+    changed = dataset.X_test.copy()
+    changed[3, 1] += 1e-6
+    moved = data.split(
+        np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test]), 21, 2
+    )
+    prints = {data.fingerprint(each) for each in (dataset, dataset._replace(X_test=changed), moved)}
+    assert len(prints) == 3
+    assert data.fingerprint(dataset) == data.fingerprint(data.load(runs.config()))
+
+
+def test_a_shuffled_epoch_has_every_sample_once():
+    order = data.epoch_order(seed=0, epoch=3, size=1000, sampling="shuffle")
+    assert order.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+
+
+def test_a_bootstrapped_epoch_draws_with_replacement():
+    order = data.epoch_order(seed=0, epoch=3, size=1000, sampling="bootstrap")
+    assert len(order) == 1000
+    assert 500 < len(np.unique(order)) < 750  # 1 - 1/e of the samples are expected
+    assert order.min() >= 0
+    assert order.max() < 1000
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    order = data.epoch_order(1, 2, 50, "shuffle")
+    np.testing.assert_array_equal(order, data.epoch_order(1, 2, 50, "shuffle"))
+    assert not np.array_equal(order, data.epoch_order(1, 3, 50, "shuffle"))
+    assert not np.array_equal(order, data.epoch_order(2, 2, 50, "shuffle"))
+
+
+def test_the_order_never_changes_between_releases():
+    np.testing.assert_array_equal(data.epoch_order(0, 0, 10, "shuffle"), [4, 6, 2, 7, 3, 5, 9, 0, 8, 1])
+
+
+@pytest.mark.parametrize("stretches", [[(0, 3), (4, 4), (5, 7)], [(0, 0), (0, 2), (2, 3), (3, 3), (4, 7)], [(5, 6)]])
+def test_orders_made_ahead_are_the_orders_of_their_epochs(stretches):
+    orders = data.EpochOrders(Training(seed=5), size=40, n_rows=4)
+    for first, last in stretches:
+        rows = orders.rows(first, last)
+        for row, epoch in enumerate(range(first, last + 1)):
+            np.testing.assert_array_equal(rows[row], data.epoch_order(5, epoch, 40, "shuffle"))
+        assert not rows[last - first + 1 :].any()
+    orders.close()

@@ -1,0 +1,54 @@
+"""File operations: all or nothing, and errors in one sentence."""
+
+import os
+
+import pytest
+
+from fcclf import durable
+from fcclf.errors import RunError
+
+
+def test_a_replaced_file_holds_the_new_text_and_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "file").write_text("old")
+    durable.replace_file(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_replacement_that_fails_leaves_the_old_text(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*file: No space left on device\.$"):
+        durable.replace_file(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_data_is_synced_before_the_rename_and_the_directory_after_it(tmp_path, monkeypatch):
+    calls = []
+    sync, rename = os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), sync(fd)))
+    monkeypatch.setattr(os, "rename", lambda old, new: (calls.append("rename"), rename(old, new)))
+    durable.replace_file(tmp_path / "file", "new")
+    assert calls == [str(tmp_path / ".tmp-file"), "rename", str(tmp_path)]
+
+
+def test_an_error_that_names_many_things_is_cut_to_the_systems_words(tmp_path):
+    class LongError(Exception):
+        message = "model.ckpt.data-00000-of-00001.tempstate123; No space left on device\n\t [[node save/SaveV2]]"
+
+    with pytest.raises(RunError) as error, durable.explained("save to", tmp_path, LongError):
+        raise LongError
+    assert str(error.value) == f"cannot save to {tmp_path}: No space left on device."
+
+
+def test_a_file_is_measured_by_length_and_sha256(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert durable.measure(tmp_path / "file") == [
+        3,
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    ]
+    assert durable.measure(tmp_path / "none") is None

@@ -1,0 +1,46 @@
+"""Metrics on a case small enough to count by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fcclf import evaluation
+
+# Five samples of class 0, 1, 1, 2, 2; predicted 0, 1, 0, 1, 1: class 2 is never predicted.
+Y = np.array([0, 1, 1, 2, 2])
+LOGITS = np.log(
+    np.float32([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3]])
+)  # fmt: skip
+
+
+def test_metrics_are_what_counting_gives():
+    measured = evaluation.metrics(Y, LOGITS)
+    assert measured["confusion_matrix"] == [[1, 0, 0], [1, 1, 0], [0, 2, 0]]
+    assert measured["accuracy"] == pytest.approx(2 / 5)
+    assert measured["loss"] == pytest.approx(-np.mean(np.log([0.8, 0.7, 0.4, 0.3, 0.3])), rel=1e-6)
+    assert measured["per_class"]["precision"] == pytest.approx([1 / 2, 1 / 3, 0])
+    assert measured["per_class"]["recall"] == pytest.approx([1, 1 / 2, 0])
+    assert measured["per_class"]["support"] == [1, 2, 2]
+    assert measured["precision"] == pytest.approx((1 / 2 + 1 / 3) / 3)
+    assert measured["f1"] == pytest.approx((2 / 3 + 2 / 5) / 3)
+
+
+def test_metrics_are_plain_json():
+    measured = evaluation.metrics(Y, LOGITS)
+    assert json.loads(json.dumps(measured)) == measured
+
+
+def test_a_certain_mistake_costs_its_logits_and_not_infinity():
+    assert evaluation.metrics(np.array([1]), np.float32([[1000, 0]]))["loss"] == pytest.approx(1000)
+
+
+def test_the_report_shows_every_class_and_the_matrix():
+    report = evaluation.report(Y, LOGITS).splitlines()
+    assert report[-4].split() == ["predicted", "0", "1", "2"]
+    assert [line.split() for line in report[-3:]] == [
+        ["true", "0", "1", "0", "0"],
+        ["true", "1", "1", "1", "0"],
+        ["true", "2", "0", "2", "0"],
+    ]
+    assert any(line.split()[:2] == ["macro", "avg"] for line in report)

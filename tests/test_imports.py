@@ -1,0 +1,55 @@
+"""The architecture: imports go one way, and importing the package does nothing."""
+
+import ast
+from pathlib import Path
+
+import runs
+
+PACKAGE = Path(__file__).parent.parent / "fcclf"
+LEVELS = [  # a module may import from the levels above its own, and nothing else of the package
+    {"__init__", "errors"},
+    {"config", "durable", "interrupts"},
+    {"data", "layers", "evaluation", "history", "summaries", "plots"},
+    {"graph", "checkpoint", "record", "run_directory"},
+    {"training"},
+    {"inference"},
+    {"cli"},
+    {"__main__"},
+]
+
+
+def imported(module):
+    """The package's modules that `module` imports."""
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "fcclf":
+            yield from (alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("fcclf."):
+            yield node.module.removeprefix("fcclf.")
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("fcclf.") for alias in node.names if alias.name.startswith("fcclf"))
+
+
+def test_every_module_has_a_level():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set().union(*LEVELS)
+
+
+def test_imports_go_one_way():
+    for number, level in enumerate(LEVELS):
+        lower = set().union(*LEVELS[:number])
+        for module in level:
+            assert set(imported(module)) <= lower, module
+
+
+def test_importing_the_package_has_no_side_effects():
+    program = (
+        "import os, sys; before = dict(os.environ); import fcclf\n"
+        "print(dict(os.environ) == before, 'numpy' in sys.modules, 'tensorflow' in sys.modules)"
+    )
+    assert runs.python(program) == "True False False\n"
+
+
+def test_the_readme_maps_every_module():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    for path in PACKAGE.glob("*.py"):
+        if not path.stem.startswith("__"):
+            assert f"fcclf/{path.name}" in readme, path.name

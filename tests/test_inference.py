@@ -1,0 +1,70 @@
+"""Trained runs, opened from their directory alone."""
+
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from fcclf import data, inference
+from fcclf.errors import RunError
+from fcclf.inference import TrainedRun
+
+
+def test_probabilities_are_what_the_weights_say(finished_run):
+    X = data.load(runs.config()).X_test
+    with TrainedRun(finished_run) as run:
+        outputs, weights = X, run.weights()
+        for name in ("fc1", "fc2"):
+            outputs = outputs @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+            outputs = np.where(outputs > 0, outputs, np.expm1(outputs))
+        logits = outputs @ weights["output/kernel"] + weights["output/bias"]
+        np.testing.assert_allclose(run.logits(X), logits, rtol=1e-4, atol=1e-5)
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(run.probabilities(X), shares, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(run.predictions(X), logits.argmax(axis=1))
+        assert run.epoch == 6
+
+
+def test_its_accuracy_is_the_last_one_of_the_history(finished_run):
+    dataset = data.load(runs.config())
+    with TrainedRun(finished_run) as run:
+        accuracy = np.mean(run.predictions(dataset.X_test) == dataset.y_test)
+    assert str(np.float32(accuracy)) == runs.history(finished_run)[-1][-1]
+
+
+def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
+    X = data.load(runs.config()).X_train
+    with TrainedRun(finished_run) as run:
+        whole = run.logits(X)
+        monkeypatch.setattr(inference, "BATCH", 7)
+        np.testing.assert_allclose(run.logits(X), whole, rtol=1e-5, atol=1e-6)
+        assert run.logits(X[:0]).shape == (0, 2)
+
+
+def test_two_runs_are_open_side_by_side(finished_run):
+    X = data.load(runs.config()).X_test
+    with TrainedRun(finished_run) as first, TrainedRun(finished_run) as second:
+        np.testing.assert_array_equal(first.logits(X), second.logits(X))
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RunError, match="is not a run directory"):
+            TrainedRun(path)
+
+
+def test_a_run_without_checkpoint_is_refused(finished_run, tmp_path):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    shutil.rmtree(path / "checkpoints")
+    with pytest.raises(RunError, match="has no checkpoint yet"):
+        TrainedRun(path)
+
+
+def test_the_golden_run_loads_and_predicts_what_it_always_did():
+    """A run of version 0.1.0, kept in the repository: it must load for ever."""
+    golden = runs.GOLDEN
+    expected = np.loadtxt(golden / "probabilities.csv", delimiter=",", dtype=np.float32)
+    with TrainedRun(golden / "moons") as run:
+        np.testing.assert_allclose(run.probabilities(expected[:, :2]), expected[:, 2:], rtol=1e-5, atol=1e-6)
+        assert run.epoch == 200

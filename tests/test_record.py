@@ -1,0 +1,123 @@
+"""History and event files of a run: cut back, and repaired one from the other."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from fcclf import checkpoint, history, record, run_directory
+from fcclf.errors import RunError
+from fcclf.graph import EpochMetrics
+
+EPOCHS = 6  # of the finished run
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+def committed(path):
+    fingerprint = run_directory.read(path).fingerprint
+    return checkpoint.newest(path / "checkpoints", fingerprint).committed
+
+
+def recovered(path):
+    said = []
+    files = record.recover(path, EPOCHS, committed(path), said.append)
+    return files, said
+
+
+def damage(file, at):
+    """Flips a bit; a negative position counts from the end."""
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
+def scalar_curves(path):
+    return {tag: [step for step, _ in points] for tag, points in runs.curves(path).items() if "/" not in tag[1]}
+
+
+def test_a_sound_record_is_left_alone(run):
+    before = committed(run)
+    files, said = recovered(run)
+    assert files == before
+    assert said == []
+
+
+def test_what_was_written_after_the_checkpoint_is_cut_off(run, finished_run):
+    for file in before_files(run):
+        with open(run / file, "ab") as grown:
+            grown.write(b"not committed")
+    later = run / "train" / "events.out.tfevents.000002"
+    later.write_bytes(b"a later attempt")
+    files, said = recovered(run)
+    assert files == committed(run)
+    assert not later.exists()
+    assert said == []
+    runs.assert_same_run(run, finished_run)
+
+
+def before_files(run):
+    return list(committed(run))
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+def test_a_damaged_history_is_written_anew_from_the_event_files(run, finished_run, harm):
+    file = run / "history.csv"
+    if harm == "flip":
+        damage(file, -20)
+    elif harm == "cut":
+        os.truncate(file, 100)
+    else:
+        file.unlink()
+    _, said = recovered(run)
+    assert runs.history(run) == runs.history(finished_run)
+    assert "was damaged: it was written anew from the event files" in said[0]
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+def test_damaged_curves_are_written_anew_from_the_history(run, finished_run, name, harm):
+    file = run / name / "events.out.tfevents.000001"
+    if harm == "flip":
+        damage(file, -30)
+    elif harm == "cut":
+        os.truncate(file, 50)
+    else:
+        file.unlink()
+    _, said = recovered(run)
+    assert scalar_curves(run) == scalar_curves(finished_run)
+    assert f"{name} was damaged" in said[0]
+    columns = history.read(run)
+    np.testing.assert_array_equal(columns["epoch"], np.arange(1, EPOCHS + 1))
+
+
+def test_damage_to_both_is_an_error_that_names_them(run):
+    damage(run / "history.csv", 100)
+    damage(run / "test" / "events.out.tfevents.000001", -30)
+    with pytest.raises(RunError, match=r"history\.csv and test/events\.out\.tfevents\.000001 are damaged"):
+        recovered(run)
+
+
+def test_a_commit_measures_what_is_on_disk(run):
+    files, _ = recovered(run)
+    with record.Record(run, files, next_epoch=7) as opened:
+        metrics = history_metrics(3)
+        opened.epochs(7, metrics, seconds=0.1)
+        first = dict(opened.commit())
+        opened.epochs(10, metrics, seconds=0.1)
+        second = opened.commit()
+    assert (
+        first.keys() == second.keys() == {*files, "train/events.out.tfevents.000002", "test/events.out.tfevents.000002"}
+    )
+    for file, measured in second.items():
+        assert measured == record.durable.measure(run / file)
+    assert first["train/events.out.tfevents.000001"] == files["train/events.out.tfevents.000001"]
+
+
+def history_metrics(count):
+    return EpochMetrics(*(np.arange(count, dtype=np.float32) for _ in EpochMetrics._fields))

@@ -1,0 +1,25 @@
+"""The promise, end to end: a run that is killed again and again ends bit-identical to one never touched."""
+
+import random
+
+import runs
+
+FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "2000", "--checkpoint-every", "20", "--quiet"]
+
+
+def test_a_run_killed_six_times_equals_one_never_touched(tmp_path):
+    """kill -9 at random moments from the start on, the same command each time."""
+    moments, kills = random.Random(7), 0
+    while True:
+        process = runs.start(*FLAGS, "--logdir", tmp_path / "killed")
+        process.join(timeout=moments.uniform(0.1, 1.6) if kills < 6 else None)
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join()
+        kills += 1
+    untouched = runs.start(*FLAGS, "--logdir", tmp_path / "untouched")
+    untouched.join()
+    assert process.exitcode == untouched.exitcode == 0
+    assert kills == 6
+    runs.assert_same_run(tmp_path / "killed" / "moons-noise-0.3", tmp_path / "untouched" / "moons-noise-0.3")

@@ -1,0 +1,136 @@
+"""Who may write to a run directory, and what it is a run of."""
+
+import dataclasses
+import json
+import os
+import shutil
+
+import pytest
+import runs
+
+from fcclf import run_directory
+from fcclf.errors import ConfigError, RunError
+
+FACTS = {"fingerprint": "abc", "n_features": 2, "n_classes": 2}
+
+
+def described(path, config=None, facts=FACTS):
+    path.mkdir(exist_ok=True)
+    return run_directory.describe(path, config or runs.config(), facts, pytest.fail)
+
+
+def test_a_description_reads_back(tmp_path):
+    written = described(tmp_path)
+    assert run_directory.read(tmp_path) == written
+    assert run_directory.read(tmp_path).config == runs.config()
+
+
+def test_another_configuration_is_refused_with_each_differing_field(tmp_path):
+    described(tmp_path / "mine")
+    with pytest.raises(ConfigError) as error:
+        described(tmp_path / "mine", runs.config(noise=0.3, l2=0.5))
+    assert "'mine' is a run with other settings (data.noise: 0.2 -> 0.3; model.l2: 0.001 -> 0.5)" in str(error.value)
+
+
+def test_other_data_is_refused(tmp_path):
+    described(tmp_path)
+    with pytest.raises(ConfigError, match="fingerprint: abc -> xyz"):
+        described(tmp_path, facts={**FACTS, "fingerprint": "xyz"})
+
+
+def test_settings_that_do_not_change_the_result_may_change_and_are_kept(tmp_path):
+    described(tmp_path)
+    more = runs.config(epochs=99, keep=7)
+    described(tmp_path, more)
+    assert run_directory.read(tmp_path).config == more
+
+
+def test_other_versions_are_told(tmp_path):
+    described(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    stored["versions"]["tensorflow"] = "1.15.0"
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    said = []
+    run_directory.describe(tmp_path, runs.config(), FACTS, said.append)
+    assert "tensorflow: 1.15.0 -> " in said[0]
+
+
+def test_the_fingerprint_is_of_settings_and_data(tmp_path):
+    fingerprints = {
+        described(tmp_path / str(number), config, facts).fingerprint
+        for number, (config, facts) in enumerate(
+            [
+                (runs.config(), FACTS),
+                (runs.config(seed=1), FACTS),
+                (runs.config(), {**FACTS, "fingerprint": "xyz"}),
+                (runs.config(epochs=9, keep=1), FACTS),
+            ]
+        )
+    }
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ('{"format": 1}', "it lacks 'data'"),
+        ('{"format": 9}', "format 9, this fcclf reads format 1"),
+        ("[1]", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ("9" * 5000, "cannot be read"),
+        ('{"format": 1, "config": {"modle": {}}, "data": %s, "versions": {}}' % json.dumps(FACTS), "unknown setting 'modle'"),  # noqa: UP031, E501
+        (" " * 1_000_001, "larger than 1000000 bytes"),
+    ],
+)  # fmt: skip
+def test_a_damaged_config_is_one_clear_error(tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(RunError) as error:
+        run_directory.read(tmp_path)
+    assert words in str(error.value)
+    assert str(tmp_path / "config.json") in str(error.value)
+
+
+def test_a_directory_without_config_is_no_run(tmp_path):
+    with pytest.raises(RunError, match="is not a run directory"):
+        run_directory.read(tmp_path)
+
+
+def test_checkpoints_without_config_are_not_taken_for_a_new_run(tmp_path):
+    (tmp_path / "checkpoints" / "epoch-000001").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"has checkpoints but no config\.json"):
+        described(tmp_path)
+
+
+def test_a_second_writer_is_refused_with_the_first_ones_pid(tmp_path):
+    with (
+        run_directory.claimed(tmp_path / "run"),
+        pytest.raises(RunError, match=f"is in use by process {os.getpid()}"),
+        run_directory.claimed(tmp_path / "run"),
+    ):
+        pass
+    with run_directory.claimed(tmp_path / "run"):
+        pass
+
+
+def test_fresh_moves_the_old_run_aside_and_loses_nothing(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    for number in (1, 2):
+        described(path) if not (path / "config.json").exists() else None
+        with run_directory.claimed(path, fresh=True) as aside:
+            assert aside == tmp_path / f"run.old-{number}"
+            assert [each.name for each in path.iterdir()] == [".lock"]
+    assert len(list((tmp_path / "run.old-1" / "checkpoints").iterdir())) == len(
+        list((finished_run / "checkpoints").iterdir())
+    )
+
+
+def test_fresh_where_no_run_is_moves_nothing(tmp_path):
+    with run_directory.claimed(tmp_path / "run", fresh=True) as aside:
+        assert aside is None
+
+
+def test_description_is_not_sensitive_to_how_settings_are_carried_out():
+    config = runs.config()
+    other = dataclasses.replace(config, session=dataclasses.replace(config.session, threads=1, checkpoint_every=1))
+    assert config.identity() == other.identity()

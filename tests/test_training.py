@@ -1,0 +1,162 @@
+"""The session loop: resuming, finishing, cadences, divergence."""
+
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from fcclf import training
+from fcclf.errors import ConfigError, DivergedError, RunError
+
+
+class StopAfter:
+    """Interrupts that ask for a stop after a number of chunks, as a signal would."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+
+    def held(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def pending(self):
+        self.chunks -= 1
+        return self.chunks < 0
+
+
+def train_with_stops(config, path, chunks):
+    """Starts again and again until the run is finished; each attempt does `chunks` chunks."""
+    while training.train(config, path, interrupts=StopAfter(chunks)).interrupted:
+        pass
+
+
+def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished_run, monkeypatch):
+    """Chunks of 3 steps, an attempt every 2 chunks: 5 attempts over 30 steps, stopping at batches 1, 2, 3 and 4."""
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.step + 3)
+    train_with_stops(runs.config(), tmp_path / "run", chunks=2)
+    runs.assert_same_run(tmp_path / "run", finished_run)
+
+
+@pytest.mark.parametrize("every", [0, 1, 4])
+def test_how_often_is_saved_changes_nothing(tmp_path, finished_run, every):
+    training.train(runs.config(checkpoint_every=every), tmp_path / "run")
+    runs.assert_same_run(tmp_path / "run", finished_run)
+
+
+def test_a_checkpoint_is_saved_inside_an_epoch_when_its_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "FIRST_CHUNK", 2)
+    monkeypatch.setattr(training, "MOST_GROWTH", 1)
+    training.train(runs.config(checkpoint_seconds=1e-9, keep=100), tmp_path / "run")
+    saved = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("epoch-*"))
+    assert "epoch-000001-batch-000001" in saved
+    assert len(saved) == 1 + 15  # the beginning, and every two of the 30 steps
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path):
+    training.train(runs.config(checkpoint_every=1, keep=2), tmp_path / "run")
+    assert [path.name for path in sorted((tmp_path / "run/checkpoints").glob("epoch-*"))] == [
+        "epoch-000005",
+        "epoch-000006",
+    ]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    outcome = training.train(runs.config(), path)
+    assert outcome == training.Outcome(epoch=6, begun_at=6, interrupted=False)
+    runs.assert_same_run(path, finished_run)
+
+
+def test_more_epochs_continue_a_finished_run_as_one_long_run(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "short")
+    assert training.train(runs.config(epochs=9), path) == training.Outcome(9, 6, interrupted=False)
+    training.train(runs.config(epochs=9), tmp_path / "long")
+    runs.assert_same_run(path, tmp_path / "long")
+
+
+def test_fewer_epochs_than_done_change_nothing(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    assert training.train(runs.config(epochs=2), path).epoch == 6
+    runs.assert_same_run(path, finished_run)
+
+
+def test_another_configuration_is_refused_and_changes_nothing(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"training\.seed: 0 -> 1"):
+        training.train(runs.config(seed=1, epochs=9), path)
+    runs.assert_same_run(path, finished_run)
+
+
+def test_fresh_starts_over(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    said = []
+    outcome = training.train(runs.config(), path, fresh=True, say=said.append)
+    assert outcome.begun_at == 0
+    assert said == [f"the run that was here is now {tmp_path / 'run.old-1'}"]
+    runs.assert_same_run(path, finished_run)
+
+
+def test_a_moved_directory_resumes(tmp_path, finished_run):
+    training.train(runs.config(epochs=4), tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    training.train(runs.config(), tmp_path / "there")
+    runs.assert_same_run(tmp_path / "there", finished_run)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_the_way_from_the_one_before(tmp_path, finished_run):
+    training.train(runs.config(checkpoint_every=1), tmp_path / "run")
+    (tmp_path / "run/checkpoints/epoch-000006/model.ckpt.index").write_bytes(b"damage")
+    said = []
+    outcome = training.train(runs.config(checkpoint_every=1), tmp_path / "run", say=said.append)
+    assert outcome == training.Outcome(epoch=6, begun_at=5, interrupted=False)
+    assert "model.ckpt.index is not as it was written" in said[0]
+    runs.assert_same_run(tmp_path / "run", finished_run)
+
+
+def test_a_diverging_run_stops_before_its_last_good_checkpoint_is_lost(tmp_path):
+    config = runs.config(optimizer="sgd", learning_rate=1e6, activation="relu", checkpoint_every=1, epochs=50)
+    with pytest.raises(
+        DivergedError, match=r"diverged in epoch \d+: .* try a lower --learning-rate than 1e\+06"
+    ) as error:
+        training.train(config, tmp_path / "run")
+    values = runs.variables(tmp_path / "run")
+    assert all(np.isfinite(array).all() for array in values.values())
+    assert f"checkpoint is epoch {values['state/epoch']}:" in str(error.value)
+
+
+def test_a_failing_disk_ends_the_run_with_the_last_checkpoint_sound(tmp_path, finished_run, monkeypatch):
+    sync, calls = training.durable.sync, []
+
+    def fail_at_the_fourth_epoch(path):
+        calls.append(path)
+        if path.name == ".tmp-epoch-000004":
+            raise RunError(f"cannot save {path}: Input/output error.")
+        sync(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.durable, "sync", fail_at_the_fourth_epoch)
+        with pytest.raises(RunError, match="Input/output error"):
+            training.train(runs.config(checkpoint_every=1), tmp_path / "run")
+    outcome = training.train(runs.config(checkpoint_every=1), tmp_path / "run")
+    assert outcome.begun_at == 3
+    runs.assert_same_run(tmp_path / "run", finished_run)
+
+
+def test_histograms_stand_at_their_interval_and_at_the_beginning(tmp_path):
+    training.train(runs.config(histogram_every=2), tmp_path / "run")
+    steps = [step for step, _ in runs.curves(tmp_path / "run")["train", "variables/fc1/kernel"]]
+    assert steps == [0, 2, 4, 6]
+
+
+def test_progress_is_told_with_the_last_metrics(tmp_path):
+    told = []
+    training.train(runs.config(), tmp_path / "run", progress=lambda epoch, metrics: told.append((epoch, metrics)))
+    epoch, metrics = told[-1]
+    assert epoch == 6
+    assert [str(np.float32(value)) for value in metrics.values()] == runs.history(tmp_path / "run")[-1][1:]
