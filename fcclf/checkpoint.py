@@ -22,6 +22,7 @@ So a directory named epoch-* is complete, whatever happened, and a reader needs 
 manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -34,6 +35,8 @@ from fcclf import durable
 from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
+FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
+COMMITTED = re.compile(r"history\.csv|(train|test)/events\.out\.tfevents\.[0-9]+")
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
 
 
@@ -71,8 +74,8 @@ def save(directory: Path, session, saver, position: tuple[int, int], fingerprint
         _write(temporary, session, saver)
         files = {path.name: durable.measure(path) for path in sorted(temporary.iterdir())}
         facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
-        manifest = json.dumps({**facts, "files": files, "committed": committed}, indent=1)
-        durable.write_file(temporary / "manifest.json", manifest)
+        manifest = {**facts, "files": files, "committed": committed}
+        durable.write_file(temporary / "manifest.json", json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1))
         for path in (*(temporary / file for file in files), temporary):
             durable.sync(path)
         durable.rename(temporary, final)
@@ -112,7 +115,8 @@ def prune(directory: Path, keep: int):
 def sweep(directory: Path):
     """Deletes what a killed writer left unfinished. The caller holds the run's lock."""
     for path in directory.glob(".tmp-*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with durable.explained("delete", path):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def verified(path: Path, fingerprint: str) -> Checkpoint:
     if manifest["fingerprint"] != fingerprint:
         raise DamagedCheckpointError(f"{path} belongs to a run with other settings or data.")
     for file, measured in manifest["files"].items():
-        if Path(file).name != file or durable.measure(path / file) != measured:
+        if durable.measure(path / file) != measured:
             if not path.exists():  # pruned by the writer while we looked
                 raise FileNotFoundError(path)
             raise DamagedCheckpointError(f"{path / file} is not as it was written.")
@@ -186,17 +190,23 @@ def _manifest(path):
         raise DamagedCheckpointError(f"{file} cannot be read: {error}.") from None
 
 
+def _digest(manifest):
+    """sha256 of all but the digest itself, so that no bit of a manifest can flip unnoticed."""
+    facts = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 def _checked(manifest):
+    if manifest["sha256"] != _digest(manifest):
+        raise ValueError("it is not as it was written")
     if manifest["format"] != FORMAT:
-        raise ValueError(f"it has format {manifest['format']!r}, this fcclf reads format {FORMAT}")
+        raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
     measures = [*manifest["files"].values(), *manifest["committed"].values()]
     counts = [manifest["epoch"], manifest["batch"], *(length for length, _ in measures)]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("a count or length is not a whole number")
-    if any(".." in Path(file).parts or Path(file).is_absolute() for file in manifest["committed"]):
-        raise ValueError("it names a file outside the run directory")
-    if "model.ckpt.index" not in manifest["files"] or not isinstance(manifest["fingerprint"], str):
-        raise ValueError("it names no files or no fingerprint")
+    if set(manifest["files"]) != FILES or not all(COMMITTED.fullmatch(file) for file in manifest["committed"]):
+        raise ValueError("it names other files than a run has")
     return manifest
 
 

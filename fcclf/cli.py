@@ -35,7 +35,6 @@ def main(argv=None) -> int:
     try:
         return arguments.command(arguments)
     except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except ConfigError as error:
         return _fail(USAGE, f"{_flag(error.setting_name)} {error.problem}")
@@ -63,7 +62,7 @@ def train(arguments) -> int:
             config, path, fresh=arguments.fresh, interrupts=interrupts, say=_say, progress=progress
         )
     if outcome.interrupted:
-        _say(f"interrupted: saved in epoch {outcome.epoch + 1} of {config.training.epochs}; to go on: {_command()}")
+        _say(f"interrupted: saved after {outcome.epoch} of {config.training.epochs} epochs; to go on: {_command()}")
         interrupts.raise_again()
     _say(_summary(outcome, config, time.perf_counter() - started))
     return _evaluate(path, arguments.json)
@@ -84,7 +83,7 @@ def plot(arguments) -> int:
         target = path / "figures" / "decision_boundary.png"
         dataset = data.load(run.description.config)
         plots.decision_boundary(target, dataset, run.probabilities, f"{path.name}, epoch {run.epoch}")
-    print(target)
+    _print(target)
     return 0
 
 
@@ -98,12 +97,13 @@ def _evaluate(path, as_json):
         measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
     text = json.dumps(measured, indent=2)
     durable.replace_file(path / "metrics.json", text + "\n")
-    if as_json:
-        print(text)
-    else:
-        print(f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n")
-        print(evaluation.report(dataset.y_test, logits))
-        print(f"\nrun directory   {path}\nsee it learn    tensorboard --logdir {shlex.quote(str(path.parent))}")
+    if not as_json:
+        text = (
+            f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
+            f"{evaluation.report(dataset.y_test, logits)}\n\n"
+            f"run directory   {path}\nsee it learn    tensorboard --logdir {shlex.quote(str(path.parent))}"
+        )
+    _print(text)
     return 0
 
 
@@ -127,6 +127,16 @@ def _open_standard_streams():
 
 
 # ---- messages --------------------------------------------------------------------------------------------------------
+
+
+def _print(results):
+    try:
+        print(results, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again when it ends
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise RunError(f"cannot write to standard output: {error.strerror}.") from error
 
 
 def _say(sentence):

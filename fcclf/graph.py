@@ -154,9 +154,13 @@ def inference(X, network: Network, fused=False):
     return network.layers["output"](outputs, "output", seed=(network.seed, len(network.layers) - 1), fused=fused)
 
 
-def loss(cross_entropy, weights, network: Network) -> Loss:
-    """The mean of `cross_entropy`, float32 [batch], over the samples that `weights` counts, plus the penalties."""
+def loss(logits, y, network: Network, weights=None) -> Loss:
+    """Mean cross-entropy of logits, float32 [batch, classes], against y, int32 [batch], and the penalties.
+
+    weights: float32 [batch], or None where every sample counts the same.
+    """
     with tf1.name_scope("loss"):
+        cross_entropy = _cross_entropy(logits, y)
         data = tf.reduce_mean(cross_entropy) if weights is None else _weighted_mean(cross_entropy, weights)
         penalty = tf.add_n([layer.penalty(name) for name, layer in network.layers.items()])
         return Loss(data, penalty, total=data + penalty)
@@ -171,10 +175,9 @@ def training(total_loss, optimizer, global_step, clip_norm):
         return optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=global_step)
 
 
-def evaluation(logits, y, cross_entropy, histograms) -> Evaluation:
+def evaluation(logits, y, data_loss, histograms) -> Evaluation:
     """Loss, accuracy, predictions, probabilities and summaries of a fed batch."""
     with tf1.name_scope("eval"):
-        data_loss = tf.reduce_mean(cross_entropy)
         accuracy = tf.reduce_mean(tf.cast(_correct(logits, y), tf.float32))
         scalars = [tf1.summary.scalar("loss", data_loss), tf1.summary.scalar("accuracy", accuracy)]
         return Evaluation(
@@ -200,8 +203,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             X = tf1.placeholder(tf.float32, (None, n_features), name="X")
             y = tf1.placeholder(tf.int32, (None,), name="y")
         logits = inference(X, network)
-        cross_entropy = _cross_entropy(logits, y)
-        losses = loss(cross_entropy, None, network)
+        losses = loss(logits, y, network)
         histograms = _histograms(tf1.trainable_variables())
         state = _state(config.training.learning_rate)
         optimizer = OPTIMIZERS[config.training.optimizer](learning_rate=state.learning_rate)
@@ -213,7 +215,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             logits=logits,
             loss=losses,
             train_op=train_op,
-            evaluation=evaluation(logits, y, cross_entropy, histograms),
+            evaluation=evaluation(logits, y, losses.data, histograms),
             state=state,
             loop=loop,
             histograms=histograms,
@@ -339,10 +341,9 @@ class _Epochs:
     def batch(self, X, y, weights):
         """One training step; also adds to the sums of the epoch."""
         logits = inference(X, self.network, self.fused)
-        cross_entropy, correct = _cross_entropy(logits, y), _correct(logits, y)
-        losses = loss(cross_entropy, weights, self.network)
+        losses = loss(logits, y, self.network, weights)
         train_op = training(losses.total, self.optimizer, self.state.global_step, self.training.clip_norm)
-        loss_sum, correct_sum = _sums(cross_entropy, correct, weights)
+        loss_sum, correct_sum = losses.data * _count(y, weights), _count_correct(logits, y, weights)
         return [train_op, self.state.loss_sum.assign_add(loss_sum), self.state.correct_sum.assign_add(correct_sum)]
 
     def finish(self, X_test, y_test):
@@ -369,8 +370,9 @@ class _Epochs:
             first, weights = _window(number, size, self.n_test)
             X, y = tf.slice(X_test, [first, 0], [size, X_test.shape[1]]), tf.slice(y_test, [first], [size])
             logits = inference(X, self.network, self.fused)
-            sums = _sums(_cross_entropy(logits, y), _correct(logits, y), weights)
-            return number + 1, loss_sum + sums[0], correct_sum + sums[1]
+            data_loss = loss(logits, y, self.network, weights).data
+            loss_sum += data_loss * _count(y, weights)
+            return number + 1, loss_sum, correct_sum + _count_correct(logits, y, weights)
 
         n_batches = batches_per_epoch(self.n_test, size)
         sums = tf.while_loop(lambda number, *_: number < n_batches, batch, (0, 0.0, 0))[1:]
@@ -394,9 +396,12 @@ def _window(number, size, total):
     return first, tf.cast(first + tf.range(size) >= number * size, tf.float32)
 
 
-def _sums(cross_entropy, correct, weights):
-    """Sum of the cross-entropy, float32, and of the correct predictions, int32, over the samples that count."""
-    if weights is None:
-        return tf.reduce_sum(cross_entropy), tf.reduce_sum(tf.cast(correct, tf.int32))
-    correct = tf.logical_and(correct, weights > 0)
-    return tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(tf.cast(correct, tf.int32))
+def _count(y, weights):
+    """How many samples count: a float."""
+    return float(y.shape[0]) if weights is None else tf.reduce_sum(weights)
+
+
+def _count_correct(logits, y, weights):
+    """How many of the samples that count are predicted right: int32."""
+    correct = _correct(logits, y) if weights is None else tf.logical_and(_correct(logits, y), weights > 0)
+    return tf.reduce_sum(tf.cast(correct, tf.int32))

@@ -3,6 +3,7 @@
 No lock is taken: a run may be read while it is trained. If a checkpoint is pruned while it is read, the next is taken.
 """
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ class TrainedRun:
     def __init__(self, path: Path):
         self.path = Path(path)
         self.description = run_directory.read(self.path)
+        self._newest_checkpoint()  # refuses a damaged run before a graph is built for it
         data = self.description.data
         self.graph = graph.build(self.description.config, data["n_features"], data["n_classes"])
         self.session = tf.compat.v1.Session(
@@ -62,13 +64,20 @@ class TrainedRun:
         return self.session.run({variable.op.name: variable for variable in variables})
 
     def _restore(self):
+        newest = self._newest_checkpoint()
         for _ in range(ATTEMPTS):
             try:
+                checkpoint.restore(newest, self.session, self.graph.saver)
+                return newest.epoch
+            except tf.errors.NotFoundError:
+                newest = self._newest_checkpoint()
+        raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")
+
+    def _newest_checkpoint(self):
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):
                 newest = checkpoint.newest(self.path / "checkpoints", self.description.fingerprint)
                 if newest is None:
                     raise RunError(f"{self.path} has no checkpoint yet: let it train first.")
-                checkpoint.restore(newest, self.session, self.graph.saver)
-                return newest.epoch
-            except (FileNotFoundError, tf.errors.NotFoundError):
-                continue
+                return newest
         raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")

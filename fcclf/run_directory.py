@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,13 +82,23 @@ def _take(descriptor, path):
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _holder(descriptor)
         raise RunError(f"{path} is in use by process {holder}: wait for it, or stop it with: kill {holder}") from None
     if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
         raise RunError(f"{path} was moved while it was opened: run the command again.")
     with durable.explained("write", path / ".lock"):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _holder(descriptor):
+    """The pid of the process that holds the lock. Between locking and writing its pid it has a moment without one."""
+    for _ in range(100):
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        if holder.isdigit() and Path("/proc", holder).exists():
+            return holder
+        time.sleep(0.01)
+    return "of another machine"
 
 
 def _is_file(descriptor, path):
@@ -144,7 +155,7 @@ def _compare_versions(stored, now, warn):
 
 
 def _changes(old, new):
-    return [f"{key}: {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key]]
+    return [f"{key}: {str(old.get(key))[:64]} -> {new[key]}" for key in new if old.get(key) != new[key]]
 
 
 def read(path: Path) -> Description:
@@ -162,7 +173,7 @@ def read(path: Path) -> Description:
 
 def _parsed(document):
     if document["format"] != FORMAT:
-        raise ValueError(f"it has format {document['format']!r}, this fcclf reads format {FORMAT}")
+        raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
     data = {key: document["data"][key] for key in ("fingerprint", "n_features", "n_classes")}
     sizes = [data["n_features"], data["n_classes"]]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):

@@ -118,6 +118,7 @@ class _Run(contextlib.ExitStack):
         """Restores `start` or initialises; opens the record; compiles the epoch loop."""
         if start:
             self.restore(start)
+            say(f"going on after epoch {start.epoch}" + (f", batch {start.batch}" if start.batch else ""))
         else:
             self.initialize(say)
         committed = record.recover(self.path, self.epoch, start.committed if start else {}, say)

@@ -20,10 +20,17 @@ FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
 
 
-def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), **settings) -> Config:
-    """A small run: 80 training samples, 5 batches. Other settings go to the section that has them."""
+def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", **settings) -> Config:
+    """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them."""
     sections = {"data": Moons, "model": Model, "training": Training, "session": Session}
-    settings |= {"samples": samples, "noise": noise, "batch_size": batch_size, "epochs": epochs, "hidden": hidden}
+    settings |= {
+        "samples": samples,
+        "noise": noise,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "hidden": hidden,
+        "jit": jit,
+    }
     return Config(
         **{
             name: section(**{key: value for key, value in settings.items() if key in section.__dataclass_fields__})

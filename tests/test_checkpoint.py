@@ -114,13 +114,25 @@ def test_a_checkpoint_of_another_run_is_noticed(tmp_path):
         checkpoint.newest(tmp_path, "f")
 
 
-def test_a_manifest_cannot_name_files_outside_the_run(tmp_path):
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "config.json", "train/../history.csv"])
+def test_a_manifest_cannot_name_other_files_than_a_run_has(tmp_path, name):
     save(tmp_path, [1.0], (1, 0))
-    manifest = tmp_path / "epoch-000001" / "manifest.json"
-    for where in ("../../etc/passwd", "/etc/passwd"):
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "committed": {where: [1, "x"]}}))
-        with pytest.raises(DamagedCheckpointError, match="outside the run directory"):
-            checkpoint.newest(tmp_path, "f")
+    file = tmp_path / "epoch-000001" / "manifest.json"
+    manifest = {**json.loads(file.read_text()), "committed": {name: [1, "x"]}}
+    file.write_text(json.dumps({**manifest, "sha256": checkpoint._digest(manifest)}))
+    with pytest.raises(DamagedCheckpointError, match="other files than a run has"):
+        checkpoint.newest(tmp_path, "f")
+
+
+def test_no_bit_of_a_manifest_can_flip_unnoticed(tmp_path):
+    save(tmp_path, [1.0], (1, 0))
+    file = tmp_path / "epoch-000001" / "manifest.json"
+    content = file.read_bytes()
+    for position in range(len(content)):
+        if not content[position : position + 1].isspace():
+            file.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+            with pytest.raises(DamagedCheckpointError):
+                checkpoint.newest(tmp_path, "f")
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(tmp_path):

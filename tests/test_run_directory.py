@@ -75,7 +75,7 @@ def test_the_fingerprint_is_of_settings_and_data(tmp_path):
     [
         ("", "Expecting value"),
         ('{"format": 1}', "it lacks 'data'"),
-        ('{"format": 9}', "format 9, this fcclf reads format 1"),
+        ('{"format": 9}', "another format than 1"),
         ("[1]", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("9" * 5000, "cannot be read"),

@@ -1,0 +1,153 @@
+"""How fast training is, against a fed loop as TF1 tutorials write it, all measured in one run, alternating.
+
+    python benchmarks/speed.py
+
+Prints, as medians over the rounds: microseconds a step of the fed loop, of training with everything on (metrics and
+summaries each epoch, a checkpoint every 50, histograms every 50), and of the bare compiled loop; seconds of the whole
+command with 5000 epochs against TensorFlow's import alone; and the memory of 2,000,000 samples at batch 1024.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fcclf import data, graph, training
+from fcclf.config import Config, Training
+
+tf1 = tf.compat.v1
+
+ROUNDS = 5
+TAGS = ("loss", "accuracy")
+FED_EPOCHS, TRAINED_EPOCHS, BARE_RUNS = 40, 2500, 20
+
+
+def main():
+    steps = {"fed loop": [], "everything on": [], "bare compiled loop": []}
+    config = Config(training=Training(epochs=TRAINED_EPOCHS))
+    dataset = data.load(config)
+    bare = Bare(config, dataset)
+    for _ in range(ROUNDS):
+        steps["fed loop"].append(fed_loop(config, dataset))
+        steps["everything on"].append(everything_on(config))
+        steps["bare compiled loop"].append(bare.time())
+    fed = steps["fed loop"]
+    for name, times in steps.items():
+        ratio = statistics.median(one / other for one, other in zip(fed, times, strict=True))
+        print(f"{name:20}{statistics.median(times) * 1e6:8.1f} us a step{ratio:8.1f} x", flush=True)
+    whole_process()
+    memory()
+
+
+def fed_loop(config, dataset):
+    """Seconds a step of the loop that tutorials teach: a Session.run for each batch, an evaluation with two scalar
+    summaries each epoch, a Saver.save every 50 epochs. The graph is this project's own."""
+    built = graph.build(config, dataset.n_features, dataset.n_classes)
+    random, size = np.random.default_rng(0), config.training.batch_size
+    n_batches = graph.batches_per_epoch(len(dataset.y_train) + len(dataset.y_test), size)  # as the tutorial counts
+    X, y = built.inputs
+    with tempfile.TemporaryDirectory() as directory, tf1.Session(graph=built.logits.graph) as session:
+        session.run(built.initializer)
+        writer = tf1.summary.FileWriter(directory, session.graph)
+        started = time.perf_counter()
+        for epoch in range(FED_EPOCHS):
+            for _ in range(n_batches):
+                samples = random.integers(0, len(dataset.y_train), size)
+                session.run(built.train_op, {X: dataset.X_train[samples], y: dataset.y_train[samples]})
+            test = session.run(built.evaluation[:2], {X: dataset.X_test, y: dataset.y_test})
+            values = [tf1.Summary.Value(tag=tag, simple_value=value) for tag, value in zip(TAGS, test, strict=True)]
+            writer.add_summary(tf1.Summary(value=values), epoch)
+            if epoch % 50 == 0:
+                built.saver.save(session, directory + "/model.ckpt")
+        return (time.perf_counter() - started) / FED_EPOCHS / n_batches
+
+
+def everything_on(config):
+    """Seconds a step of `training.train`, from the end of its first chunk to the end of its last."""
+    moments = []
+    with tempfile.TemporaryDirectory() as directory:
+        training.train(
+            config, Path(directory) / "run", progress=lambda epoch, _: moments.append((epoch, time.perf_counter()))
+        )
+    (first_epoch, started), (last_epoch, ended) = moments[0], moments[-1]
+    n_batches = graph.batches_per_epoch(config.data.train_size, config.training.batch_size)
+    return (ended - started) / (last_epoch - first_epoch) / n_batches
+
+
+class Bare:
+    """The compiled loop alone: nothing is written, the order is made beforehand."""
+
+    def __init__(self, config, dataset):
+        n_train = len(dataset.y_train)
+        built = graph.build(config, dataset.n_features, dataset.n_classes, (n_train, len(dataset.y_test)))
+        self.session = tf1.Session(graph=built.logits.graph, config=training.session_config(threads=0))
+        self.session.run(built.initializer)
+        self.loop = loop = built.loop
+        self.n_epochs, self.n_batches = 50, graph.batches_per_epoch(n_train, config.training.batch_size)
+        orders = data.EpochOrders(config.training, n_train, loop.order.shape[0])
+        self.feed = dict(zip(loop[:4], dataset[:4], strict=True))
+        self.feed |= {loop.order: orders.rows(0, self.n_epochs - 1), loop.n_epochs: self.n_epochs}
+        self.feed |= {loop.first: 0, loop.last: self.n_batches}
+        orders.close()
+        self.time()  # compiles
+
+    def time(self):
+        """Seconds a step."""
+        started = time.perf_counter()
+        for _ in range(BARE_RUNS):
+            self.session.run(self.loop.results, self.feed)
+        return (time.perf_counter() - started) / BARE_RUNS / self.n_epochs / self.n_batches
+
+
+def whole_process():
+    imports, commands = [], []
+    for _ in range(ROUNDS):
+        imports.append(seconds("-c", "import tensorflow"))
+        with tempfile.TemporaryDirectory() as directory:
+            commands.append(
+                seconds("-m", "fcclf", "train", "moons", "--epochs", "5000", "--quiet", "--logdir", directory)
+            )
+    extra = statistics.median(command - only for command, only in zip(commands, imports, strict=True))
+    print(
+        f"5000 epochs, whole command: {statistics.median(commands):.1f} s, of which TensorFlow's import "
+        f"{statistics.median(imports):.1f} s and the rest {extra:.1f} s"
+    )
+
+
+def memory():
+    """Peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
+    arguments = ["train", "moons", "--samples", "2000000", "--batch-size", "1024", "--epochs", "3", "--quiet"]
+    only = peak_megabytes("-c", "import fcclf.training, fcclf.inference, fcclf.evaluation")
+    with tempfile.TemporaryDirectory() as directory:
+        whole = peak_megabytes("-m", "fcclf", *arguments, "--logdir", directory)
+    print(f"2,000,000 samples at batch 1024: {whole - only:.0f} MB above the {only:.0f} MB of the imports")
+
+
+def seconds(*arguments):
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def peak_megabytes(*arguments):
+    """Of a child of a child, for the peak that the system keeps is of all children so far."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, *sys.argv[1:]], check=True, capture_output=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
+    return int(printed.stdout) / 1024
+
+
+if __name__ == "__main__":
+    main()

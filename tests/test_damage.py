@@ -1,0 +1,360 @@
+"""Damaged run directories: whatever became of a file, a run ends with the right bits or says what is wrong.
+
+Every file is truncated, zeroed, changed in one bit, overwritten, swapped or deleted; config.json and manifests are also
+rewritten by someone hostile. The only ways out are RunError, ConfigError, and a result equal to an untouched run's.
+"""
+
+import copy
+import functools
+import json
+import random
+import resource
+import shutil
+import signal
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import pytest
+import runs
+import tensorflow as tf
+
+from fcclf import cli, data, graph, run_directory, training
+from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.inference import TrainedRun
+
+CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
+NEWEST = "checkpoints/epoch-000006"
+SMALL_FILES = ["config.json", "checkpoints/checkpoint", f"{NEWEST}/manifest.json"]
+BUILD = functools.lru_cache(maxsize=8)(graph.build)
+
+
+def campaign(*values):
+    """The long version of a parametrised test."""
+    return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
+
+
+@pytest.fixture(autouse=True)
+def built_once(monkeypatch):
+    """Builds equal graphs once in this process: most of the time of a short run goes into that."""
+    monkeypatch.setattr(graph, "build", BUILD)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The directory of an untouched run."""
+    path = tmp_path_factory.mktemp("untouched") / "run"
+    training.train(CONFIG, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    """The directory of a run that was stopped twice, after 3 and after 6 of its 8 epochs. Tests work on copies."""
+    path = tmp_path_factory.mktemp("unfinished") / "run"
+    for epochs in (3, 6):
+        training.train(CONFIG, path, interrupts=Until(path / "checkpoints" / f"epoch-{epochs:06d}"))
+    return path
+
+
+class Until:
+    """Interrupts that end a run once a checkpoint is there."""
+
+    def __init__(self, last):
+        self.pending, self.held = last.exists, nullcontext
+
+
+@pytest.fixture
+def renew(unfinished, tmp_path):
+    """renew() replaces the run in the directory it returns by an undamaged one."""
+
+    def run():
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        return shutil.copytree(unfinished, tmp_path / "run")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def logits(unfinished):
+    """What the network of `unfinished` says."""
+    return logits_of(unfinished)
+
+
+def logits_of(path):
+    with TrainedRun(path) as run:
+        assert run.epoch == 6
+        return run.logits(data.load(CONFIG).X_test)
+
+
+# ---- what may come of damage -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outcome(reference, logits):
+    """outcome(path): what became of a damaged run: the error it was refused with, or what it said while it finished.
+
+    Fails the test at any other end, and where a reader gets other numbers than `logits`.
+    """
+
+    def of(path):
+        with refused():
+            np.testing.assert_array_equal(logits_of(path), logits)
+        sentences = []
+        with refused() as errors:
+            training.train(CONFIG, path, say=sentences.append)
+            assert_same_result(path, reference, rewritten=any("written anew" in sentence for sentence in sentences))
+        return errors[0] if errors else [each for each in sentences if not each.startswith("going on after")]
+
+    return of
+
+
+@contextmanager
+def refused():
+    """Yields a list for the error that says what is wrong with a run; other errors pass."""
+    errors = []
+    try:
+        yield errors
+    except DivergedError:
+        raise
+    except (RunError, ConfigError) as error:
+        errors.append(error)
+
+
+def assert_same_result(path, reference, rewritten):
+    """Like `runs.assert_same_run`; event files written anew have scalars only."""
+    if not rewritten:
+        runs.assert_same_run(path, reference)
+        return
+    expected, actual = runs.variables(reference), runs.variables(path)
+    assert actual.keys() == expected.keys()
+    assert all(np.array_equal(actual[name], values) for name, values in expected.items())
+    assert runs.history(path) == runs.history(reference)
+    assert scalars(path) == scalars(reference)
+
+
+def scalars(path):
+    """`runs.curves` without histograms."""
+    return {
+        key: points
+        for key, points in runs.curves(path).items()
+        if tf.compat.v1.Summary.Value.FromString(points[0][1]).HasField("simple_value")
+    }
+
+
+# ---- damaged files ---------------------------------------------------------------------------------------------------
+
+
+def damage(path, chance):
+    """Damages one file of a run in a way that `chance` (a random.Random) draws; says which and how."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    file, how = chance.choice(files), chance.choice(DAMAGES)
+    how(file, files, chance)
+    return f"{how.__name__} {file.relative_to(path)}"
+
+
+def truncate(file, files, chance):
+    file.write_bytes(file.read_bytes()[: chance.randrange(file.stat().st_size)])
+
+
+def zero_a_stretch(file, files, chance):
+    content = bytearray(file.read_bytes())
+    first, last = sorted(chance.randint(0, len(content)) for _ in range(2))
+    content[first:last] = bytes(last - first)
+    file.write_bytes(content)
+
+
+def zero_all(file, files, chance):
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def flip_a_bit(file, files, chance):
+    content = bytearray(file.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    file.write_bytes(content)
+
+
+def overwrite(file, files, chance):
+    file.write_bytes(chance.randbytes(chance.randint(0, 2 * file.stat().st_size)))
+
+
+def append(file, files, chance):
+    file.write_bytes(file.read_bytes() + chance.randbytes(chance.randint(1, 2000)))
+
+
+def swap(file, files, chance):
+    """Exchanges a file with another step's, another attempt's or, if there is none, any other file."""
+    alike = [other for other in files if other != file and other.name[:20] == file.name[:20]]
+    other = chance.choice(alike or files)
+    ours, theirs = file.read_bytes(), other.read_bytes()
+    file.write_bytes(theirs)
+    other.write_bytes(ours)
+
+
+def delete(file, files, chance):
+    file.unlink()
+
+
+DAMAGES = [truncate, zero_a_stretch, zero_all, flip_a_bit, flip_a_bit, overwrite, append, swap, delete]
+
+
+@pytest.mark.parametrize("places", [40, campaign(1000)])
+def test_damage_at_any_place_is_refused_mended_or_harmless(renew, outcome, places):
+    refusals = 0
+    for number in range(places):
+        path = renew()
+        print(number, damage(path, random.Random(number)))
+        refusals += not isinstance(outcome(path), list)
+    print(f"{refusals} of {places} refused")
+    assert refusals < places / 2
+
+
+@pytest.mark.parametrize("stride", [211, campaign(1)])
+@pytest.mark.parametrize("file", SMALL_FILES)
+def test_a_small_file_cut_at_any_length_is_refused_mended_or_harmless(renew, outcome, file, stride):
+    path = renew()
+    content = (path / file).read_bytes()
+    for length in range(0, len(content), stride):
+        path = renew()
+        (path / file).write_bytes(content[:length])
+        print(length)
+        came_of_it = outcome(path)
+        if file == "config.json":
+            assert "config.json cannot be read" in str(came_of_it) or length == len(content) - 1
+        if file.endswith("manifest.json"):
+            assert "was set aside" in came_of_it[0]
+
+
+@pytest.mark.parametrize("name", ["model.ckpt.index", "model.ckpt.data-00000-of-00001", "manifest.json"])
+@pytest.mark.parametrize("how", [truncate, zero_all, flip_a_bit, swap, delete])
+def test_a_damaged_checkpoint_is_set_aside_with_a_warning_and_the_one_before_is_used(renew, outcome, name, how):
+    path = renew()
+    how(path / NEWEST / name, sorted(path.glob(f"checkpoints/epoch-*/{name}")), random.Random(0))
+    sentences = outcome(path)
+    assert "was set aside as damaged-epoch-000006" in sentences[0]
+    assert (path / "checkpoints" / "damaged-epoch-000006").is_dir()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(renew, outcome):
+    path = renew()
+    for index in path.glob("checkpoints/*/model.ckpt.index"):
+        zero_all(index, [], None)
+    assert isinstance(outcome(path), RunError)
+    assert isinstance(outcome(path), RunError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        'model_checkpoint_path: "epoch-000099/model.ckpt"\n',
+        'model_checkpoint_path: "/nowhere/model.ckpt"\n',
+        'model_checkpoint_path: "epoch-000004/model.ckpt"\n',
+    ],
+)
+def test_without_a_true_pointer_the_newest_complete_checkpoint_is_found(renew, outcome, text):
+    path = renew()
+    pointer = path / "checkpoints" / "checkpoint"
+    pointer.unlink()
+    if text is not None:
+        pointer.write_text(text)
+    assert outcome(path) == []
+    assert tf.train.latest_checkpoint(str(path / "checkpoints")) == str(path / "checkpoints/epoch-000008/model.ckpt")
+
+
+@pytest.mark.parametrize("how", [truncate, zero_a_stretch, zero_all, overwrite, delete])
+@pytest.mark.parametrize("file", ["history.csv", "train/events.out.tfevents.000001", "test/events.out.tfevents.000002"])
+def test_damaged_history_and_events_are_mended_or_the_error_names_the_file(renew, outcome, file, how):
+    path = renew()
+    how(path / file, [], random.Random(1))
+    came_of_it = outcome(path)
+    assert file.split("/")[0] in (came_of_it[0] if isinstance(came_of_it, list) else str(came_of_it))
+
+
+@pytest.mark.parametrize("how", [truncate, zero_all, overwrite])
+def test_a_damaged_config_is_refused_by_its_name(renew, outcome, how):
+    path = renew()
+    how(path / "config.json", [], random.Random(1))
+    assert "config.json" in str(outcome(path))
+
+
+def test_a_deleted_config_is_missed(renew, outcome):
+    path = renew()
+    (path / "config.json").unlink()
+    assert "no config.json" in str(outcome(path))
+
+
+# ---- hostile files ---------------------------------------------------------------------------------------------------
+
+DEEP, HUGE = "@deep@", "@huge@"  # stand for what json.dumps cannot write
+HOSTILE = [
+    *(0, -1, 1, 2**31, 2**63, 10**30, 10**400, 1e308, 1e-320, -0.0, float("nan"), float("inf"), True, False, None),
+    *("", "\0", "\ud800", "x" * 300, "x" * 100_000, "../../secret", "/etc/passwd", "..", ".", "a/b", "%s{0}$HOME"),
+    *([], {}, [[]], [1] * 1000, [65536] * 40, list(range(100_000)), {"a": {"b": {}}}, {"": 0}, {"../secret": [1, ""]}),
+    *(DEEP, HUGE, "elu", "on", "model.ckpt.index", [0, ""], ["history.csv"]),
+]
+
+
+def hostile(document, chance):
+    """The text of a JSON document after one or two hostile changes."""
+    document = copy.deepcopy(document)
+    for _ in range(chance.choice((1, 1, 2))):
+        group, key = chance.choice(list(slots(document)))
+        what = chance.random()
+        if what < 0.1:
+            del group[key]
+        elif what < 0.2 and isinstance(group, dict):
+            group[chance.choice(["extra", "../../secret", "\0", "__class__", "", "x" * 5000])] = group[key]
+        else:
+            group[key] = copy.deepcopy(chance.choice(HOSTILE))
+    text = json.dumps(document)
+    text = text.replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
+    return text.replace(f'"{HUGE}"', "9" * 5000)
+
+
+def slots(document):
+    """(container, key) of every value in a document."""
+    for key, value in list(document.items() if isinstance(document, dict) else enumerate(document)):
+        yield document, key
+        if isinstance(value, dict | list):
+            yield from slots(value)
+
+
+@pytest.mark.parametrize("count", [50, campaign(500)])
+def test_a_hostile_config_is_refused_or_a_config_and_nothing_outside_is_touched(renew, count, capsys):
+    path = renew()
+    config, document = path / "config.json", json.loads((path / "config.json").read_text())
+    secret = path.parent / "secret"
+    secret.write_text("secret")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(count):
+        config.write_text(hostile(document, random.Random(number)))
+        with refused():
+            run_directory.read(path)
+        assert_evaluated_or_refused_in_one_sentence(path, capsys)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 1_000_000  # kilobytes
+    assert sorted(path.parent.iterdir()) == [path, secret]
+    assert secret.read_text() == "secret"
+
+
+def assert_evaluated_or_refused_in_one_sentence(path, capsys):
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        code = cli.main(["evaluate", str(path)])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    errors = capsys.readouterr().err.splitlines()
+    assert (code, len(errors)) in {(0, 0), (1, 1)}, errors
+    assert all(line.startswith("fcclf: error: ") and len(line) < 2000 for line in errors)
+
+
+@pytest.mark.parametrize("count", [20, campaign(500)])
+def test_a_hostile_manifest_is_refused_or_set_aside(renew, outcome, count):
+    for number in range(count):
+        path = renew()
+        manifest = path / NEWEST / "manifest.json"
+        manifest.write_text(hostile(json.loads(manifest.read_text()), random.Random(number)))
+        (path.parent / "secret").write_text("secret" * 1000)
+        print(number)
+        outcome(path)
+        assert (path.parent / "secret").read_text() == "secret" * 1000
