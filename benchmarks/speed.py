@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from fcclf import data, graph, training
 from fcclf.config import Config, Training
+from fcclf.trainer import session_config
 
 tf1 = tf.compat.v1
 
@@ -89,7 +90,7 @@ class Bare:
     def __init__(self, config, dataset):
         n_train = len(dataset.y_train)
         built = graph.build(config, dataset.n_features, dataset.n_classes, (n_train, len(dataset.y_test)))
-        self.session = tf1.Session(graph=built.logits.graph, config=training.session_config(threads=0))
+        self.session = tf1.Session(graph=built.logits.graph, config=session_config(threads=0))
         self.session.run(built.initializer)
         self.loop = loop = built.loop
         self.n_epochs, self.n_batches = 50, graph.batches_per_epoch(n_train, config.training.batch_size)

@@ -1,4 +1,4 @@
-"""The command line: `fcclf train`, `evaluate` and `plot`. The scripts are thin doors to it.
+"""The command line: `fcclf train`, `evaluate`, `plot` and `verify`. The scripts are thin doors to it.
 
 Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, and
 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage errors are answered before
@@ -85,6 +85,19 @@ def plot(arguments) -> int:
         plots.decision_boundary(target, dataset, run.probabilities, f"{path.name}, epoch {run.epoch}")
     _print(target)
     return 0
+
+
+def verify(arguments) -> int:
+    """`fcclf verify RUN`: checks a run's files; with --replay, trains its last stretch again and compares."""
+    path = Path(arguments.run)
+    with _quiet_tensorflow():
+        from fcclf import verification
+    problems = list(verification.check(path))
+    if arguments.replay and not problems:
+        problems = [difference for difference in [verification.replay(path, _say)] if difference]
+    sound = f"{path} is sound" + (", and its last stretch trains again to the same bits" if arguments.replay else "")
+    _print("\n".join(problems) or sound)
+    return FAILED if problems else 0
 
 
 def _evaluate(path, as_json):
@@ -256,15 +269,18 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
-    for command, help in (
-        (evaluate, "measure a trained run on its test part"),
-        (plot, "draw a run's decision boundary"),
-    ):
-        sub = commands.add_parser(command.__name__, help=help, description=command.__doc__)
-        sub.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
-        sub.set_defaults(command=command)
-        if command is evaluate:
-            sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    evaluating = _add_run_command(commands, evaluate, "measure a trained run on its test part")
+    evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_run_command(commands, plot, "draw a run's decision boundary")
+    verifying = _add_run_command(commands, verify, "check a run's files")
+    verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
+    return parser
+
+
+def _add_run_command(commands, command, help):
+    parser = commands.add_parser(command.__name__, help=help, description=command.__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
+    parser.set_defaults(command=command)
     return parser
 
 

@@ -53,6 +53,11 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def facts(dataset: Dataset) -> dict:
+    """What a run notes of its data: fingerprint, n_features and n_classes."""
+    return {"fingerprint": fingerprint(dataset), "n_features": dataset.n_features, "n_classes": dataset.n_classes}
+
+
 def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 

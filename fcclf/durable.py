@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fcclf.errors import RunError
 
+BLOCK = 1 << 20  # bytes read at once
 LARGEST_JSON = 1_000_000  # bytes; what fcclf writes is far smaller
 
 
@@ -52,14 +53,14 @@ def read_json(path: Path, parse):
         raise ValueError(f"it is no such document: {error}") from None
 
 
-def measure(path: Path) -> list | None:
-    """[length in bytes, sha256] of a file; None if there is none."""
+def measure(path: Path, most: int | None = None) -> list | None:
+    """[length in bytes, sha256] of a file, or of its first `most` bytes; None if there is no file."""
     digest, length = hashlib.sha256(), 0
     with explained("read", path):
         if not path.is_file():
             return None
         with open(path, "rb") as file:
-            while block := file.read(1 << 20):
+            while block := file.read(BLOCK if most is None else min(BLOCK, most - length)):
                 digest.update(block)
                 length += len(block)
     return [length, digest.hexdigest()]

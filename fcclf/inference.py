@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from fcclf import checkpoint, graph, run_directory
 from fcclf.errors import RunError
-from fcclf.training import session_config
+from fcclf.trainer import session_config
 
 BATCH = 65536  # samples given to the graph at once
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read

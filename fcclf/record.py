@@ -22,7 +22,7 @@ CURVES = {  # directory: {tag: column of the history}
 class Record(contextlib.ExitStack):
     """The open files of a run being trained; a context manager that closes them.
 
-    path: the run directory, recovered. committed: {file: [length, sha256]}, from `recover`, {} at the very start.
+    path: the run directory. committed: {file: [length, sha256]}, what `recover` returned.
     next_epoch: the first epoch (from 1) that will be written.
     """
 
@@ -82,8 +82,8 @@ def recover(path: Path, epoch: int, committed: dict[str, list], say) -> dict[str
 
     Damaged files are repaired, each with a sentence to `say`. Raises RunError if the damage cannot be mended.
     """
+    damaged = [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
     _cut_back(path, committed)
-    damaged = [file for file, measured in committed.items() if durable.measure(path / file) != measured]
     if damaged:
         _repair(path, epoch, damaged, say)
     kept = [path / history.FILE, *summaries.event_files(path)] if committed else []

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,20 +75,28 @@ def assert_same_run(path: Path, reference: Path):
     assert curves(path) == curves(reference)
 
 
-def start(*arguments, stdout=os.devnull, stderr=os.devnull):
-    """A process that runs `fcclf ARGUMENTS` in a fork of a server that has TensorFlow imported already."""
-    process = FORKSERVER.Process(target=_main, args=([str(each) for each in arguments], str(stdout), str(stderr)))
+def start(*arguments, stdout=os.devnull, stderr=os.devnull, faults=()):
+    """A process that runs `fcclf ARGUMENTS` in a fork of a server that has TensorFlow imported already.
+
+    faults: called in the new process before anything else.
+    """
+    process = FORKSERVER.Process(
+        target=_main, args=([str(each) for each in arguments], str(stdout), str(stderr), faults)
+    )
     process.start()
     return process
 
 
-def _main(arguments, stdout, stderr):
+def _main(arguments, stdout, stderr, faults):
     os.setsid()
+    heed_signals()
     for number, path in ((1, stdout), (2, stderr)):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     sys.orig_argv = ["fcclf", *arguments]
+    for fault in faults:
+        fault()
     try:
         code = cli.main(arguments)
     except SystemExit as leaving:
@@ -95,6 +104,12 @@ def _main(arguments, stdout, stderr):
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
+
+
+def heed_signals():
+    """Default handling, also where the tests run in the background and so ignore some signals."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def python(program: str) -> str:

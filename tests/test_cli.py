@@ -194,7 +194,9 @@ def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path):
     """Shells show 130. The same command then ends as a run that was never interrupted."""
     flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "2000"]
     command = [sys.executable, "-m", "fcclf", *flags]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    started = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=runs.heed_signals
+    )
     lines = []
     for line in started.stderr:
         if line.startswith("fcclf: epoch ") and not lines:

@@ -93,20 +93,6 @@ def reference(tmp_path_factory):
 # ---- faults inside a process -----------------------------------------------------------------------------------------
 
 
-def start(*arguments, faults=(), stderr=os.devnull):
-    """Like `runs.start`; the `faults` are called in the new process first."""
-    process = runs.FORKSERVER.Process(target=_main, args=(faults, arguments, str(stderr)))
-    process.start()
-    return process
-
-
-def _main(faults, arguments, stderr):
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for fault in faults:
-        fault()
-    runs._main(arguments, os.devnull, stderr)
-
-
 @dataclass(frozen=True)
 class Before:
     """A fault: `action()` is called before the first call of the function `where`, such as "os.rename"."""
@@ -188,7 +174,7 @@ def test_a_run_killed_at_random_moments_ends_bit_identical_to_an_untouched_one(t
 def kill_until_finished(path, epochs, moments, most):
     """Starts the run again after each kill, until it finishes or was killed `most` times; how often it was."""
     for kills in range(most):
-        process = start(*flags(path, epochs=epochs))
+        process = runs.start(*flags(path, epochs=epochs))
         process.join(timeout=moments.uniform(0.1, 1.2))
         process.kill()
         process.join()
@@ -204,7 +190,7 @@ def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, r
     settings = {"epochs": 2, "keep": 1}
     for number in itertools.count(stride, stride):
         path = tmp_path / f"run {number}"
-        process = start(*flags(path, **settings), faults=[Death(at=number)])
+        process = runs.start(*flags(path, **settings), faults=[Death(at=number)])
         process.join()
         if process.exitcode == 0:
             break
@@ -239,7 +225,7 @@ def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the
     tmp_path, reference, number, phase, times
 ):
     path = tmp_path / "run"
-    process = start(*flags(path), faults=[Before(PHASES[phase], SignalSelf(number, times))])
+    process = runs.start(*flags(path), faults=[Before(PHASES[phase], SignalSelf(number, times))])
     process.join(timeout=5)
     assert process.exitcode == -number
     finish(path)
@@ -251,7 +237,7 @@ def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the
 def test_signals_at_random_moments_end_the_process_within_two_seconds(tmp_path, reference, seed):
     moments, path, ready = random.Random(seed), tmp_path / "run", runs.FORKSERVER.Event()
     number, times = moments.choice(SIGNALS), moments.choice((1, 2))
-    process = start(*flags(path, epochs=400), faults=[ready.set])
+    process = runs.start(*flags(path, epochs=400), faults=[ready.set])
     ready.wait()
     process.join(timeout=moments.uniform(0, 1.5))
     for _ in range(times):
@@ -271,7 +257,10 @@ def send(pid, number):
 def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, delays):
     for delay, number in zip(delays, itertools.cycle(SIGNALS)):
         process = subprocess.Popen(
-            [sys.executable, "-m", "fcclf", *flags(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-m", "fcclf", *flags(tmp_path / "run")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=runs.heed_signals,
         )
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=delay)
@@ -283,7 +272,7 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
     path = tmp_path / "run"
     ignored = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-    process = start(*flags(path), faults=[ignored, Before("fcclf.checkpoint.save", SignalSelf(signal.SIGHUP, 2))])
+    process = runs.start(*flags(path), faults=[ignored, Before("fcclf.checkpoint.save", SignalSelf(signal.SIGHUP, 2))])
     process.join()
     assert process.exitcode == 0
     runs.assert_same_run(path, reference())
@@ -297,7 +286,7 @@ def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(t
     for pair in range(pairs):
         path, barrier = tmp_path / f"run {pair}", runs.FORKSERVER.Barrier(2)
         errors = [tmp_path / f"{pair}-{name}" for name in "ab"]
-        both = [start(*flags(path), faults=[barrier.wait], stderr=error) for error in errors]
+        both = [runs.start(*flags(path), faults=[barrier.wait], stderr=error) for error in errors]
         for process in both:
             process.join()
         assert sorted(process.exitcode for process in both) == [0, 1]
@@ -309,7 +298,7 @@ def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(t
 @pytest.mark.parametrize("loads", [10, campaign(200)])
 def test_a_run_can_be_read_while_it_saves_and_prunes_at_every_epoch(tmp_path, loads):
     path, saved, epochs = tmp_path / "run", runs.FORKSERVER.Event(), []
-    writer = start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.checkpoint.prune", saved.set)])
+    writer = runs.start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.checkpoint.prune", saved.set)])
     try:
         assert saved.wait(timeout=60)
         for _ in range(loads):
@@ -386,7 +375,7 @@ def test_a_read_only_run_directory_is_refused_in_one_sentence_and_stays_as_it_is
     training.train(small(), path, interrupts=After(3))
     before = contents(path)
     with read_only(path):
-        process = start(*flags(path), stderr=errors)
+        process = runs.start(*flags(path), stderr=errors)
         process.join()
     assert process.exitcode == 1
     assert re.fullmatch(r"fcclf: error: .*Read-only file system.*\n", errors.read_text())
@@ -433,7 +422,7 @@ def test_more_epochs_go_on_as_one_long_run_and_fewer_are_past_already(tmp_path, 
     for epochs in (7, 13, 40):
         finish(path, epochs=epochs)
         runs.assert_same_run(path, reference(epochs))
-    process = start(*flags(path, epochs=5), stderr=errors)
+    process = runs.start(*flags(path, epochs=5), stderr=errors)
     process.join()
     assert process.exitcode == 0
     assert "finished 40 epochs, past the 5 asked for" in errors.read_text()
@@ -487,7 +476,7 @@ class Stretch(After):
         self.cuts, self.reached = cuts, 0
 
     def next_stop(self, run):
-        self.reached = min([NEXT_STOP(run, 10**9), *(cut for cut in self.cuts if cut > run.step)])
+        self.reached = min([NEXT_STOP(run, 10**9), *(cut for cut in self.cuts if cut > run.trainer.step)])
         return self.reached
 
     def pending(self):
@@ -508,7 +497,7 @@ def test_a_disk_that_is_full_ends_the_run_in_one_sentence_and_it_goes_on_when_th
     with small_disk(tmp_path / "disk") as disk:
         for pages in itertools.count(0, stride):
             fill(disk, pages)
-            process = start(*flags(disk / "run", **settings), stderr=errors)
+            process = runs.start(*flags(disk / "run", **settings), stderr=errors)
             process.join()
             assert_ended_in_one_sentence(process, errors, disk / "run")
             (disk / "ballast").unlink()
@@ -554,7 +543,7 @@ def test_files_that_may_not_grow_end_the_run_in_one_sentence(tmp_path, reference
     for limit in limits:
         path = tmp_path / f"run {limit}"
         limited = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
-        process = start(*flags(path, **settings), faults=[limited], stderr=errors)
+        process = runs.start(*flags(path, **settings), faults=[limited], stderr=errors)
         process.join()
         assert process.exitcode == 1
         assert_ended_in_one_sentence(process, errors, path)

@@ -11,8 +11,8 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"config", "durable", "interrupts"},
     {"data", "layers", "evaluation", "history", "summaries", "plots"},
     {"graph", "checkpoint", "record", "run_directory"},
-    {"training"},
-    {"inference"},
+    {"trainer"},
+    {"training", "inference", "verification"},
     {"cli"},
     {"__main__"},
 ]

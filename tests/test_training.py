@@ -38,7 +38,7 @@ def train_with_stops(config, path, chunks):
 
 def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished_run, monkeypatch):
     """Chunks of 3 steps, an attempt every 2 chunks: 5 attempts over 30 steps, stopping at batches 1, 2, 3 and 4."""
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.step + 3)
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 3)
     train_with_stops(runs.config(), tmp_path / "run", chunks=2)
     runs.assert_same_run(tmp_path / "run", finished_run)
 

@@ -1,0 +1,97 @@
+"""The network in a session, stepped over the training part: the in-memory half of a run. Nothing is written here."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+
+from fcclf import checkpoint, data, graph
+from fcclf.checkpoint import Checkpoint
+from fcclf.config import Config
+from fcclf.errors import RunError
+
+tf1 = tf.compat.v1
+
+
+def session_config(threads: int) -> tf1.ConfigProto:
+    """CPU only: small nets are faster there, and bit-equality is promised there. threads: 0 for one each core."""
+    return tf1.ConfigProto(
+        device_count={"GPU": 0},
+        intra_op_parallelism_threads=threads,
+        inter_op_parallelism_threads=threads,
+        # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
+        graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
+    )
+
+
+class Trainer(contextlib.ExitStack):
+    """A graph in a session, its data, and the step it has reached; a context manager that closes the session.
+
+    step: batches trained on. n_batches: batches in an epoch. `initialize` or `restore` comes first.
+    """
+
+    def __init__(self, config: Config, dataset: data.Dataset):
+        super().__init__()
+        n_train, n_test = len(dataset.y_train), len(dataset.y_test)
+        self.dataset, self.step = dataset, 0
+        self.n_batches = graph.batches_per_epoch(n_train, config.training.batch_size)
+        self.graph = graph.build(config, dataset.n_features, dataset.n_classes, (n_train, n_test))
+        self.session = tf1.Session(graph=self.graph.logits.graph, config=session_config(config.session.threads))
+        self.callback(self.session.close)
+        self.orders = data.EpochOrders(config.training, n_train, self.graph.loop.order.shape[0])
+        self.callback(self.orders.close)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.step // self.n_batches
+
+    @property
+    def batch(self) -> int:
+        """Batches done of the epoch after those."""
+        return self.step % self.n_batches
+
+    @property
+    def furthest_stop(self) -> int:
+        """The last step that one `advance` may end before."""
+        return (self.epoch + self.graph.loop.order.shape[0]) * self.n_batches
+
+    def initialize(self, warm_start: str | None = None, say=lambda sentence: None):
+        """Fresh weights; those that the checkpoint `warm_start` has by name and shape are taken from it."""
+        self.session.run(self.graph.initializer)
+        if warm_start:
+            weights = self.session.graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)
+            loaded, others = checkpoint.load_matching(self.session, checkpoint.find(warm_start), weights)
+            say(f"warm start: loaded {', '.join(loaded)}; not in the checkpoint: {', '.join(others) or 'none'}")
+
+    def restore(self, start: Checkpoint):
+        """The state of a checkpoint. Raises RunError if it is not what the checkpoint's name says."""
+        checkpoint.restore(start, self.session, self.graph.saver)
+        self.step = start.epoch * self.n_batches + start.batch
+        global_step, epoch = self.session.run([self.graph.state.global_step, self.graph.state.epoch])
+        if (global_step, epoch) != (self.step, start.epoch):
+            raise RunError(f"{start.path} holds step {global_step} of epoch {epoch}, which is not what its name says.")
+
+    def advance(self, stop: int) -> graph.EpochResults:
+        """Trains up to before step `stop` in one `Session.run`; with no step to do it only compiles the loop.
+
+        Returns arrays; the metrics have a row for each epoch finished on the way, then zeros.
+        """
+        first_epoch, first = divmod(self.step, self.n_batches)
+        last_epoch, last = divmod(max(stop, self.step + 1) - 1, self.n_batches)
+        loop = self.graph.loop
+        feed = dict(zip(loop[:4], self.dataset[:4], strict=True))
+        feed |= {
+            loop.order: self.orders.rows(first_epoch, last_epoch),
+            loop.n_epochs: last_epoch - first_epoch + 1 if stop > self.step else 0,
+            loop.first: first,
+            loop.last: last + 1,
+        }
+        results = self.session.run(loop.results, feed)
+        self.step = max(stop, self.step)
+        return results
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """{name: values} of all that a checkpoint holds."""
+        return self.session.run({each.op.name: each for each in self.session.graph.get_collection("variables")})
