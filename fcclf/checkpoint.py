@@ -22,8 +22,6 @@ So a directory named epoch-* is complete, whatever happened, and a reader needs 
 manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
 """
 
-import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
@@ -74,8 +72,7 @@ def save(directory: Path, session, saver, position: tuple[int, int], fingerprint
         _write(temporary, session, saver)
         files = {path.name: durable.measure(path) for path in sorted(temporary.iterdir())}
         facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
-        manifest = {**facts, "files": files, "committed": committed}
-        durable.write_file(temporary / "manifest.json", json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1))
+        durable.write_file(temporary / "manifest.json", durable.seal({**facts, "files": files, "committed": committed}))
         for path in (*(temporary / file for file in files), temporary):
             durable.sync(path)
         durable.rename(temporary, final)
@@ -173,15 +170,30 @@ def verified(path: Path, fingerprint: str) -> Checkpoint:
 
 
 def restore(found: Checkpoint, session, saver):
-    """Loads a checkpoint into the session's variables."""
-    with session.graph.as_default():
-        saver.restore(session, found.prefix)
+    """Loads a checkpoint into the session's variables. Raises FileNotFoundError if it was pruned meanwhile."""
+    try:
+        with session.graph.as_default():
+            _check_shapes(found, session.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES))
+            saver.restore(session, found.prefix)
+    except (tf.errors.OpError, ValueError) as error:
+        if not found.path.exists():
+            raise FileNotFoundError(found.path) from error
+        raise RunError(f"{found.path} cannot be read: {error}") from error
+
+
+def _check_shapes(found, variables):
+    """A Saver does not: it would give a variable another shape without a word."""
+    shapes = tf.train.load_checkpoint(found.prefix).get_variable_to_shape_map()
+    for variable in variables:
+        shape, stored = variable.shape.as_list(), shapes.get(variable.op.name)
+        if shape != stored:
+            raise RunError(f"{found.path} does not fit its run: {variable.op.name} has shape {stored}, not {shape}.")
 
 
 def _manifest(path):
     file = path / "manifest.json"
     try:
-        return durable.read_json(file, _checked)
+        return durable.read_sealed(file, _checked)
     except FileNotFoundError:
         if not path.exists():  # pruned by the writer while we looked
             raise
@@ -190,15 +202,7 @@ def _manifest(path):
         raise DamagedCheckpointError(f"{file} cannot be read: {error}.") from None
 
 
-def _digest(manifest):
-    """sha256 of all but the digest itself, so that no bit of a manifest can flip unnoticed."""
-    facts = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
 def _checked(manifest):
-    if manifest["sha256"] != _digest(manifest):
-        raise ValueError("it is not as it was written")
     if manifest["format"] != FORMAT:
         raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
     measures = [*manifest["files"].values(), *manifest["committed"].values()]

@@ -77,12 +77,11 @@ def plot(arguments) -> int:
     """`fcclf plot RUN`: draws a run's decision boundary."""
     path = Path(arguments.run)
     with _quiet_tensorflow():
-        from fcclf import data, plots
+        from fcclf import plots
         from fcclf.inference import TrainedRun
     with TrainedRun(path) as run:
         target = path / "figures" / "decision_boundary.png"
-        dataset = data.load(run.description.config)
-        plots.decision_boundary(target, dataset, run.probabilities, f"{path.name}, epoch {run.epoch}")
+        plots.decision_boundary(target, run.dataset(), run.probabilities, f"{path.name}, epoch {run.epoch}")
     _print(target)
     return 0
 
@@ -102,10 +101,10 @@ def verify(arguments) -> int:
 
 def _evaluate(path, as_json):
     with _quiet_tensorflow():
-        from fcclf import data, durable, evaluation
+        from fcclf import durable, evaluation
         from fcclf.inference import TrainedRun
     with TrainedRun(path) as run:
-        dataset = data.load(run.description.config)
+        dataset = run.dataset()
         logits = run.logits(dataset.X_test)
         measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
     text = json.dumps(measured, indent=2)

@@ -33,6 +33,7 @@ INITIALIZERS = (
 )
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 
+LONGEST_LIST = 100  # layers
 LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
 
 
@@ -228,8 +229,8 @@ def checked(item, value):
     if value is None and item.default is None:
         return None
     if many:
-        if not isinstance(value, list | tuple) or len(value) > 1000:
-            raise _broken_rule(item, value, "a list of at most 1000 whole numbers")
+        if not isinstance(value, list | tuple) or len(value) > LONGEST_LIST:
+            raise _broken_rule(item, value, f"a list of at most {LONGEST_LIST} whole numbers")
         return tuple(_checked_one(item, kind, each) for each in value)
     return _checked_one(item, kind, value)
 

@@ -41,16 +41,28 @@ def make_directory(path: Path):
         sync(path.parent)
 
 
-def read_json(path: Path, parse):
-    """parse(document) of a small JSON file. Raises ValueError with the reason if it is not what `parse` expects."""
+def seal(document: dict) -> str:
+    """JSON of `document` with a sha256 of itself, so that no bit of it can flip unnoticed."""
+    return json.dumps({**document, "sha256": _digest(document)}, indent=2) + "\n"
+
+
+def read_sealed(path: Path, parse):
+    """parse(document) of a file that `seal` made. Raises ValueError with the reason if it is not as it was written."""
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError(f"it is larger than {LARGEST_JSON} bytes")
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("sha256") != _digest(document):
+            raise ValueError("it is not as it was written")
+        return parse(document)
     except KeyError as error:
         raise ValueError(f"it lacks {error}") from None
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no such document: {error}") from None
+
+
+def _digest(document):
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def measure(path: Path, most: int | None = None) -> list | None:

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from fcclf import checkpoint, graph, run_directory
+from fcclf import checkpoint, data, graph, run_directory
+from fcclf.data import Dataset
 from fcclf.errors import RunError
 from fcclf.trainer import session_config
 
@@ -28,12 +29,16 @@ class TrainedRun:
         self.path = Path(path)
         self.description = run_directory.read(self.path)
         self._newest_checkpoint()  # refuses a damaged run before a graph is built for it
-        data = self.description.data
-        self.graph = graph.build(self.description.config, data["n_features"], data["n_classes"])
+        facts = self.description.data
+        self.graph = graph.build(self.description.config, facts["n_features"], facts["n_classes"])
         self.session = tf.compat.v1.Session(
             graph=self.graph.logits.graph, config=session_config(self.description.config.session.threads)
         )
-        self.epoch = self._restore()
+        try:
+            self.epoch = self._restore()
+        except RunError:
+            self.session.close()
+            raise
 
     def __enter__(self):
         return self
@@ -63,21 +68,30 @@ class TrainedRun:
         variables = self.session.graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
         return self.session.run({variable.op.name: variable for variable in variables})
 
+    def dataset(self) -> Dataset:
+        """The data the run was trained and tested on. Raises RunError if they cannot be had again."""
+        dataset = data.load(self.description.config)
+        if data.facts(dataset) != self.description.data:
+            raise RunError(f"the data that {self.path / 'config.json'} describes are not those the run was trained on.")
+        return dataset
+
     def _restore(self):
-        newest = self._newest_checkpoint()
-        for _ in range(ATTEMPTS):
-            try:
-                checkpoint.restore(newest, self.session, self.graph.saver)
-                return newest.epoch
-            except tf.errors.NotFoundError:
-                newest = self._newest_checkpoint()
-        raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")
+        def restored():
+            newest = self._newest_checkpoint()
+            checkpoint.restore(newest, self.session, self.graph.saver)
+            return newest.epoch
+
+        return self._while_pruned(restored)
 
     def _newest_checkpoint(self):
+        newest = self._while_pruned(lambda: checkpoint.newest(self.path / "checkpoints", self.description.fingerprint))
+        if newest is None:
+            raise RunError(f"{self.path} has no checkpoint yet: let it train first.")
+        return newest
+
+    def _while_pruned(self, read):
+        """What read() returns, once it is not disturbed by the writer's pruning."""
         for _ in range(ATTEMPTS):
             with contextlib.suppress(FileNotFoundError):
-                newest = checkpoint.newest(self.path / "checkpoints", self.description.fingerprint)
-                if newest is None:
-                    raise RunError(f"{self.path} has no checkpoint yet: let it train first.")
-                return newest
+                return read()
         raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")

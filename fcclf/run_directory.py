@@ -29,17 +29,21 @@ FORMAT = 1
 
 
 class Description(NamedTuple):
-    """What config.json holds. data: the fingerprint, n_features and n_classes of the run's `Dataset`."""
+    """What config.json holds.
+
+    config: the settings. data: fingerprint, n_features and n_classes of the run's `Dataset`. versions: of libraries.
+    fingerprint: of settings and data together, when the run began; its checkpoints carry it.
+    """
 
     config: Config
     data: dict
     versions: dict[str, str]
+    fingerprint: str
 
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of all that decides the result: equal for the same settings and data only."""
-        decisive = json.dumps([self.config.identity(), self.data], sort_keys=True)
-        return hashlib.sha256(decisive.encode()).hexdigest()
+
+def fingerprint(config: Config, data: dict) -> str:
+    """sha256 of all that decides the result: equal for the same settings and data only."""
+    return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -124,17 +128,18 @@ def describe(path: Path, config: Config, data: dict, warn) -> Description:
 
     data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
-    now = Description(config, data, versions())
+    now = Description(config, data, versions(), fingerprint(config, data))
     if (path / "config.json").exists():
         stored = read(path)
         _check_same(path, stored, now)
         _compare_versions(stored, now, warn)
-        if stored.config == config:
+        now = now._replace(fingerprint=stored.fingerprint)
+        if stored == now:
             return now
     elif any(path.glob("checkpoints/epoch-*")):
         raise RunError(f"{path} has checkpoints but no config.json: restore it, or start over with --fresh.")
-    document = {"format": FORMAT, "config": config.to_dict(), "data": data, "versions": now.versions}
-    durable.replace_file(path / "config.json", json.dumps(document, indent=2) + "\n")
+    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
+    durable.replace_file(path / "config.json", durable.seal(document))
     return now
 
 
@@ -162,7 +167,7 @@ def read(path: Path) -> Description:
     """What the run in `path` is a run of. Raises RunError if there is none or config.json is damaged."""
     file = path / "config.json"
     try:
-        return durable.read_json(file, _parsed)
+        return durable.read_sealed(file, _parsed)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is not a run directory: it has no config.json.") from None
     except (ValueError, OSError) as error:
@@ -178,4 +183,6 @@ def _parsed(document):
     sizes = [data["n_features"], data["n_classes"]]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         raise ValueError("its data have no features or no classes")
-    return Description(Config.from_dict(document["config"]), data, dict(document["versions"]))
+    return Description(
+        Config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])
+    )

@@ -8,7 +8,7 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import checkpoint, run_directory, training
+from fcclf import checkpoint, durable, run_directory, training
 from fcclf.checkpoint import DamagedCheckpointError
 from fcclf.errors import ConfigError, RunError
 
@@ -118,8 +118,9 @@ def test_a_checkpoint_of_another_run_is_noticed(tmp_path):
 def test_a_manifest_cannot_name_other_files_than_a_run_has(tmp_path, name):
     save(tmp_path, [1.0], (1, 0))
     file = tmp_path / "epoch-000001" / "manifest.json"
-    manifest = {**json.loads(file.read_text()), "committed": {name: [1, "x"]}}
-    file.write_text(json.dumps({**manifest, "sha256": checkpoint._digest(manifest)}))
+    manifest = json.loads(file.read_text())
+    manifest.pop("sha256")
+    file.write_text(durable.seal({**manifest, "committed": {name: [1, "x"]}}))
     with pytest.raises(DamagedCheckpointError, match="other files than a run has"):
         checkpoint.newest(tmp_path, "f")
 
@@ -191,3 +192,11 @@ def test_a_warm_started_run_begins_with_the_tutorials_weights(tmp_path, run):
     )
     assert runs.variables(tmp_path / "warm")["global_step"] == 5
     assert said[0].startswith("warm start: loaded fc1/kernel, fc1/bias")
+
+
+def test_a_checkpoint_that_does_not_fit_its_network_is_refused(tmp_path):
+    save(tmp_path, [1.0, 2.0], (1, 0))
+    with tf.Graph().as_default(), tf1.Session() as session:
+        tf1.get_variable("fc1/kernel", initializer=tf.zeros(3))
+        with pytest.raises(RunError, match=r"fc1/kernel has shape \[2\], not \[3\]"):
+            checkpoint.restore(checkpoint.newest(tmp_path, "f"), session, tf1.train.Saver())

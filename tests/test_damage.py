@@ -18,7 +18,7 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import cli, data, graph, run_directory, training
+from fcclf import cli, data, durable, graph, run_directory, training
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.inference import TrainedRun
 
@@ -296,8 +296,10 @@ HOSTILE = [
 
 
 def hostile(document, chance):
-    """The text of a JSON document after one or two hostile changes."""
+    """The text of a sealed JSON document after one or two hostile changes, most often sealed again."""
     document = copy.deepcopy(document)
+    if resealed := chance.random() < 0.8:
+        document.pop("sha256")
     for _ in range(chance.choice((1, 1, 2))):
         group, key = chance.choice(list(slots(document)))
         what = chance.random()
@@ -307,7 +309,7 @@ def hostile(document, chance):
             group[chance.choice(["extra", "../../secret", "\0", "__class__", "", "x" * 5000])] = group[key]
         else:
             group[key] = copy.deepcopy(chance.choice(HOSTILE))
-    text = json.dumps(document)
+    text = durable.seal(document) if resealed else json.dumps(document)
     text = text.replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
     return text.replace(f'"{HUGE}"', "9" * 5000)
 

@@ -1,12 +1,13 @@
 """Trained runs, opened from their directory alone."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 import runs
 
-from fcclf import data, inference
+from fcclf import data, durable, inference
 from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
 
@@ -68,3 +69,13 @@ def test_the_golden_run_loads_and_predicts_what_it_always_did():
     with TrainedRun(golden / "moons") as run:
         np.testing.assert_allclose(run.probabilities(expected[:, :2]), expected[:, 2:], rtol=1e-5, atol=1e-6)
         assert run.epoch == 200
+
+
+def test_a_configuration_that_describes_other_data_is_refused(finished_run, tmp_path):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    stored = json.loads((path / "config.json").read_text())
+    stored.pop("sha256")
+    stored["config"]["data"]["noise"] = 0.9
+    (path / "config.json").write_text(durable.seal(stored))
+    with TrainedRun(path) as run, pytest.raises(RunError, match="are not those the run was trained on"):
+        run.dataset()

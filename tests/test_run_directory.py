@@ -8,7 +8,7 @@ import shutil
 import pytest
 import runs
 
-from fcclf import run_directory
+from fcclf import durable, run_directory
 from fcclf.errors import ConfigError, RunError
 
 FACTS = {"fingerprint": "abc", "n_features": 2, "n_classes": 2}
@@ -49,7 +49,8 @@ def test_other_versions_are_told(tmp_path):
     described(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     stored["versions"]["tensorflow"] = "1.15.0"
-    (tmp_path / "config.json").write_text(json.dumps(stored))
+    stored.pop("sha256")
+    (tmp_path / "config.json").write_text(durable.seal(stored))
     said = []
     run_directory.describe(tmp_path, runs.config(), FACTS, said.append)
     assert "tensorflow: 1.15.0 -> " in said[0]
@@ -70,25 +71,42 @@ def test_the_fingerprint_is_of_settings_and_data(tmp_path):
     assert len(fingerprints) == 3
 
 
+SEALED = {"format": 1, "config": {}, "data": FACTS, "versions": {}, "fingerprint": "f"}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "Expecting value"),
-        ('{"format": 1}', "it lacks 'data'"),
-        ('{"format": 9}', "another format than 1"),
+        ("{}", "it lacks 'sha256'"),
         ("[1]", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("9" * 5000, "cannot be read"),
-        ('{"format": 1, "config": {"modle": {}}, "data": %s, "versions": {}}' % json.dumps(FACTS), "unknown setting 'modle'"),  # noqa: UP031, E501
         (" " * 1_000_001, "larger than 1000000 bytes"),
+        (durable.seal(SEALED).replace("abc", "abd"), "it is not as it was written"),
+        (durable.seal({"format": 1}), "it lacks 'data'"),
+        (durable.seal({**SEALED, "format": 9}), "another format than 1"),
+        (durable.seal({**SEALED, "config": {"modle": {}}}), "unknown setting 'modle'"),
+        (durable.seal({**SEALED, "data": {**FACTS, "n_features": 0}}), "no features"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_config_is_one_clear_error(tmp_path, text, words):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(RunError) as error:
         run_directory.read(tmp_path)
     assert words in str(error.value)
     assert str(tmp_path / "config.json") in str(error.value)
+
+
+def test_a_run_keeps_its_fingerprint_when_later_releases_add_settings(tmp_path):
+    """An old config.json lacks the new setting, and its fingerprint was made without it."""
+    described(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    stored.pop("sha256")
+    del stored["config"]["training"]["clip_norm"]
+    (tmp_path / "config.json").write_text(durable.seal({**stored, "fingerprint": "made without it"}))
+    assert described(tmp_path, runs.config(epochs=99)).fingerprint == "made without it"
+    assert run_directory.read(tmp_path).fingerprint == "made without it"
 
 
 def test_a_directory_without_config_is_no_run(tmp_path):

@@ -1,0 +1,99 @@
+"""`fcclf verify`: sound runs pass, and each kind of damage is named."""
+
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from fcclf import checkpoint, cli, data, run_directory, training, verification
+from fcclf.errors import RunError
+from fcclf.trainer import Trainer
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+def problems(path):
+    return list(verification.check(path))
+
+
+def newest(path):
+    return checkpoint.committed_paths(path / "checkpoints")[-1]
+
+
+def test_a_finished_run_is_sound_and_trains_again_to_the_same_bits(run):
+    assert problems(run) == []
+    assert verification.replay(run) is None
+
+
+def test_a_run_whose_last_checkpoints_are_inside_epochs_trains_again_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 4)
+    training.train(runs.config(checkpoint_seconds=1e-9), tmp_path / "run")
+    assert newest(tmp_path / "run").name == "epoch-000006"
+    said = []
+    assert verification.replay(tmp_path / "run", said.append) is None
+    assert said == ["training again from epoch-000005-batch-000003 to epoch-000006"]
+
+
+@pytest.mark.parametrize(
+    "file", ["history.csv", "train/events.out.tfevents.000001", "checkpoints/epoch-000006/model.ckpt.index"]
+)
+def test_a_damaged_file_is_named(run, file):
+    content = (run / file).read_bytes()
+    (run / file).write_bytes(content[:70] + b"?" + content[71:])
+    assert [str(run / file) in problem for problem in problems(run)] == [True]
+
+
+def test_every_damaged_checkpoint_is_named_not_the_newest_alone(run):
+    (run / "checkpoints/epoch-000000/manifest.json").write_text("{}")
+    assert "epoch-000000" in problems(run)[0]
+
+
+def test_reading_changes_nothing(run):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    problems(run)
+    verification.replay(run)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def forge(path, bias):
+    """Replaces the newest checkpoint by one with other values in fc1/bias, every checksum right."""
+    description = run_directory.read(path)
+    found = checkpoint.verified(newest(path), description.fingerprint)
+    with Trainer(description.config, data.load(description.config)) as trainer:
+        trainer.restore(found)
+        initializer = trainer.session.graph.get_collection("trainable_variables")[1].initializer
+        trainer.session.run(initializer, {initializer.inputs[1]: np.full(6, bias, np.float32)})
+        shutil.rmtree(found.path)
+        position, saver = (found.epoch, found.batch), trainer.graph.saver
+        checkpoint.save(found.path.parent, trainer.session, saver, position, description.fingerprint, found.committed)
+
+
+def test_a_checkpoint_that_training_does_not_lead_to_is_found_out(run):
+    """Whoever rewrites a weight and every checksum with it is found out by training again."""
+    forge(run, bias=0.5)
+    assert problems(run) == []
+    assert verification.replay(run).startswith("fc1/bias differs from epoch-000006, by 0.")
+
+
+def test_a_variable_that_is_not_finite_is_named(run):
+    forge(run, bias=np.nan)
+    assert problems(run) == [f"{newest(run)}: fc1/bias is not finite."]
+
+
+def test_a_run_without_checkpoints_is_not_sound(run):
+    shutil.rmtree(run / "checkpoints")
+    assert problems(run) == [f"{run} has no checkpoint."]
+    with pytest.raises(RunError, match="has no checkpoint"):
+        verification.replay(run)
+
+
+def test_the_exit_code_tells(run, capsys):
+    assert cli.main(["verify", str(run), "--replay"]) == 0
+    assert capsys.readouterr().out == f"{run} is sound, and its last stretch trains again to the same bits\n"
+    (run / "history.csv").write_text("")
+    assert cli.main(["verify", str(run)]) == 1
+    assert capsys.readouterr().out == f"{run / 'history.csv'} is not as it was at the last checkpoint.\n"
