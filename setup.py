@@ -26,7 +26,9 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff==0.17.5"]},
+    extras_require={
+        "test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff==0.17.5"],
+    },
     entry_points={"console_scripts": ["fcclf = fcclf.cli:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -28,7 +28,7 @@ def main():
     add_flags(parser, Training)
     arguments = parser.parse_args()
     config = Config(model=section_from_flags(Model, arguments), training=section_from_flags(Training, arguments))
-    built = graph.build(config, 2, 2, (config.data.train_size, config.data.test_size))
+    built = graph.build(config, 2, 2, data.load(config).sizes)
     with tf.compat.v1.Session(graph=built.logits.graph) as session:
         for noise, target in TARGETS.items():
             dataset = data.load(dataclasses.replace(config, data=dataclasses.replace(config.data, noise=noise)))
@@ -47,19 +47,16 @@ def accuracy(session, built, config, dataset, seed):
     session.run(built.initializer, {built.seed: seed})
     for epoch in range(0, training.epochs, loop.order.shape[0]):
         last = min(epoch + loop.order.shape[0], training.epochs) - 1
-        feed = {
-            loop.X_train: dataset.X_train,
-            loop.y_train: dataset.y_train,
-            loop.X_test: dataset.X_test,
-            loop.y_test: dataset.y_test,
+        feed = dict(zip(loop.arrays, dataset.arrays, strict=True))
+        feed |= {
             loop.order: orders.rows(epoch, last),
             loop.n_epochs: last - epoch + 1,
             loop.first: 0,
             loop.last: graph.batches_per_epoch(len(dataset.y_train), training.batch_size),
         }
-        metrics = session.run(loop.results, feed).metrics
+        accuracies = session.run(loop.results, feed).metrics["test_accuracy"]
     orders.close()
-    return metrics.test_accuracy[last - epoch]
+    return accuracies[last - epoch]
 
 
 if __name__ == "__main__":

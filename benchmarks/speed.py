@@ -89,13 +89,13 @@ class Bare:
 
     def __init__(self, config, dataset):
         n_train = len(dataset.y_train)
-        built = graph.build(config, dataset.n_features, dataset.n_classes, (n_train, len(dataset.y_test)))
+        built = graph.build(config, dataset.n_features, dataset.n_classes, dataset.sizes)
         self.session = tf1.Session(graph=built.logits.graph, config=session_config(threads=0))
         self.session.run(built.initializer)
         self.loop = loop = built.loop
         self.n_epochs, self.n_batches = 50, graph.batches_per_epoch(n_train, config.training.batch_size)
         orders = data.EpochOrders(config.training, n_train, loop.order.shape[0])
-        self.feed = dict(zip(loop[:4], dataset[:4], strict=True))
+        self.feed = dict(zip(loop.arrays, dataset.arrays, strict=True))
         self.feed |= {loop.order: orders.rows(0, self.n_epochs - 1), loop.n_epochs: self.n_epochs}
         self.feed |= {loop.first: 0, loop.last: self.n_batches}
         orders.close()

@@ -5,6 +5,7 @@
         model.ckpt.index, model.ckpt.data-*           every variable of the graph, by tf.compat.v1.train.Saver
         manifest.json                                 position, fingerprint; length and sha256 of these files,
                                                       and of history and events as they were
+    checkpoints/best/                                 with early stopping: model.ckpt, the best epoch's weights alone
     checkpoints/checkpoint                            TensorFlow's pointer, relative; a hint for other tools, never read
     checkpoints/damaged-epoch-000050/                 set aside: it did not match its manifest
     checkpoints/.tmp-*                                unfinished or to be deleted; swept by the next writer
@@ -34,7 +35,7 @@ from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
-COMMITTED = re.compile(r"history\.csv|(train|test)/events\.out\.tfevents\.[0-9]+")
+COMMITTED = re.compile(r"history\.csv|(train|validation|test)/events\.out\.tfevents\.[0-9]+")
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
 
 
@@ -80,6 +81,18 @@ def save(directory: Path, session, saver, position: tuple[int, int], fingerprint
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _point_to(final)
+
+
+def save_best(directory: Path, session, saver):
+    """Replaces directory/best by what `saver` saves: the best weights, for other programs. Raises RunError."""
+    final, old, temporary = directory / "best", directory / ".tmp-best-old", directory / ".tmp-best"
+    _write(temporary, session, saver)
+    for path in (*temporary.iterdir(), temporary):
+        durable.sync(path)
+    if final.exists():
+        durable.rename(final, old)
+    durable.rename(temporary, final)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(temporary, session, saver):

@@ -124,6 +124,10 @@ class Training(Section):
         1000, "epochs in all; more continue a finished run", at_least=1, at_most=10**9, changes_result=False
     )
     seed: int = setting(0, "seed of the initial weights and of the order of the samples", at_least=0, at_most=2**31 - 1)
+    early_stopping: bool = setting(False, "hold out a part of the training data and stop when its loss falls no more")
+    patience: int = setting(5, "epochs without a lower validation loss before stopping", at_least=1, at_most=10**9)
+    min_delta: float = setting(1e-3, "a validation loss lower by less does not count", at_least=0, at_most=1e6)
+    validation_fraction: float = setting(0.1, "share of the training part that is held out", above=0, below=1)
     warm_start: str | None = setting(
         None, "start from the weights of this TF1 checkpoint, where name and shape match", metavar="CHECKPOINT"
     )
@@ -163,7 +167,19 @@ class Config:
                 f"is {self.data.test_ratio:g}, which leaves no test sample out of {self.data.samples}: "
                 "raise it, or make more samples.",
             )
-        check_batch_size(self.training.batch_size, self.data.train_size)
+        if self.training.early_stopping and not self.validation_size:
+            raise ConfigError(
+                "validation_fraction",
+                f"is {self.training.validation_fraction:g}, which leaves no validation sample out of "
+                f"{self.data.train_size}: raise it, or make more samples.",
+            )
+        check_batch_size(self.training.batch_size, self.data.train_size - self.validation_size)
+
+    @property
+    def validation_size(self):
+        """Samples held out of the training part for early stopping."""
+        training = self.training
+        return int(self.data.train_size * training.validation_fraction) if training.early_stopping else 0
 
     def run_name(self):
         """The data's name and every result-changing setting that is not the default, fit for a file name."""
@@ -172,7 +188,7 @@ class Config:
             for item in dataclasses.fields(section):
                 value = getattr(section, item.name)
                 if item.metadata["changes_result"] and value != item.default:
-                    parts += [item.name.replace("_", "-"), _slug(value)]
+                    parts += [item.name.replace("_", "-")] + ([] if value is True else [_slug(value)])
         return _shortened("-".join(parts))
 
     def identity(self):
@@ -249,6 +265,8 @@ def _checked_one(item, kind, value):
 
 def _typed(kind, value):
     """`value` as `kind`, or None if it is not one. A bool is no number; an int may stand for a float."""
+    if kind is bool:
+        return value if isinstance(value, bool) else None
     if isinstance(value, bool) or (kind is str) != isinstance(value, str):
         return None
     try:
@@ -269,7 +287,7 @@ def _rule(item):
     kind, _ = _kind(item)
     if item.metadata["choices"]:
         return "one of " + ", ".join(item.metadata["choices"])
-    noun = {int: "a whole number", float: "a number", str: "a text"}[kind]
+    noun = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
     limits = " and ".join(f"{words} {_plain(bound)}" for words, bound in item.metadata["bounds"].items())
     return f"{noun} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
 
@@ -303,14 +321,17 @@ def add_flags(parser, section):
     """Adds one flag for each setting of `section` (a Section class) to an argparse parser."""
     group = parser.add_argument_group(section.__name__.lower())
     for item in dataclasses.fields(section):
-        _, many = _kind(item)
+        flag, (kind, many) = "--" + item.name.replace("_", "-"), _kind(item)
+        if kind is bool:
+            group.add_argument(flag, action="store_true", help=_help(item))
+            continue
         default = " ".join(map(str, item.default)) if many else item.default
         group.add_argument(
-            "--" + item.name.replace("_", "-"),
+            flag,
             type=_flag_parser(item),
             nargs="*" if many else None,
             default=item.default,
-            metavar=item.metadata["metavar"] or _kind(item)[0].__name__.upper(),
+            metavar=item.metadata["metavar"] or kind.__name__.upper(),
             help=_help(item) + ("" if default is None else f" (default: {_plain(default)})"),
         )
 

@@ -17,12 +17,14 @@ from fcclf.config import Config, Training
 class Dataset(NamedTuple):
     """The arrays of a run.
 
-    X_train, X_test: float32 [samples, features]; y_train, y_test: int32 [samples], class numbers from 0.
-    n_classes: how many classes there are, seen in the training part or not.
+    X_*: float32 [samples, features]; y_*: int32 [samples], class numbers from 0. The validation part is held out of the
+    training part for early stopping, else it is empty. n_classes: how many there are, seen in training or not.
     """
 
     X_train: np.ndarray
     y_train: np.ndarray
+    X_validation: np.ndarray
+    y_validation: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
     n_classes: int
@@ -31,23 +33,35 @@ class Dataset(NamedTuple):
     def n_features(self):
         return self.X_train.shape[1]
 
+    @property
+    def arrays(self):
+        """The six arrays."""
+        return self[:-1]
+
+    @property
+    def sizes(self):
+        """Numbers of training, validation and test samples."""
+        return len(self.y_train), len(self.y_validation), len(self.y_test)
+
 
 def load(config: Config) -> Dataset:
     """The data that `config.data` describes."""
     moons = config.data
     X, y = datasets.make_moons(moons.samples, noise=moons.noise, random_state=moons.data_seed)
-    return split(X.astype(np.float32), y.astype(np.int32), moons.test_size, n_classes=2)
+    return split(X.astype(np.float32), y.astype(np.int32), config.validation_size, moons.test_size, n_classes=2)
 
 
-def split(X, y, test_size, n_classes) -> Dataset:
-    """The last `test_size` samples are the test part, the others the training part."""
-    return Dataset(X[:-test_size], y[:-test_size], X[-test_size:], y[-test_size:], n_classes)
+def split(X, y, validation_size, test_size, n_classes) -> Dataset:
+    """The last `test_size` samples are the test part, those before them the validation part, the rest for training."""
+    tested = len(y) - test_size
+    parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
+    return Dataset(*(array[part] for part in parts for array in (X, y)), n_classes)
 
 
 def fingerprint(dataset: Dataset) -> str:
     """sha256 over every array's bytes, shape and type: equal for equal data only."""
     digest = hashlib.sha256()
-    for array in dataset[:4]:
+    for array in dataset.arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -73,39 +73,44 @@ class State(NamedTuple):
     correct_sum: tf.Variable
 
 
-class EpochMetrics(NamedTuple):
-    """float32 [epochs] each. train_loss, train_accuracy: means over the epoch's batches, as they were trained on;
-    penalty, test_loss, test_accuracy: after the epoch's last batch."""
+class Best(NamedTuple):
+    """Early stopping. loss: float32, the lowest validation loss; epoch: int64, after which it was; wait: int64, epochs
+    since then; stopped: bool; weights: those of that epoch, in the order of the trained variables; saver: saves them
+    under the names of those; restore: gives them to the network."""
 
-    train_loss: tf.Tensor
-    train_accuracy: tf.Tensor
-    penalty: tf.Tensor
-    test_loss: tf.Tensor
-    test_accuracy: tf.Tensor
+    loss: tf.Variable
+    epoch: tf.Variable
+    wait: tf.Variable
+    stopped: tf.Variable
+    weights: list[tf.Variable]
+    saver: tf1.train.Saver
+    restore: tf.Operation
 
 
 class EpochResults(NamedTuple):
-    """metrics: `EpochMetrics` [most epochs]; the rows of epochs that the stretch did not finish are zero.
-    finite: bool scalar, all float variables are finite after the stretch."""
+    """metrics: {name: float32 [most epochs]}, of `metric_names`; the rows of epochs that did not end are zero.
+    global_step: int64, where the stretch ended; finite: bool, all float variables are; stopped: bool, it ends the run.
 
-    metrics: EpochMetrics
+    train_loss, train_accuracy: means over an epoch's batches, as they were trained on; penalty and the validation and
+    test metrics: after its last batch."""
+
+    metrics: dict[str, tf.Tensor]
+    global_step: tf.Tensor
     finite: tf.Tensor
+    stopped: tf.Tensor
 
 
 class EpochLoop(NamedTuple):
     """Placeholders and results of a stretch of epochs.
 
-    X_train, y_train, X_test, y_test: the arrays of a `Dataset`.
+    arrays: those of a `Dataset`, in its order.
     order: int32 [most epochs, train samples], a row for each epoch of the stretch; other rows are not read.
     n_epochs: int32 scalar, rows to run. first: int32 scalar, batch of the first row to begin with.
     last: int32 scalar, batch of the last row to end before.
     results: what the stretch gave.
     """
 
-    X_train: tf.Tensor
-    y_train: tf.Tensor
-    X_test: tf.Tensor
-    y_test: tf.Tensor
+    arrays: list[tf.Tensor]
     order: tf.Tensor
     n_epochs: tf.Tensor
     first: tf.Tensor
@@ -118,7 +123,7 @@ class Graph(NamedTuple):
 
     seed: int32 scalar placeholder, of the initial weights; the configuration's where it is not fed.
     logits: float32 [batch, classes]. histograms: a serialized Summary of all trained variables.
-    loop: None where `build` was given no sizes.
+    best: None without early stopping. loop: None where `build` was given no sizes.
     """
 
     inputs: Inputs
@@ -128,6 +133,7 @@ class Graph(NamedTuple):
     train_op: tf.Operation
     evaluation: Evaluation
     state: State
+    best: Best | None
     loop: EpochLoop | None
     histograms: tf.Tensor
     initializer: tf.Operation
@@ -192,10 +198,10 @@ def evaluation(logits, y, data_loss, histograms) -> Evaluation:
 # ---- building --------------------------------------------------------------------------------------------------------
 
 
-def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int] | None = None) -> Graph:
+def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int, int] | None = None) -> Graph:
     """The graph of a run on data of `n_features` columns and `n_classes` classes.
 
-    sizes: numbers of training and test samples, for the epoch loop; None builds the fed graph alone.
+    sizes: numbers of training, validation and test samples, for the epoch loop; None builds the fed graph alone.
     """
     with tf.Graph().as_default(), tf1.variable_scope("", use_resource=True):
         network = _network(config, n_classes)
@@ -208,7 +214,8 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
         state = _state(config.training.learning_rate)
         optimizer = OPTIMIZERS[config.training.optimizer](learning_rate=state.learning_rate)
         train_op = training(losses.total, optimizer, state.global_step, config.training.clip_norm)
-        loop = epoch_loop(config, network, optimizer, state, n_features, sizes) if sizes else None
+        best = _best() if config.training.early_stopping else None
+        loop = epoch_loop(config, network, optimizer, state, best, n_features, sizes) if sizes else None
         return Graph(
             inputs=Inputs(X, y),
             seed=network.seed,
@@ -217,6 +224,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             train_op=train_op,
             evaluation=evaluation(logits, y, losses.data, histograms),
             state=state,
+            best=best,
             loop=loop,
             histograms=histograms,
             initializer=tf1.global_variables_initializer(),
@@ -227,6 +235,12 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
 def batches_per_epoch(train_size: int, batch_size: int) -> int:
     """How many batches an epoch has, the short last one counted."""
     return -(-train_size // batch_size)
+
+
+def metric_names(early_stopping: bool) -> tuple[str, ...]:
+    """Names of the metrics of an epoch."""
+    validation = ("validation_loss", "validation_accuracy") if early_stopping else ()
+    return ("train_loss", "train_accuracy", "penalty", *validation, "test_loss", "test_accuracy")
 
 
 def _network(config, n_classes):
@@ -240,18 +254,36 @@ def _network(config, n_classes):
     return Network(layers, seed=tf1.placeholder_with_default(config.training.seed, (), "seed"))
 
 
-def _state(learning_rate):
-    def variable(name, dtype, value=0):
-        return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
+def _counter(name, dtype, value=0):
+    return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
 
+
+def _best():
+    weights = tf1.trainable_variables()
+    with tf1.variable_scope("best"):
+        kept = [
+            tf1.get_variable(weight.op.name, initializer=tf.zeros(weight.shape), trainable=False) for weight in weights
+        ]
+        return Best(
+            loss=_counter("loss", tf.float32, tf.float32.max),
+            epoch=_counter("epoch", tf.int64),
+            wait=_counter("wait", tf.int64),
+            stopped=_counter("stopped", tf.bool, False),
+            weights=kept,
+            saver=tf1.train.Saver({weight.op.name: best for weight, best in zip(weights, kept, strict=True)}),
+            restore=tf.group(*(weight.assign(best) for weight, best in zip(weights, kept, strict=True))),
+        )
+
+
+def _state(learning_rate):
     global_step = tf1.train.get_or_create_global_step()
     with tf1.variable_scope("state"):
         return State(
             global_step=global_step,
-            epoch=variable("epoch", tf.int64),
-            learning_rate=variable("learning_rate", tf.float32, learning_rate),
-            loss_sum=variable("loss_sum", tf.float32),
-            correct_sum=variable("correct_sum", tf.int32),
+            epoch=_counter("epoch", tf.int64),
+            learning_rate=_counter("learning_rate", tf.float32, learning_rate),
+            loss_sum=_counter("loss_sum", tf.float32),
+            correct_sum=_counter("correct_sum", tf.int32),
         )
 
 
@@ -277,54 +309,56 @@ def _histograms(variables):
 # ---- the epoch loop --------------------------------------------------------------------------------------------------
 
 
-def epoch_loop(config: Config, network, optimizer, state: State, n_features, sizes) -> EpochLoop:
+def epoch_loop(config: Config, network, optimizer, state: State, best: Best | None, n_features, sizes) -> EpochLoop:
     """The epoch loop over `network`, whose variables and optimizer slots must exist in the current graph already."""
-    n_train, n_test = sizes
-    rows = min(MOST_EPOCHS_PER_RUN, max(1, MOST_SAMPLES_PER_RUN // n_train))
+    rows = min(MOST_EPOCHS_PER_RUN, max(1, MOST_SAMPLES_PER_RUN // sizes[0]))
     with tf1.name_scope("epoch-loop"):
-        placeholders = {
-            "X_train": tf1.placeholder(tf.float32, (n_train, n_features), "X_train"),
-            "y_train": tf1.placeholder(tf.int32, (n_train,), "y_train"),
-            "X_test": tf1.placeholder(tf.float32, (n_test, n_features), "X_test"),
-            "y_test": tf1.placeholder(tf.int32, (n_test,), "y_test"),
-            "order": tf1.placeholder(tf.int32, (rows, n_train), "order"),
-            "n_epochs": tf1.placeholder(tf.int32, (), "n_epochs"),
-            "first": tf1.placeholder(tf.int32, (), "first"),
-            "last": tf1.placeholder(tf.int32, (), "last"),
-        }
+        arrays = []
+        for part, size in zip(("train", "validation", "test"), sizes, strict=True):
+            arrays.append(tf1.placeholder(tf.float32, (size, n_features), f"X_{part}"))
+            arrays.append(tf1.placeholder(tf.int32, (size,), f"y_{part}"))
+        order = tf1.placeholder(tf.int32, (rows, sizes[0]), "order")
+        scalars = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
         compiled = config.session.jit != "off"
-        body = _Epochs(config.training, network, optimizer, state, sizes, fused=compiled)
-        metrics, finite = tf.function(body.run, jit_compile=compiled, autograph=False)(*placeholders.values())
-        return EpochLoop(**placeholders, results=EpochResults(EpochMetrics(*tf.unstack(metrics, axis=1)), finite))
+        body = _Epochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
+        metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(*arrays, order, *scalars)
+        columns = dict(zip(metric_names(best is not None), tf.unstack(metrics, axis=1), strict=True))
+        return EpochLoop(arrays, order, *scalars, results=EpochResults(columns, *after))
 
 
 class _Epochs:
     """The body of the epoch loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end."""
 
-    def __init__(self, training: Training, network, optimizer, state, sizes, fused):
-        self.training, self.network, self.optimizer, self.state, self.fused = training, network, optimizer, state, fused
-        self.n_train, self.n_test = sizes
+    def __init__(self, training: Training, network, optimizer, state, best, sizes, fused):
+        self.training, self.network, self.optimizer, self.fused = training, network, optimizer, fused
+        self.state, self.best = state, best
+        self.n_train = sizes[0]
         self.n_batches = batches_per_epoch(self.n_train, training.batch_size)
 
-    def run(self, X_train, y_train, X_test, y_test, order, n_epochs, first, last):
-        """Metrics, float32 [rows of order, metrics], and whether all is finite, bool."""
+    def run(self, X_train, y_train, X_validation, y_validation, X_test, y_test, order, n_epochs, first, last):
+        """Metrics, float32 [rows of order, metrics]; then as in `EpochResults`: global_step, finite, stopped."""
 
-        def epoch(row, metrics):
+        def epoch(row, stopped, metrics):
             start = tf.where(tf.equal(row, 0), first, 0)
             stop = tf.where(tf.equal(row, n_epochs - 1), last, self.n_batches)
-            done = self.batches(X_train, y_train, order[row], start, stop)
-            with tf.control_dependencies([done]):
-                metrics = tf.cond(
-                    tf.equal(stop, self.n_batches),
-                    lambda: tf.tensor_scatter_nd_update(metrics, [[row]], [self.finish(X_test, y_test)]),
-                    lambda: tf.identity(metrics),
-                )
-            return row + 1, metrics
 
-        metrics = tf.zeros((order.shape[0], len(EpochMetrics._fields)))
-        metrics = tf.while_loop(lambda row, _: row < n_epochs, epoch, (0, metrics))[1]
+            def finished():
+                values, stopped = self.finish(X_validation, y_validation, X_test, y_test)
+                return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
+
+            with tf.control_dependencies([self.batches(X_train, y_train, order[row], start, stop)]):
+                whole = tf.equal(stop, self.n_batches)
+                return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))
+
+        metrics = tf.zeros((order.shape[0], len(metric_names(self.best is not None))))
+        stopped = self.best.stopped.read_value() if self.best else tf.constant(False)
+        _, stopped, metrics = tf.while_loop(
+            lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
+            epoch,
+            (0, stopped, metrics),
+        )
         with tf.control_dependencies([metrics]):
-            return metrics, _all_finite()
+            return metrics, self.state.global_step.read_value(), _all_finite(), stopped
 
     def batches(self, X_train, y_train, order, start, stop):
         """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
@@ -346,42 +380,54 @@ class _Epochs:
         loss_sum, correct_sum = losses.data * _count(y, weights), _count_correct(logits, y, weights)
         return [train_op, self.state.loss_sum.assign_add(loss_sum), self.state.correct_sum.assign_add(correct_sum)]
 
-    def finish(self, X_test, y_test):
-        """Counts the epoch and returns its metrics, float32 [metrics]; resets the sums."""
-        test_loss, test_accuracy = self.test(X_test, y_test)
-        metrics = EpochMetrics(
-            train_loss=self.state.loss_sum / self.n_train,
-            train_accuracy=tf.cast(self.state.correct_sum, tf.float32) / self.n_train,
-            penalty=tf.add_n([layer.penalty(name) for name, layer in self.network.layers.items()]),
-            test_loss=test_loss,
-            test_accuracy=test_accuracy,
-        )
-        row = tf.stack(metrics)
-        with tf.control_dependencies([row]):
-            counted = [self.state.loss_sum.assign(0), self.state.correct_sum.assign(0), self.state.epoch.assign_add(1)]
-        with tf.control_dependencies(counted):
-            return tf.identity(row)
+    def finish(self, X_validation, y_validation, X_test, y_test):
+        """Counts the epoch and resets its sums. Returns its metrics, float32 [metrics], and whether to stop, bool."""
+        penalty = tf.add_n([layer.penalty(name) for name, layer in self.network.layers.items()])
+        train = self.state.loss_sum / self.n_train, tf.cast(self.state.correct_sum, tf.float32) / self.n_train
+        validation = self.evaluate(X_validation, y_validation) if self.best else ()
+        metrics = tf.stack([*train, penalty, *validation, *self.evaluate(X_test, y_test)])
+        with tf.control_dependencies([metrics]):
+            epoch = self.state.epoch.assign_add(1, read_value=True)
+            sums = [self.state.loss_sum.assign(0), self.state.correct_sum.assign(0)]
+        with tf.control_dependencies(sums):
+            stopped = self.compare(validation[0], epoch) if self.best else tf.constant(False)
+            return tf.identity(metrics), tf.identity(stopped)
 
-    def test(self, X_test, y_test):
-        """Mean cross-entropy and accuracy of the test part, at most EVALUATION_BATCH samples at a time."""
-        size = min(EVALUATION_BATCH, self.n_test)
+    def compare(self, validation_loss, epoch):
+        """Notes whether this epoch is the best so far, with its weights; bool: too long ago, stop."""
+        best = self.best
+        improved = validation_loss < best.loss - self.training.min_delta
+        wait = tf.where(improved, tf.zeros((), tf.int64), best.wait + 1)
+        stopped = wait >= self.training.patience
+        kept = [
+            kept.assign(tf.where(improved, weight, kept))
+            for kept, weight in zip(best.weights, tf1.trainable_variables(), strict=True)
+        ]
+        kept += [
+            best.loss.assign(tf.where(improved, validation_loss, best.loss)),
+            best.epoch.assign(tf.where(improved, epoch, best.epoch)),
+            best.wait.assign(wait),
+            best.stopped.assign(stopped),
+        ]
+        with tf.control_dependencies(kept):
+            return tf.identity(stopped)
+
+    def evaluate(self, X_all, y_all):
+        """Mean cross-entropy and accuracy of a part of the data, at most EVALUATION_BATCH samples at a time."""
+        total = y_all.shape.num_elements()
+        size = min(EVALUATION_BATCH, total)
 
         def batch(number, loss_sum, correct_sum):
-            first, weights = _window(number, size, self.n_test)
-            X, y = tf.slice(X_test, [first, 0], [size, X_test.shape[1]]), tf.slice(y_test, [first], [size])
+            first, weights = _window(number, size, total)
+            X, y = tf.slice(X_all, [first, 0], [size, X_all.shape[1]]), tf.slice(y_all, [first], [size])
             logits = inference(X, self.network, self.fused)
             data_loss = loss(logits, y, self.network, weights).data
             loss_sum += data_loss * _count(y, weights)
             return number + 1, loss_sum, correct_sum + _count_correct(logits, y, weights)
 
-        n_batches = batches_per_epoch(self.n_test, size)
+        n_batches = batches_per_epoch(total, size)
         sums = tf.while_loop(lambda number, *_: number < n_batches, batch, (0, 0.0, 0))[1:]
-        return sums[0] / self.n_test, tf.cast(sums[1], tf.float32) / self.n_test
-
-
-def _all_finite():
-    floats = [variable for variable in tf1.global_variables() if variable.dtype.is_floating]
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats])
+        return sums[0] / total, tf.cast(sums[1], tf.float32) / total
 
 
 def _window(number, size, total):
@@ -398,10 +444,15 @@ def _window(number, size, total):
 
 def _count(y, weights):
     """How many samples count: a float."""
-    return float(y.shape[0]) if weights is None else tf.reduce_sum(weights)
+    return float(y.shape.num_elements()) if weights is None else tf.reduce_sum(weights)
 
 
 def _count_correct(logits, y, weights):
     """How many of the samples that count are predicted right: int32."""
     correct = _correct(logits, y) if weights is None else tf.logical_and(_correct(logits, y), weights > 0)
     return tf.reduce_sum(tf.cast(correct, tf.int32))
+
+
+def _all_finite():
+    floats = [variable for variable in tf1.global_variables() if variable.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats])

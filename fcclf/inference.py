@@ -22,7 +22,8 @@ ATTEMPTS = 10  # at opening a run whose writer prunes while we read
 class TrainedRun:
     """A context manager around the session that holds a run's newest checkpoint.
 
-    path: the run directory; description: a `run_directory.Description`; epoch: epochs the checkpoint has finished.
+    path: the run directory; description: a `run_directory.Description`; epoch: the one whose weights these are, the
+    last or, with early stopping, the best.
     """
 
     def __init__(self, path: Path):
@@ -79,9 +80,17 @@ class TrainedRun:
         def restored():
             newest = self._newest_checkpoint()
             checkpoint.restore(newest, self.session, self.graph.saver)
-            return newest.epoch
+            return self._choose_best() or newest.epoch
 
         return self._while_pruned(restored)
+
+    def _choose_best(self):
+        """With early stopping: takes the weights of the best epoch and returns it, None if there is none yet."""
+        best = self.graph.best
+        epoch = int(self.session.run(best.epoch)) if best else None
+        if epoch:
+            self.session.run(best.restore)
+        return epoch
 
     def _newest_checkpoint(self):
         newest = self._while_pruned(lambda: checkpoint.newest(self.path / "checkpoints", self.description.fingerprint))

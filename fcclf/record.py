@@ -15,6 +15,7 @@ from fcclf.errors import RunError
 
 CURVES = {  # directory: {tag: column of the history}
     "train": {"loss": "train_loss", "accuracy": "train_accuracy", "penalty": "penalty"},
+    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
     "test": {"loss": "test_loss", "accuracy": "test_accuracy"},
 }
 
@@ -23,25 +24,25 @@ class Record(contextlib.ExitStack):
     """The open files of a run being trained; a context manager that closes them.
 
     path: the run directory. committed: {file: [length, sha256]}, what `recover` returned.
-    next_epoch: the first epoch (from 1) that will be written.
+    next_epoch: the first epoch (from 1) that will be written. metrics: names of an epoch's metrics.
     """
 
-    def __init__(self, path: Path, committed: dict[str, list], next_epoch: int):
+    def __init__(self, path: Path, committed: dict[str, list], next_epoch: int, metrics: tuple[str, ...]):
         super().__init__()
         self.path, self.committed = path, dict(committed)
         attempt = summaries.next_attempt(path)
-        self.history = history.History(path)
+        self.history = history.History(path, metrics)
         self.callback(self.history.close)
-        self.logs = {name: summaries.EventLog(path / name, attempt, next_epoch) for name in CURVES}
+        self.logs = {name: summaries.EventLog(path / name, attempt, next_epoch) for name in _curves(metrics)}
         for log in self.logs.values():
             self.callback(log.close)
         self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
 
     def epochs(self, first_epoch: int, metrics, seconds: float):
-        """Writes the epochs from `first_epoch` on; metrics: a graph.EpochMetrics; seconds: what each of them took."""
+        """Writes the epochs from `first_epoch` on; metrics: {name: values}; seconds: what each of them took."""
         self.history.append(first_epoch, metrics, seconds)
-        for name, tags in CURVES.items():
-            self.logs[name].curves(first_epoch, {tag: getattr(metrics, column) for tag, column in tags.items()})
+        for name, log in self.logs.items():
+            log.curves(first_epoch, {tag: metrics[column] for tag, column in CURVES[name].items()})
 
     def graph(self, graph):
         """Writes a tf.Graph."""
@@ -56,6 +57,11 @@ class Record(contextlib.ExitStack):
         for tally in self.tallies:
             self.committed[str(tally.file.path.relative_to(self.path))] = tally.commit()
         return self.committed
+
+
+def _curves(metrics):
+    """The part of CURVES that a run with these metrics has."""
+    return {name: tags for name, tags in CURVES.items() if set(tags.values()) <= set(metrics)}
 
 
 class _Tally:
@@ -77,7 +83,7 @@ class _Tally:
 # ---- going on after a stop -------------------------------------------------------------------------------------------
 
 
-def recover(path: Path, epoch: int, committed: dict[str, list], say) -> dict[str, list]:
+def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[str, ...], say) -> dict[str, list]:
     """Brings the files back to what they were when `epoch` epochs were committed; `committed` as it then is.
 
     Damaged files are repaired, each with a sentence to `say`. Raises RunError if the damage cannot be mended.
@@ -85,7 +91,7 @@ def recover(path: Path, epoch: int, committed: dict[str, list], say) -> dict[str
     damaged = [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
     _cut_back(path, committed)
     if damaged:
-        _repair(path, epoch, damaged, say)
+        _repair(path, epoch, damaged, metrics, say)
     kept = [path / history.FILE, *summaries.event_files(path)] if committed else []
     return {str(file.relative_to(path)): durable.measure(file) for file in kept}
 
@@ -100,16 +106,18 @@ def _cut_back(path, committed):
                 os.truncate(file, length)
 
 
-def _repair(path, epoch, damaged, say):
+def _repair(path, epoch, damaged, metrics, say):
     logs = {name for name in CURVES if any(Path(file).parts[0] == name for file in damaged)}
     if history.FILE in damaged and logs:
         raise RunError(
             f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or start over with --fresh."
         )
     if history.FILE in damaged:
-        curves = {name: summaries.read_curves(path / name) for name in CURVES}
-        columns = {column: curves[name].get(tag, {}) for name, tags in CURVES.items() for tag, column in tags.items()}
-        history.rewrite(path, epoch, columns)
+        found = {}
+        for name, tags in _curves(metrics).items():
+            curves = summaries.read_curves(path / name)
+            found |= {column: curves.get(tag, {}) for tag, column in tags.items()}
+        history.rewrite(path, epoch, {column: found[column] for column in metrics})
         say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
     for name in logs:
         columns = history.read(path)

@@ -1,6 +1,6 @@
-"""TensorBoard for one run directory: an `EventLog` writes the event file of one attempt in `train/` or `test/`.
+"""TensorBoard for one run directory: an `EventLog` writes the event file of one attempt in one of `DIRECTORIES`.
 
-Both directories use the same tags, so that TensorBoard overlays their curves. An attempt is one start of the program;
+The directories use the same tags, so that TensorBoard overlays their curves. An attempt is one start of the program;
 each has a file of its own, numbered rather than dated, because two starts in one second or a clock set back would mix
 dated names up. On resume the files are cut back to the lengths that the checkpoint notes, so no step stands in them
 twice. The SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut.
@@ -20,7 +20,7 @@ from fcclf import durable
 
 tf1 = tf.compat.v1
 
-DIRECTORIES = ("train", "test")
+DIRECTORIES = ("train", "validation", "test")
 PREFIX = "events.out.tfevents."
 
 

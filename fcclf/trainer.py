@@ -28,18 +28,18 @@ def session_config(threads: int) -> tf1.ConfigProto:
 class Trainer(contextlib.ExitStack):
     """A graph in a session, its data, and the step it has reached; a context manager that closes the session.
 
-    step: batches trained on. n_batches: batches in an epoch. `initialize` or `restore` comes first.
+    step: batches trained on. n_batches: batches in an epoch. stopped: by early stopping; it goes no further.
+    `initialize` or `restore` comes first.
     """
 
     def __init__(self, config: Config, dataset: data.Dataset):
         super().__init__()
-        n_train, n_test = len(dataset.y_train), len(dataset.y_test)
-        self.dataset, self.step = dataset, 0
-        self.n_batches = graph.batches_per_epoch(n_train, config.training.batch_size)
-        self.graph = graph.build(config, dataset.n_features, dataset.n_classes, (n_train, n_test))
+        self.dataset, self.step, self.stopped = dataset, 0, False
+        self.n_batches = graph.batches_per_epoch(len(dataset.y_train), config.training.batch_size)
+        self.graph = graph.build(config, dataset.n_features, dataset.n_classes, dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph, config=session_config(config.session.threads))
         self.callback(self.session.close)
-        self.orders = data.EpochOrders(config.training, n_train, self.graph.loop.order.shape[0])
+        self.orders = data.EpochOrders(config.training, len(dataset.y_train), self.graph.loop.order.shape[0])
         self.callback(self.orders.close)
 
     @property
@@ -72,16 +72,17 @@ class Trainer(contextlib.ExitStack):
         global_step, epoch = self.session.run([self.graph.state.global_step, self.graph.state.epoch])
         if (global_step, epoch) != (self.step, start.epoch):
             raise RunError(f"{start.path} holds step {global_step} of epoch {epoch}, which is not what its name says.")
+        self.stopped = self.graph.best is not None and bool(self.session.run(self.graph.best.stopped))
 
     def advance(self, stop: int) -> graph.EpochResults:
-        """Trains up to before step `stop` in one `Session.run`; with no step to do it only compiles the loop.
+        """Trains up to before step `stop` in one `Session.run`, or to where early stopping ends the run.
 
-        Returns arrays; the metrics have a row for each epoch finished on the way, then zeros.
+        With no step to do it only compiles the loop. The metrics have a row for each epoch finished on the way.
         """
         first_epoch, first = divmod(self.step, self.n_batches)
         last_epoch, last = divmod(max(stop, self.step + 1) - 1, self.n_batches)
         loop = self.graph.loop
-        feed = dict(zip(loop[:4], self.dataset[:4], strict=True))
+        feed = dict(zip(loop.arrays, self.dataset.arrays, strict=True))
         feed |= {
             loop.order: self.orders.rows(first_epoch, last_epoch),
             loop.n_epochs: last_epoch - first_epoch + 1 if stop > self.step else 0,
@@ -89,8 +90,13 @@ class Trainer(contextlib.ExitStack):
             loop.last: last + 1,
         }
         results = self.session.run(loop.results, feed)
-        self.step = max(stop, self.step)
+        self.step, self.stopped = int(results.global_step), bool(results.stopped)
         return results
+
+    @property
+    def best_epoch(self) -> int | None:
+        """With early stopping, the epoch of the lowest validation loss so far, None before there is one."""
+        return (int(self.session.run(self.graph.best.epoch)) or None) if self.graph.best else None
 
     def variables(self) -> dict[str, np.ndarray]:
         """{name: values} of all that a checkpoint holds."""

@@ -16,7 +16,7 @@ from fcclf import checkpoint, data, durable, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.errors import DivergedError
-from fcclf.graph import EpochMetrics
+from fcclf.graph import metric_names
 from fcclf.interrupts import Interrupts
 from fcclf.record import Record, recover
 from fcclf.run_directory import Description
@@ -28,11 +28,13 @@ MOST_GROWTH = 16  # of the next chunk over the last
 
 
 class Outcome(NamedTuple):
-    """How `train` ended. epoch: epochs finished; begun_at: those finished before; interrupted: a signal ended it."""
+    """How `train` ended. epoch: epochs finished; begun_at: those finished before; interrupted: a signal ended it;
+    best_epoch: with early stopping, the epoch whose weights count."""
 
     epoch: int
     begun_at: int
     interrupted: bool
+    best_epoch: int | None = None
 
 
 def train(
@@ -59,10 +61,11 @@ def train(
         description = run_directory.describe(path, config, data.facts(dataset), say)
         start = _newest_checkpoint(path, description, say)
         epoch, committed = (start.epoch, start.committed) if start else (0, {})
-        committed = recover(path, epoch, committed, say)
+        metrics = metric_names(config.training.early_stopping)
+        committed = recover(path, epoch, committed, metrics, say)
         if epoch >= config.training.epochs:
             return Outcome(epoch, epoch, interrupted=False)
-        with Trainer(config, dataset) as trainer, Record(path, committed, epoch + 1) as record:
+        with Trainer(config, dataset) as trainer, Record(path, committed, epoch + 1, metrics) as record:
             run = _Run(description, path, trainer, record)
             run.begin(start, say)
             return run.loop(interrupts, progress)
@@ -82,7 +85,7 @@ class _Run:
     def __init__(self, description: Description, path: Path, trainer: Trainer, record: Record):
         self.config, self.fingerprint, self.path = description.config, description.fingerprint, path
         self.trainer, self.record = trainer, record
-        self.saved_step, self.saved_at = 0, time.monotonic()
+        self.saved_step, self.saved_best, self.saved_at = 0, None, time.monotonic()
 
     def begin(self, start: Checkpoint | None, say):
         """Restores `start`, or initialises and commits the beginning; compiles the epoch loop."""
@@ -105,7 +108,7 @@ class _Run:
         trainer, budget = self.trainer, FIRST_CHUNK
         begun_at, end = trainer.epoch, self.config.training.epochs * trainer.n_batches
         with interrupts.held() if interrupts else contextlib.nullcontext():
-            while trainer.step < end and not (interrupts and interrupts.pending()):
+            while trainer.step < end and not trainer.stopped and not (interrupts and interrupts.pending()):
                 started, before = time.perf_counter(), trainer.step
                 metrics = self.chunk(min(end, self.next_stop(budget)))
                 if progress:
@@ -116,7 +119,8 @@ class _Run:
                 budget = max(1, min(MOST_GROWTH * steps, int(steps * CHUNK_SECONDS / seconds)))
             if trainer.step != self.saved_step:
                 self.save()
-        return Outcome(trainer.epoch, begun_at, interrupted=trainer.step < end)
+        interrupted = trainer.step < end and not trainer.stopped
+        return Outcome(trainer.epoch, begun_at, interrupted, trainer.best_epoch)
 
     def next_stop(self, budget):
         """The step to end the next chunk before: the budget, the trainer's limit, the next interval."""
@@ -130,17 +134,17 @@ class _Run:
     def chunk(self, stop):
         """Trains up to step `stop` and records the epochs that ended; the last one's metrics, {} if none did."""
         started, first_epoch = time.perf_counter(), self.trainer.epoch
-        metrics, finite = self.trainer.advance(stop)
-        count = self.trainer.epoch - first_epoch
+        results = self.trainer.advance(stop)
+        metrics, count = results.metrics, self.trainer.epoch - first_epoch
         sound = _leading_finite(metrics, count)
         if sound:
             seconds = (time.perf_counter() - started) / count
-            self.record.epochs(first_epoch + 1, EpochMetrics(*(values[:sound] for values in metrics)), seconds)
-        if sound < count or not finite:
+            self.record.epochs(first_epoch + 1, {name: values[:sound] for name, values in metrics.items()}, seconds)
+        if sound < count or not results.finite:
             raise self.diverged(first_epoch + sound + 1)
         if count and self.is_interval(self.config.session.histogram_every):
             self.record_histograms()
-        return {name: values[count - 1] for name, values in metrics._asdict().items()} if count else {}
+        return {name: values[count - 1] for name, values in metrics.items()} if count else {}
 
     def record_histograms(self):
         self.record.summary(self.trainer.epoch, self.trainer.session.run(self.trainer.graph.histograms))
@@ -167,6 +171,9 @@ class _Run:
         """Commits everything up to this step."""
         trainer, directory = self.trainer, self.path / "checkpoints"
         position, committed = (trainer.epoch, trainer.batch), self.record.commit()
+        if trainer.best_epoch != self.saved_best:
+            checkpoint.save_best(directory, trainer.session, trainer.graph.best.saver)
+            self.saved_best = trainer.best_epoch
         checkpoint.save(directory, trainer.session, trainer.graph.saver, position, self.fingerprint, committed)
         checkpoint.prune(directory, self.config.session.keep)
         self.saved_step, self.saved_at = trainer.step, time.monotonic()
@@ -174,5 +181,5 @@ class _Run:
 
 def _leading_finite(metrics, count):
     """How many of the first `count` epochs have finite metrics, up to the first that has not."""
-    finite = np.all(np.isfinite(metrics), axis=0)[:count]
+    finite = np.all(np.isfinite(list(metrics.values())), axis=0)[:count]
     return count if finite.all() else int(np.argmin(finite))

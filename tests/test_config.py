@@ -29,6 +29,11 @@ def test_flags_are_read_into_the_fields_of_their_name_and_type():
     assert model == Model(hidden=(8, 3), activation="relu", l2=0.5)
 
 
+def test_a_switch_is_a_flag_without_value():
+    assert parsed(Training, "--early-stopping").early_stopping
+    assert Config(training=Training(early_stopping=True)).run_name() == "moons-early-stopping"
+
+
 def test_no_units_after_hidden_make_a_linear_classifier():
     assert parsed(Model, "--hidden").hidden == ()
 
@@ -49,6 +54,7 @@ def test_no_units_after_hidden_make_a_linear_classifier():
         (Training, {"batch_size": 0}, "batch_size is 0"),
         (Training, {"epochs": 10**400}, "epochs is 1000"),
         (Training, {"optimizer": "xyz"}, "the default is adam"),
+        (Training, {"early_stopping": 1}, "early_stopping is 1, but must be true or false"),
         (Session, {"jit": "maybe"}, "must be one of auto, on, off"),
     ],
 )
@@ -66,6 +72,11 @@ def test_a_batch_larger_than_the_training_part_is_refused():
 def test_a_test_part_without_samples_is_refused():
     with pytest.raises(ConfigError, match=r"test_ratio is 0\.2, which leaves no test sample out of 4"):
         Config(data=Moons(samples=4), training=Training(batch_size=1))
+
+
+def test_a_validation_part_without_samples_is_refused():
+    with pytest.raises(ConfigError, match=r"validation_fraction is 0\.01, which leaves no validation sample out of 80"):
+        Config(Moons(samples=100), training=Training(early_stopping=True, validation_fraction=0.01))
 
 
 @given(

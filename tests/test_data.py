@@ -19,12 +19,22 @@ def test_the_moons_are_scikit_learns_and_their_last_fifth_is_the_test_part():
     assert (dataset.n_features, dataset.n_classes) == (2, 2)
 
 
+def test_the_validation_part_is_the_end_of_the_training_part_and_never_of_the_test_part():
+    whole = data.load(runs.config())
+    held_out = data.load(runs.config(early_stopping=True, validation_fraction=0.25))
+    assert whole.sizes == (80, 0, 20)
+    assert held_out.sizes == (60, 20, 20)
+    np.testing.assert_array_equal(np.concatenate([held_out.X_train, held_out.X_validation]), whole.X_train)
+    np.testing.assert_array_equal(np.concatenate([held_out.y_train, held_out.y_validation]), whole.y_train)
+    np.testing.assert_array_equal(held_out.X_test, whole.X_test)
+
+
 def test_the_fingerprint_changes_with_any_value_and_with_the_split():
     dataset = data.load(runs.config())
     changed = dataset.X_test.copy()
     changed[3, 1] += 1e-6
     moved = data.split(
-        np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test]), 21, 2
+        np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test]), 0, 21, 2
     )
     prints = {data.fingerprint(each) for each in (dataset, dataset._replace(X_test=changed), moved)}
     assert len(prints) == 3

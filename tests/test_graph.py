@@ -19,17 +19,16 @@ class Built:
 
     def __init__(self, config, dataset=None):
         self.config, self.dataset = config, dataset or data.load(config)
-        sizes = len(self.dataset.y_train), len(self.dataset.y_test)
-        self.graph = graph.build(config, self.dataset.n_features, self.dataset.n_classes, sizes)
+        self.graph = graph.build(config, self.dataset.n_features, self.dataset.n_classes, self.dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph)
-        self.n_batches = graph.batches_per_epoch(sizes[0], config.training.batch_size)
+        self.n_batches = graph.batches_per_epoch(len(self.dataset.y_train), config.training.batch_size)
         self.run(self.graph.initializer)
 
     def run(self, fetches, feed=None):
         return self.session.run(fetches, feed)
 
     def fed(self, part="train"):
-        X, y = (self.dataset.X_train, self.dataset.y_train) if part == "train" else self.dataset[2:4]
+        X, y = (self.dataset.X_train, self.dataset.y_train) if part == "train" else self.dataset[4:6]
         return {self.graph.inputs.X: X, self.graph.inputs.y: y}
 
     def order(self, epoch):
@@ -42,11 +41,12 @@ class Built:
         (first_epoch, first), (last_epoch, last) = (divmod(step, self.n_batches) for step in (start, stop - 1))
         order = np.zeros(loop.order.shape, np.int32)
         order[: last_epoch - first_epoch + 1] = [self.order(epoch) for epoch in range(first_epoch, last_epoch + 1)]
-        feed = dict(zip(loop[:4], self.dataset[:4], strict=True))
+        feed = dict(zip(loop.arrays, self.dataset.arrays, strict=True))
         feed |= {loop.order: order, loop.n_epochs: last_epoch - first_epoch + 1, loop.first: first, loop.last: last + 1}
-        metrics, finite = self.run(loop.results, feed)
-        assert finite
-        return [values[: stop // self.n_batches - first_epoch] for values in metrics]
+        results = self.run(loop.results, feed)
+        assert results.finite
+        assert results.global_step == stop
+        return [values[: stop // self.n_batches - first_epoch] for values in results.metrics.values()]
 
     def variables(self):
         with self.session.graph.as_default():

@@ -9,9 +9,9 @@ import runs
 
 from fcclf import checkpoint, history, record, run_directory
 from fcclf.errors import RunError
-from fcclf.graph import EpochMetrics
+from fcclf.graph import metric_names
 
-EPOCHS = 6  # of the finished run
+EPOCHS, METRICS = 6, metric_names(early_stopping=False)  # of the finished run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def committed(path):
 
 def recovered(path):
     said = []
-    files = record.recover(path, EPOCHS, committed(path), said.append)
+    files = record.recover(path, EPOCHS, committed(path), METRICS, said.append)
     return files, said
 
 
@@ -105,8 +105,8 @@ def test_damage_to_both_is_an_error_that_names_them(run):
 
 def test_a_commit_measures_what_is_on_disk(run):
     files, _ = recovered(run)
-    with record.Record(run, files, next_epoch=7) as opened:
-        metrics = history_metrics(3)
+    with record.Record(run, files, next_epoch=7, metrics=METRICS) as opened:
+        metrics = metrics_of(3)
         opened.epochs(7, metrics, seconds=0.1)
         first = dict(opened.commit())
         opened.epochs(10, metrics, seconds=0.1)
@@ -119,5 +119,5 @@ def test_a_commit_measures_what_is_on_disk(run):
     assert first["train/events.out.tfevents.000001"] == files["train/events.out.tfevents.000001"]
 
 
-def history_metrics(count):
-    return EpochMetrics(*(np.arange(count, dtype=np.float32) for _ in EpochMetrics._fields))
+def metrics_of(count):
+    return {name: np.arange(count, dtype=np.float32) for name in METRICS}

@@ -5,9 +5,11 @@ import shutil
 import numpy as np
 import pytest
 import runs
+import tensorflow as tf
 
-from fcclf import training
+from fcclf import history, training
 from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.inference import TrainedRun
 
 
 class StopAfter:
@@ -160,3 +162,80 @@ def test_progress_is_told_with_the_last_metrics(tmp_path):
     epoch, metrics = told[-1]
     assert epoch == 6
     assert [str(np.float32(value)) for value in metrics.values()] == runs.history(tmp_path / "run")[-1][1:]
+
+
+# ---- early stopping --------------------------------------------------------------------------------------------------
+
+EARLY = {"early_stopping": True, "patience": 3, "min_delta": 0.01, "validation_fraction": 0.25, "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory):
+    """The directory of a run that early stopping ended, and its outcome."""
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    return path, training.train(runs.config(**EARLY, epochs=300), path)
+
+
+def expected_stop(losses, patience, min_delta):
+    """(epoch it stops after, best epoch), from the validation losses."""
+    best, best_epoch = np.inf, 0
+    for epoch, loss in enumerate(losses, start=1):
+        if loss < best - min_delta:
+            best, best_epoch = loss, epoch
+        if epoch - best_epoch >= patience:
+            return epoch, best_epoch
+    return None
+
+
+def test_a_run_stops_once_the_validation_loss_has_not_fallen_for_long_enough(stopped_run):
+    path, outcome = stopped_run
+    columns = history.read(path)
+    losses = columns["validation_loss"].astype(np.float32)
+    assert (outcome.epoch, outcome.best_epoch) == expected_stop(losses, 3, np.float32(0.01))
+    assert not outcome.interrupted
+    assert 3 < outcome.epoch < 300
+    assert len(losses) == outcome.epoch
+
+
+def test_the_validation_metrics_are_those_of_the_held_out_part(stopped_run):
+    path, outcome = stopped_run
+    dataset = training.data.load(runs.config(**EARLY))
+    with TrainedRun(path) as run:
+        accuracy = np.mean(run.predictions(dataset.X_validation) == dataset.y_validation)
+    column = history.read(path)["validation_accuracy"]
+    assert np.float32(accuracy) == np.float32(column[outcome.best_epoch - 1])
+
+
+def test_the_best_weights_are_those_the_network_had_then(tmp_path, stopped_run):
+    path, outcome = stopped_run
+    training.train(runs.config(**EARLY, epochs=outcome.best_epoch), tmp_path / "short")
+    then = runs.variables(tmp_path / "short")
+    with TrainedRun(path) as run:
+        assert run.epoch == outcome.best_epoch
+        for name, values in run.weights().items():
+            np.testing.assert_array_equal(values, then[name])
+            best = tf.train.load_variable(str(path / "checkpoints/best/model.ckpt"), name)
+            np.testing.assert_array_equal(values, best)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_where_an_early_stopping_run_is_cut_changes_nothing(tmp_path, stopped_run, monkeypatch, steps):
+    path, outcome = stopped_run
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + steps)
+    config = runs.config(**EARLY, epochs=300)
+    train_with_stops(config, tmp_path / "run", chunks=20)
+    assert training.train(config, tmp_path / "run").best_epoch == outcome.best_epoch
+    runs.assert_same_run(tmp_path / "run", path)
+
+
+def test_a_stopped_run_stays_stopped_also_with_more_epochs(tmp_path, stopped_run):
+    path = shutil.copytree(stopped_run[0], tmp_path / "run")
+    for epochs in (300, 900):
+        outcome = training.train(runs.config(**EARLY, epochs=epochs), path)
+        assert outcome == stopped_run[1]._replace(begun_at=stopped_run[1].epoch)
+    runs.assert_same_run(path, stopped_run[0])
+
+
+def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
+    outcome = training.train(runs.config(**EARLY, epochs=300, jit="on"), tmp_path / "run")
+    assert outcome == stopped_run[1]
