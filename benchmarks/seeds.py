@@ -47,13 +47,8 @@ def accuracy(session, built, config, dataset, seed):
     session.run(built.initializer, {built.seed: seed})
     for epoch in range(0, training.epochs, loop.order.shape[0]):
         last = min(epoch + loop.order.shape[0], training.epochs) - 1
-        feed = dict(zip(loop.arrays, dataset.arrays, strict=True))
-        feed |= {
-            loop.order: orders.rows(epoch, last),
-            loop.n_epochs: last - epoch + 1,
-            loop.first: 0,
-            loop.last: graph.batches_per_epoch(len(dataset.y_train), training.batch_size),
-        }
+        n_batches = graph.batches_per_epoch(len(dataset.y_train), training.batch_size)
+        feed = loop.feed(dataset, orders.rows(epoch, last), last - epoch + 1, first=0, last=n_batches)
         accuracies = session.run(loop.results, feed).metrics["test_accuracy"]
     orders.close()
     return accuracies[last - epoch]

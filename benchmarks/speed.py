@@ -95,9 +95,8 @@ class Bare:
         self.loop = loop = built.loop
         self.n_epochs, self.n_batches = 50, graph.batches_per_epoch(n_train, config.training.batch_size)
         orders = data.EpochOrders(config.training, n_train, loop.order.shape[0])
-        self.feed = dict(zip(loop.arrays, dataset.arrays, strict=True))
-        self.feed |= {loop.order: orders.rows(0, self.n_epochs - 1), loop.n_epochs: self.n_epochs}
-        self.feed |= {loop.first: 0, loop.last: self.n_batches}
+        order = orders.rows(0, self.n_epochs - 1)
+        self.feed = loop.feed(dataset, order, self.n_epochs, first=0, last=self.n_batches)
         orders.close()
         self.time()  # compiles
 

@@ -23,6 +23,7 @@ So a directory named epoch-* is complete, whatever happened, and a reader needs 
 manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
 """
 
+import errno
 import re
 import shutil
 from pathlib import Path
@@ -107,10 +108,11 @@ def _write(temporary, session, saver):
 
 def _point_to(final):
     """TensorFlow's own pointer file, so that tf.train.latest_checkpoint(checkpoints/) works."""
-    prefix = f"{final.name}/model.ckpt"
-    durable.replace_file(
-        final.parent / "checkpoint", f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
-    )
+    pointer, prefix = final.parent / "checkpoint", f"{final.name}/model.ckpt"
+    text = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
+    with durable.explained("read", pointer):
+        if not pointer.is_file() or pointer.read_bytes() != text.encode():
+            durable.replace_file(pointer, text)
 
 
 def prune(directory: Path, keep: int):
@@ -155,10 +157,13 @@ def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
     """
     for path in reversed(committed_paths(directory)):
         try:
-            return verified(path, fingerprint)
+            found = verified(path, fingerprint)
         except DamagedCheckpointError as damage:
             aside = _set_aside(path)
-            warn(f"{damage} It was set aside as {aside.name}; the checkpoint before it is used.")
+            warn(f"{damage} It was set aside as {aside.name}.")
+        else:
+            _point_to(found.path)
+            return found
     if any(directory.glob("damaged-*")):
         raise RunError(
             f"no checkpoint in {directory} is sound, so this run cannot go on: restore one from a copy, "
@@ -168,12 +173,25 @@ def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
 
 
 def verified(path: Path, fingerprint: str) -> Checkpoint:
-    """The checkpoint at `path`, every byte checked against its manifest. Raises DamagedCheckpointError."""
+    """The checkpoint at `path`, every byte checked against its manifest.
+
+    Raises DamagedCheckpointError if it is not as it was written or cannot be read for the disk's sake, RunError if
+    something else stands in the way, and FileNotFoundError if it was pruned meanwhile.
+    """
+    try:
+        return _verified(path, fingerprint)
+    except RunError as error:
+        if getattr(error.__cause__, "errno", None) == errno.EIO:
+            raise DamagedCheckpointError(str(error)) from error
+        raise
+
+
+def _verified(path, fingerprint):
     manifest = _manifest(path)
     if name(manifest["epoch"], manifest["batch"]) != path.name:
         raise DamagedCheckpointError(f"{path} holds the manifest of another checkpoint.")
     if manifest["fingerprint"] != fingerprint:
-        raise DamagedCheckpointError(f"{path} belongs to a run with other settings or data.")
+        raise RunError(f"{path} belongs to a run with other settings or data: put it back where it was.")
     for file, measured in manifest["files"].items():
         if durable.measure(path / file) != measured:
             if not path.exists():  # pruned by the writer while we looked
@@ -211,8 +229,10 @@ def _manifest(path):
         if not path.exists():  # pruned by the writer while we looked
             raise
         raise DamagedCheckpointError(f"{file} is missing.") from None
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise DamagedCheckpointError(f"{file} cannot be read: {error}.") from None
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror}.") from error
 
 
 def _checked(manifest):

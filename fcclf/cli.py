@@ -61,9 +61,10 @@ def train(arguments) -> int:
         outcome = training.train(
             config, path, fresh=arguments.fresh, interrupts=interrupts, say=_say, progress=progress
         )
-    if outcome.interrupted:
+    if interrupts.pending():
         _say(f"interrupted: saved after {outcome.epoch} of {config.training.epochs} epochs; to go on: {_command()}")
         interrupts.raise_again()
+        return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
     _say(_summary(outcome, config, time.perf_counter() - started))
     return _evaluate(path, arguments.json)
 
@@ -108,14 +109,16 @@ def _evaluate(path, as_json):
         logits = run.logits(dataset.X_test)
         measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
     text = json.dumps(measured, indent=2)
-    durable.replace_file(path / "metrics.json", text + "\n")
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
             f"{evaluation.report(dataset.y_test, logits)}\n\n"
             f"run directory   {path}\nsee it learn    tensorboard --logdir {shlex.quote(str(path.parent))}"
         )
-    _print(text)
+    try:
+        _print(text)
+    finally:
+        durable.replace_file(path / "metrics.json", json.dumps(measured, indent=2) + "\n")
     return 0
 
 
@@ -140,6 +143,9 @@ def _open_standard_streams():
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # pytest's are not
+            stream.reconfigure(errors="backslashreplace")
 
 
 # ---- messages --------------------------------------------------------------------------------------------------------
@@ -170,30 +176,41 @@ def _flag(setting_name):
 
 
 def _command():
-    return shlex.join(sys.orig_argv)
+    return shlex.join(word for word in sys.orig_argv if word != "--fresh")
 
 
 @contextlib.contextmanager
 def _progress(config, quiet):
     """Yields a function for `training.train`: a bar on a terminal, else a line now and then, or None if quiet."""
-    total = config.training.epochs
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(total=total, unit="epoch", file=sys.stderr, dynamic_ncols=True) as bar:
-            yield lambda epoch, metrics: _move(bar, epoch, metrics)
+        with _ProgressBar(config.training.epochs) as bar:
+            yield bar
     else:
-        yield _ProgressLines(total)
+        yield _ProgressLines(config.training.epochs)
 
 
-def _move(bar, epoch, metrics):
-    if metrics:
-        bar.set_postfix_str(_short(metrics), refresh=False)
-    if not bar.n:
-        bar.initial = max(0, epoch - 1)
-    bar.update(epoch - bar.n)
+class _ProgressBar(contextlib.ExitStack):
+    """A bar that begins where the run does."""
+
+    FORMAT = "|{bar:10}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"  # fits 80 columns
+
+    def __init__(self, total):
+        super().__init__()
+        self.total, self.bar = total, None
+
+    def __call__(self, epoch, metrics):
+        if self.bar is None:
+            from tqdm import tqdm
+
+            self.bar = self.enter_context(
+                tqdm(total=self.total, initial=epoch, bar_format=self.FORMAT, file=sys.stderr)
+            )
+        if metrics:
+            shown = f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
+            self.bar.set_postfix_str(shown, refresh=False)
+        self.bar.update(epoch - self.bar.n)
 
 
 class _ProgressLines:
@@ -206,14 +223,11 @@ class _ProgressLines:
         tenth = epoch * PROGRESS_LINES // self.total
         if metrics and tenth != self.told:
             self.told = tenth
-            _say(f"epoch {epoch} of {self.total}: {_short(metrics)}")
-
-
-def _short(metrics):
-    return (
-        f"train loss {metrics['train_loss']:.4f} accuracy {metrics['train_accuracy']:.4f}, "
-        f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
-    )
+            train, test = (
+                f"{part} loss {metrics[f'{part}_loss']:.4f} accuracy {metrics[f'{part}_accuracy']:.4f}"
+                for part in ("train", "test")
+            )
+            _say(f"epoch {epoch} of {self.total}: {train}, {test}")
 
 
 @contextlib.contextmanager
@@ -295,7 +309,7 @@ def _add_train(commands):
     for section in SECTIONS.values():
         add_flags(parser, section)
     run = parser.add_argument_group("run")
-    run.add_argument("--logdir", default="logs", help="where run directories are kept (default: logs)")
+    run.add_argument("--logdir", type=_logdir, default="logs", help="where run directories are kept (default: logs)")
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
     run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
     run.add_argument("--quiet", action="store_true", help="no progress")
@@ -305,10 +319,16 @@ def _add_train(commands):
 
 
 def _run_name(text):
-    if not text or text.startswith(".") or "/" in text or len(os.fsencode(text)) > 200:
+    if not text.isprintable() or text.startswith((".", "-")) or "/" in text or not 0 < len(os.fsencode(text)) <= 200:
         raise argparse.ArgumentTypeError(
-            f"is {text!r}, but must be one directory name of at most 200 bytes that does not begin with a dot."
+            f"is {text!r}, but must be one printable directory name of at most 200 bytes, not begun by a dot or dash."
         )
+    return text
+
+
+def _logdir(text):
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must be a printable path.")
     return text
 
 

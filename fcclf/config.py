@@ -147,7 +147,7 @@ class Session(Section):
     histogram_every: int = setting(
         50, "epochs between two histograms of the variables; 0: none", at_least=0, at_most=10**9, changes_result=False
     )
-    jit: str = setting("auto", "compile the epoch loop with XLA", choices=("auto", "on", "off"))
+    jit: str = setting("auto", "compile the epoch loop with XLA (auto: yes)", choices=("auto", "on", "off"))
     threads: int = setting(0, "CPU threads; 0: one for each core", at_least=0, at_most=1024, changes_result=False)
 
 
@@ -270,11 +270,12 @@ def _typed(kind, value):
     if isinstance(value, bool) or (kind is str) != isinstance(value, str):
         return None
     try:
-        typed = kind(value)
+        typed = kind(value) + 0.0 if kind is float else kind(value)  # + 0.0: there is no minus zero
+        str(typed).encode()  # a text that is no Unicode would end in an error where it is written
     except (TypeError, ValueError, OverflowError):
         return None
     infinite = kind is float and math.isinf(typed)
-    return typed if typed == value and not infinite else None
+    return typed if typed == value and typed != "" and not infinite else None
 
 
 def _holds(value, words, bound):
@@ -287,7 +288,7 @@ def _rule(item):
     kind, _ = _kind(item)
     if item.metadata["choices"]:
         return "one of " + ", ".join(item.metadata["choices"])
-    noun = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+    noun = {int: "a whole number", float: "a number", str: "a text that is not empty", bool: "true or false"}[kind]
     limits = " and ".join(f"{words} {_plain(bound)}" for words, bound in item.metadata["bounds"].items())
     return f"{noun} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
 
@@ -383,8 +384,10 @@ def _refuse_unknown(where, stored, known):
 
 
 def _slug(value):
-    text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value).rstrip("/").rsplit("/", 1)[-1]
-    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._") else "_" for letter in text)
+    text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if "/" in text:  # a path: its last part, and a digest of all of it
+        text = f"{text.rstrip('/').rsplit('/', 1)[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in text)
     return kept or "none"
 
 

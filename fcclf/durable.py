@@ -6,6 +6,7 @@ forgotten the error (LWN 752063). Every failure is a RunError that names the pat
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from fcclf.errors import RunError
 
 BLOCK = 1 << 20  # bytes read at once
-LARGEST_JSON = 1_000_000  # bytes; what fcclf writes is far smaller
+LARGEST_JSON = 16_000_000  # bytes; a manifest after 60,000 starts of one run
 
 
 @contextlib.contextmanager
@@ -27,9 +28,13 @@ def explained(action, path, *errors):
 
 
 def _reason(error):
-    """The system's words, which TensorFlow's errors (with their `message`) end in: "No space left on device"."""
+    """The system's words. TensorFlow's errors have them somewhere in a `message` of many lines."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__
-    return text.splitlines()[0].rsplit("; ", 1)[-1].rstrip(".")
+    known = [
+        os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+    ]
+    found = [words for words in known if words in text]
+    return found[0] if found else text.splitlines()[0].rstrip(".:")
 
 
 def make_directory(path: Path):
@@ -49,6 +54,8 @@ def seal(document: dict) -> str:
 def read_sealed(path: Path, parse):
     """parse(document) of a file that `seal` made. Raises ValueError with the reason if it is not as it was written."""
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe has no end
+            raise ValueError("it is not a file")
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError(f"it is larger than {LARGEST_JSON} bytes")
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -89,16 +96,20 @@ def sync(path: Path):
 
 
 def write_file(path: Path, text: str):
-    """Writes `text` to `path` and fsyncs it."""
-    with explained("write", path), open(path, "w", encoding="utf-8") as file:
+    """Writes `text` to `path` and fsyncs it. A link is not followed."""
+    with explained("write", path), open(path, "w", encoding="utf-8", opener=_open_no_link) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
+def _open_no_link(path, flags):
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def replace_file(path: Path, text: str):
     """Makes `path` hold `text`: the old content or the new one is there at any time, never a part."""
-    temporary = path.with_name(f".tmp-{path.name}")
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     write_file(temporary, text)
     rename(temporary, path)
 

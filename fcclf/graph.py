@@ -117,6 +117,11 @@ class EpochLoop(NamedTuple):
     last: tf.Tensor
     results: EpochResults
 
+    def feed(self, dataset, order, n_epochs: int, first: int, last: int) -> dict:
+        """The feed of a stretch; dataset: a `Dataset`."""
+        scalars = {self.order: order, self.n_epochs: n_epochs, self.first: first, self.last: last}
+        return {**dict(zip(self.arrays, dataset.arrays, strict=True)), **scalars}
+
 
 class Graph(NamedTuple):
     """A built graph.

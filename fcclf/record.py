@@ -31,11 +31,13 @@ class Record(contextlib.ExitStack):
         super().__init__()
         self.path, self.committed = path, dict(committed)
         attempt = summaries.next_attempt(path)
-        self.history = history.History(path, metrics)
-        self.callback(self.history.close)
-        self.logs = {name: summaries.EventLog(path / name, attempt, next_epoch) for name in _curves(metrics)}
-        for log in self.logs.values():
-            self.callback(log.close)
+        self.history, self.logs = history.History(path, metrics), {}
+        with contextlib.ExitStack() as opened:  # closes what is open if the next one fails
+            opened.callback(self.history.close)
+            for name in _curves(metrics):
+                self.logs[name] = summaries.EventLog(path / name, attempt, next_epoch)
+                opened.callback(self.logs[name].close)
+            self.push(opened.pop_all())
         self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
 
     def epochs(self, first_epoch: int, metrics, seconds: float):

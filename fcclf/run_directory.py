@@ -61,10 +61,14 @@ def claimed(path: Path, fresh=False):
 
     Yields where the old run went, or None. Raises RunError if another process holds the lock.
     """
+    if set(str(path)) & set("*?[\\"):
+        raise RunError(
+            f"{path} has one of * ? [ \\ in it, which TensorFlow takes for a pattern: name another directory."
+        )
     with contextlib.ExitStack() as locks:
         locks.enter_context(_lock(path))
         aside = None
-        if fresh and (path / "config.json").exists():
+        if fresh and _members(path):
             aside = _move_aside(path)
             locks.enter_context(_lock(path))
         yield aside
@@ -74,7 +78,7 @@ def claimed(path: Path, fresh=False):
 def _lock(path):
     with durable.explained("use the run directory", path):
         durable.make_directory(path)
-        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         _take(descriptor, path)
         yield
@@ -86,8 +90,7 @@ def _take(descriptor, path):
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = _holder(descriptor)
-        raise RunError(f"{path} is in use by process {holder}: wait for it, or stop it with: kill {holder}") from None
+        raise RunError(f"{path} is in use by {_holder(descriptor)}.") from None
     if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
         raise RunError(f"{path} was moved while it was opened: run the command again.")
     with durable.explained("write", path / ".lock"):
@@ -96,13 +99,13 @@ def _take(descriptor, path):
 
 
 def _holder(descriptor):
-    """The pid of the process that holds the lock. Between locking and writing its pid it has a moment without one."""
+    """Which process holds the lock. Between locking and writing its pid it has a moment without one."""
     for _ in range(100):
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         if holder.isdigit() and Path("/proc", holder).exists():
-            return holder
+            return f"process {holder}: wait for it, or stop it with: kill {holder}"
         time.sleep(0.01)
-    return "of another machine"
+    return "a process that cannot be seen from here, on another machine or in another container: wait for it"
 
 
 def _is_file(descriptor, path):
@@ -128,19 +131,30 @@ def describe(path: Path, config: Config, data: dict, warn) -> Description:
 
     data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
+    for member in _members(path):
+        if member.is_symlink():
+            raise RunError(f"{member} is a link, which could lead out of the run: put what it points to in its place.")
     now = Description(config, data, versions(), fingerprint(config, data))
     if (path / "config.json").exists():
         stored = read(path)
         _check_same(path, stored, now)
         _compare_versions(stored, now, warn)
-        now = now._replace(fingerprint=stored.fingerprint)
+        now = now._replace(fingerprint=stored.fingerprint, versions=stored.versions)
         if stored == now:
             return now
-    elif any(path.glob("checkpoints/epoch-*")):
-        raise RunError(f"{path} has checkpoints but no config.json: restore it, or start over with --fresh.")
+    elif _members(path):
+        raise RunError(
+            f"{path} is not empty and has no config.json: restore it, choose another --run-name, "
+            "or move all of it aside with --fresh."
+        )
     document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
     durable.replace_file(path / "config.json", durable.seal(document))
     return now
+
+
+def _members(path):
+    """What is in the directory besides the lock and what a killed writer left."""
+    return [member for member in path.iterdir() if member.name != ".lock" and not member.name.startswith(".tmp-")]
 
 
 def _check_same(path, stored, now):
@@ -149,7 +163,7 @@ def _check_same(path, stored, now):
         raise ConfigError(
             "run_name",
             f"{path.name!r} is a run with other settings ({'; '.join(changes)}): "
-            "choose another name, or start over with --fresh.",
+            "choose another --run-name, or start over with --fresh.",
         )
 
 
@@ -171,9 +185,7 @@ def read(path: Path) -> Description:
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is not a run directory: it has no config.json.") from None
     except (ValueError, OSError) as error:
-        raise RunError(
-            f"{file} cannot be read ({error}): restore it from a copy, or start over with --fresh."
-        ) from None
+        raise RunError(f"{file} cannot be read ({error}): restore it from a copy.") from None
 
 
 def _parsed(document):

@@ -59,11 +59,12 @@ class Trainer(contextlib.ExitStack):
 
     def initialize(self, warm_start: str | None = None, say=lambda sentence: None):
         """Fresh weights; those that the checkpoint `warm_start` has by name and shape are taken from it."""
-        self.session.run(self.graph.initializer)
-        if warm_start:
+        self.run(self.graph.initializer)
+        if warm_start is not None:
             weights = self.session.graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)
             loaded, others = checkpoint.load_matching(self.session, checkpoint.find(warm_start), weights)
-            say(f"warm start: loaded {', '.join(loaded)}; not in the checkpoint: {', '.join(others) or 'none'}")
+            rest = f"; not loaded (missing, or of another shape): {', '.join(others)}" if others else ""
+            say(f"warm start: loaded {', '.join(loaded)}{rest}")
 
     def restore(self, start: Checkpoint):
         """The state of a checkpoint. Raises RunError if it is not what the checkpoint's name says."""
@@ -81,17 +82,18 @@ class Trainer(contextlib.ExitStack):
         """
         first_epoch, first = divmod(self.step, self.n_batches)
         last_epoch, last = divmod(max(stop, self.step + 1) - 1, self.n_batches)
-        loop = self.graph.loop
-        feed = dict(zip(loop.arrays, self.dataset.arrays, strict=True))
-        feed |= {
-            loop.order: self.orders.rows(first_epoch, last_epoch),
-            loop.n_epochs: last_epoch - first_epoch + 1 if stop > self.step else 0,
-            loop.first: first,
-            loop.last: last + 1,
-        }
-        results = self.session.run(loop.results, feed)
+        n_epochs = last_epoch - first_epoch + 1 if stop > self.step else 0
+        order, loop = self.orders.rows(first_epoch, last_epoch), self.graph.loop
+        results = self.run(loop.results, loop.feed(self.dataset, order, n_epochs, first, last + 1))
         self.step, self.stopped = int(results.global_step), bool(results.stopped)
         return results
+
+    def run(self, fetches, feed=None):
+        """`Session.run`. Raises RunError if the memory does not suffice."""
+        try:
+            return self.session.run(fetches, feed)
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            raise RunError("there is not enough memory for this network and these data: make them smaller.") from error
 
     @property
     def best_epoch(self) -> int | None:

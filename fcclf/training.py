@@ -15,7 +15,7 @@ import numpy as np
 from fcclf import checkpoint, data, durable, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
-from fcclf.errors import DivergedError
+from fcclf.errors import ConfigError, DivergedError
 from fcclf.graph import metric_names
 from fcclf.interrupts import Interrupts
 from fcclf.record import Record, recover
@@ -49,11 +49,12 @@ def train(
     """Trains the run in directory `path` up to `config.training.epochs`, from its newest checkpoint if it has one.
 
     fresh: move a run that is there aside and start over. interrupts: answer signals while the loop runs.
-    say(sentence): told what a user should know. progress(epochs finished, {metric: last value}): called after chunks.
+    say(sentence): told what a user should know. progress(epochs finished, {metric: last value}): called first and
+    after chunks.
     Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
     """
-    if config.training.warm_start and (fresh or not path.exists()):
-        checkpoint.find(config.training.warm_start)  # before anything is made
+    if config.training.warm_start is not None and (fresh or not path.exists()):
+        _check_warm_start(config.training.warm_start, path)
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
@@ -69,6 +70,12 @@ def train(
             run = _Run(description, path, trainer, record)
             run.begin(start, say)
             return run.loop(interrupts, progress)
+
+
+def _check_warm_start(source, path):
+    """Before anything is made or moved."""
+    if path.resolve() in Path(checkpoint.find(source)).resolve().parents:
+        raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
 
 
 def _newest_checkpoint(path, description, say):
@@ -107,6 +114,8 @@ class _Run:
         """Chunks until the last epoch or a signal."""
         trainer, budget = self.trainer, FIRST_CHUNK
         begun_at, end = trainer.epoch, self.config.training.epochs * trainer.n_batches
+        if progress:
+            progress(begun_at, {})
         with interrupts.held() if interrupts else contextlib.nullcontext():
             while trainer.step < end and not trainer.stopped and not (interrupts and interrupts.pending()):
                 started, before = time.perf_counter(), trainer.step

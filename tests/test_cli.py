@@ -141,7 +141,7 @@ def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
         ("--test-ratio 1", "--test-ratio is 1.0, but"),
         ("--activation rellu", "did you mean relu?"),
         ("--learnin-rate 1", "there is no flag --learnin-rate; did you mean --learning-rate?"),
-        ("--run-name ../x", "--run-name is '../x', but must be one directory name"),
+        ("--run-name ../x", "--run-name is '../x', but must be one printable directory name"),
         ("stars", "there is nothing to do with 'stars'"),
     ],
 )

@@ -54,6 +54,8 @@ def test_no_units_after_hidden_make_a_linear_classifier():
         (Training, {"batch_size": 0}, "batch_size is 0"),
         (Training, {"epochs": 10**400}, "epochs is 1000"),
         (Training, {"optimizer": "xyz"}, "the default is adam"),
+        (Training, {"warm_start": ""}, "warm_start is '', but must be a text that is not empty"),
+        (Training, {"warm_start": "\udcff"}, "must be a text"),
         (Training, {"early_stopping": 1}, "early_stopping is 1, but must be true or false"),
         (Session, {"jit": "maybe"}, "must be one of auto, on, off"),
     ],
@@ -84,7 +86,7 @@ def test_a_validation_part_without_samples_is_refused():
     hidden=st.lists(st.integers(1, 65536), max_size=5).map(tuple),
     clip_norm=st.none() | st.floats(1e-9, 1e9),
     epochs=st.integers(1, 10**9),
-    warm_start=st.none() | st.text(),
+    warm_start=st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
 )
 def test_every_config_reads_back_from_its_json(noise, hidden, clip_norm, epochs, warm_start):
     training = Training(clip_norm=clip_norm, epochs=epochs, warm_start=warm_start)
@@ -128,7 +130,11 @@ def test_a_long_run_name_is_cut_and_stays_distinct():
 
 def test_a_run_name_is_one_directory_whatever_the_settings():
     name = Config(training=Training(warm_start="../../etc/pass wd")).run_name()
-    assert name == "moons-warm-start-pass_wd"
+    assert name == "moons-warm-start-pass_wd-45df5a"
+
+
+def test_minus_zero_is_zero():
+    assert str(Model(l1=-0.0).l1) == "0.0"
 
 
 def test_differences_name_each_setting_with_both_values():

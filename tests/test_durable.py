@@ -22,7 +22,7 @@ def test_a_replacement_that_fails_leaves_the_old_text(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"cannot write .*file: No space left on device\.$"):
+    with pytest.raises(RunError, match=r"cannot write .*file.*: No space left on device\.$"):
         durable.replace_file(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
 
@@ -33,7 +33,7 @@ def test_data_is_synced_before_the_rename_and_the_directory_after_it(tmp_path, m
     monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), sync(fd)))
     monkeypatch.setattr(os, "rename", lambda old, new: (calls.append("rename"), rename(old, new)))
     durable.replace_file(tmp_path / "file", "new")
-    assert calls == [str(tmp_path / ".tmp-file"), "rename", str(tmp_path)]
+    assert calls == [str(tmp_path / f".tmp-file-{os.getpid()}"), "rename", str(tmp_path)]
 
 
 def test_an_error_that_names_many_things_is_cut_to_the_systems_words(tmp_path):

@@ -95,14 +95,15 @@ def reference(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Before:
-    """A fault: `action()` is called before the first call of the function `where`, such as "os.rename"."""
+    """A fault: `action()` is called before the `call`-th call of the function `where`, such as "os.rename"."""
 
     where: str
     action: object
+    call: int = 1
 
     def __call__(self):
-        first = iter([self.action])
-        wrap(self.where, before=lambda: next(first, bool)())
+        calls = itertools.count(1)
+        wrap(self.where, before=lambda: next(calls) == self.call and self.action())
 
 
 @dataclass(frozen=True)
@@ -203,19 +204,22 @@ def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, r
 
 # ---- signals ---------------------------------------------------------------------------------------------------------
 
-PHASES = {
-    "compile": "fcclf.graph.build",
-    "first epochs": "fcclf.training._Run.chunk",
-    "save": "fcclf.checkpoint.save",
-    "evaluation": "fcclf.evaluation.metrics",
+PHASES = {  # where: (function, its call); signals are held in `HELD`
+    "compile": ("fcclf.graph.build", 1),
+    "first save": ("fcclf.checkpoint.save", 1),
+    "first epochs": ("fcclf.training._Run.chunk", 1),
+    "save": ("fcclf.checkpoint.save", 3),
+    "last save": ("fcclf.checkpoint.save", 41),
+    "evaluation": ("fcclf.evaluation.metrics", 1),
 }
+HELD = ("first epochs", "save", "last save")
 
 
 @pytest.mark.parametrize(
     ("number", "phase", "times"),
     [
         (signal.SIGINT, "first epochs", 1),
-        (signal.SIGTERM, "save", 1),
+        (signal.SIGTERM, "last save", 1),
         (signal.SIGHUP, "evaluation", 1),
         (signal.SIGINT, "save", 2),
         *(campaign(*each) for each in itertools.product(SIGNALS, PHASES, (1, 2))),
@@ -224,10 +228,14 @@ PHASES = {
 def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the_same_bits(
     tmp_path, reference, number, phase, times
 ):
-    path = tmp_path / "run"
-    process = runs.start(*flags(path), faults=[Before(PHASES[phase], SignalSelf(number, times))])
+    path, errors, (where, call) = tmp_path / "run", tmp_path / "errors", PHASES[phase]
+    fault = Before(where, SignalSelf(number, times), call)
+    process = runs.start(*flags(path, epochs=40), "--checkpoint-every", "1", faults=[fault], stderr=errors)
     process.join(timeout=5)
     assert process.exitcode == -number
+    if phase in HELD and times == 1:
+        assert errors.read_text().splitlines()[-1].startswith("fcclf: interrupted: saved after ")
+        assert runs.variables(path)["state/epoch"] == int(errors.read_text().split("saved after ")[1].split()[0])
     finish(path)
     runs.assert_same_run(path, reference())
 

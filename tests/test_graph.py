@@ -41,8 +41,7 @@ class Built:
         (first_epoch, first), (last_epoch, last) = (divmod(step, self.n_batches) for step in (start, stop - 1))
         order = np.zeros(loop.order.shape, np.int32)
         order[: last_epoch - first_epoch + 1] = [self.order(epoch) for epoch in range(first_epoch, last_epoch + 1)]
-        feed = dict(zip(loop.arrays, self.dataset.arrays, strict=True))
-        feed |= {loop.order: order, loop.n_epochs: last_epoch - first_epoch + 1, loop.first: first, loop.last: last + 1}
+        feed = loop.feed(self.dataset, order, last_epoch - first_epoch + 1, first, last + 1)
         results = self.run(loop.results, feed)
         assert results.finite
         assert results.global_step == stop
@@ -206,20 +205,6 @@ def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
 
 def test_every_optimizer_of_the_command_line_is_built_and_no_other():
     assert tuple(graph.OPTIMIZERS) == OPTIMIZERS
-
-
-def test_the_number_of_threads_changes_no_bit():
-    config = runs.config(hidden=(64, 64), samples=2000, batch_size=128, jit="on")
-    results = []
-    for threads in (1, 2):
-        built = Built(config)
-        built.session = tf1.Session(
-            graph=built.session.graph, config=tf1.ConfigProto(intra_op_parallelism_threads=threads)
-        )
-        built.run(built.graph.initializer)
-        built.stretch(0, 39)
-        results.append(built.variables())
-    assert_equal_variables(*results)
 
 
 def test_another_seed_can_be_fed_to_the_initializer():

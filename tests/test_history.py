@@ -6,13 +6,7 @@ import pytest
 from fcclf import history
 from fcclf.errors import RunError
 
-METRICS = [
-    np.float32([0.1, 1 / 3]),
-    np.float32([0.5, 1]),
-    np.float32([1e-9, 2]),
-    np.float32([3, 4]),
-    np.float32([0, 1]),
-]
+METRICS = {"train_loss": np.float32([0.1, 1 / 3]), "penalty": np.float32([1e-9, 2]), "test_loss": np.float32([3, 4])}
 
 
 def written(path, rows=2):

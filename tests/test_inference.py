@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import data, durable, inference
+from fcclf import checkpoint, data, durable, inference, run_directory
 from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
+from fcclf.trainer import Trainer
 
 
 def test_probabilities_are_what_the_weights_say(finished_run):
@@ -69,6 +70,16 @@ def test_the_golden_run_loads_and_predicts_what_it_always_did():
     with TrainedRun(golden / "moons") as run:
         np.testing.assert_allclose(run.probabilities(expected[:, :2]), expected[:, 2:], rtol=1e-5, atol=1e-6)
         assert run.epoch == 200
+
+
+def test_the_golden_run_can_be_trained_on():
+    description = run_directory.read(runs.GOLDEN / "moons")
+    found = checkpoint.newest(runs.GOLDEN / "moons/checkpoints", description.fingerprint)
+    with Trainer(description.config, data.load(description.config)) as trainer:
+        trainer.restore(found)
+        results = trainer.advance(trainer.step + trainer.n_batches)
+    assert results.finite
+    assert results.metrics["test_accuracy"][0] > 0.98
 
 
 def test_a_configuration_that_describes_other_data_is_refused(finished_run, tmp_path):

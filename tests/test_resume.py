@@ -5,26 +5,61 @@ import random
 import pytest
 import runs
 
-FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "2000", "--checkpoint-every", "20", "--quiet"]
-EARLY = ["--early-stopping", "--patience", "900", "--validation-fraction", "0.2"]
+FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "6000", "--checkpoint-every", "20", "--quiet"]
+EARLY = ["--early-stopping", "--patience", "4000", "--validation-fraction", "0.2"]
+
+
+def wait_for_another_checkpoint(process, directory, saved):
+    """Until there is a checkpoint that is not in `saved`, which it is added to, or the process has ended."""
+    while process.exitcode is None:
+        new = {path.name for path in directory.glob("epoch-*")} - set(saved)
+        if new:
+            saved.append(max(new))
+            return
+        process.join(timeout=0.01)
 
 
 @pytest.mark.parametrize("flags", [[], EARLY])
 def test_a_run_killed_six_times_equals_one_never_touched(tmp_path, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""
-    moments, kills = random.Random(7), 0
+    moments, saved = random.Random(7), []
     while True:
         process = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "killed")
-        process.join(timeout=moments.uniform(0.1, 1.6) if kills < 6 else None)
+        if len(saved) < 6:
+            wait_for_another_checkpoint(process, tmp_path / "killed/run/checkpoints", saved)
+            process.join(timeout=moments.uniform(0, 0.2))
+        else:
+            process.join()
         if process.exitcode is not None:
             break
         process.kill()
         process.join()
-        kills += 1
     untouched = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "untouched")
     untouched.join()
     assert process.exitcode == untouched.exitcode == 0
-    assert kills == 6
+    assert len(set(saved)) == 6
     runs.assert_same_run(tmp_path / "killed" / "run", tmp_path / "untouched" / "run")
     metrics = [(tmp_path / each / "run" / "metrics.json").read_text() for each in ("killed", "untouched")]
     assert metrics[0] == metrics[1]
+
+
+def test_the_number_of_threads_changes_no_bit(tmp_path):
+    """In processes of their own: TensorFlow's threads are the process's."""
+    for threads in (1, 2):
+        flags = [
+            "--hidden",
+            "64",
+            "64",
+            "--batch-size",
+            "400",
+            "--epochs",
+            "20",
+            "--threads",
+            threads,
+            "--run-name",
+            threads,
+        ]
+        process = runs.start("train", "moons", *flags, "--logdir", tmp_path)
+        process.join()
+        assert process.exitcode == 0
+    runs.assert_same_run(tmp_path / "1", tmp_path / "2")

@@ -82,7 +82,7 @@ SEALED = {"format": 1, "config": {}, "data": FACTS, "versions": {}, "fingerprint
         ("[1]", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("9" * 5000, "cannot be read"),
-        (" " * 1_000_001, "larger than 1000000 bytes"),
+        (" " * 16_000_001, "larger than 16000000 bytes"),
         (durable.seal(SEALED).replace("abc", "abd"), "it is not as it was written"),
         (durable.seal({"format": 1}), "it lacks 'data'"),
         (durable.seal({**SEALED, "format": 9}), "another format than 1"),
@@ -114,16 +114,47 @@ def test_a_directory_without_config_is_no_run(tmp_path):
         run_directory.read(tmp_path)
 
 
-def test_checkpoints_without_config_are_not_taken_for_a_new_run(tmp_path):
-    (tmp_path / "checkpoints" / "epoch-000001").mkdir(parents=True)
-    with pytest.raises(RunError, match=r"has checkpoints but no config\.json"):
-        described(tmp_path)
+@pytest.mark.parametrize("member", ["checkpoints/epoch-000001", "train", "notes"])
+def test_a_directory_that_holds_something_else_is_not_taken_over(tmp_path, member):
+    path = tmp_path / "mine"
+    (path / member).mkdir(parents=True)
+    with pytest.raises(RunError, match=r"is not empty and has no config\.json"):
+        described(path)
+    with run_directory.claimed(path, fresh=True) as aside:
+        assert (aside / member).is_dir()
+        described(path)
+
+
+def test_a_link_in_a_run_directory_is_not_followed(tmp_path):
+    described(tmp_path / "mine")
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / "mine" / "history.csv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=r"history\.csv is a link"):
+        described(tmp_path / "mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="cannot use the run directory"), run_directory.claimed(tmp_path / "other"):
+        pass
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/dev/zero"), os.mkfifo])
+def test_a_config_without_end_is_refused(tmp_path, make):
+    make(tmp_path / "config.json")
+    with pytest.raises(RunError, match="it is not a file"):
+        run_directory.read(tmp_path)
+
+
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
+    with pytest.raises(RunError, match="takes for a pattern"), run_directory.claimed(tmp_path / "a[1]"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_writer_is_refused_with_the_first_ones_pid(tmp_path):
     with (
         run_directory.claimed(tmp_path / "run"),
-        pytest.raises(RunError, match=f"is in use by process {os.getpid()}"),
+        pytest.raises(RunError, match=f"is in use by process {os.getpid()}:"),
         run_directory.claimed(tmp_path / "run"),
     ):
         pass

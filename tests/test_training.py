@@ -118,6 +118,7 @@ def test_a_damaged_newest_checkpoint_costs_only_the_way_from_the_one_before(tmp_
     outcome = training.train(runs.config(checkpoint_every=1), tmp_path / "run", say=said.append)
     assert outcome == training.Outcome(epoch=6, begun_at=5, interrupted=False)
     assert "model.ckpt.index is not as it was written" in said[0]
+    assert said[1] == "going on after epoch 5"
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
@@ -150,6 +151,13 @@ def test_a_failing_disk_ends_the_run_with_the_last_checkpoint_sound(tmp_path, fi
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
+def test_a_warm_start_from_the_run_that_fresh_moves_aside_is_refused_before_anything_is_moved(tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    with pytest.raises(ConfigError, match="in the run that --fresh moves aside"):
+        training.train(runs.config(warm_start=str(path)), path, fresh=True)
+    runs.assert_same_run(path, finished_run)
+
+
 def test_histograms_stand_at_their_interval_and_at_the_beginning(tmp_path):
     training.train(runs.config(histogram_every=2), tmp_path / "run")
     steps = [step for step, _ in runs.curves(tmp_path / "run")["train", "variables/fc1/kernel"]]
@@ -159,6 +167,7 @@ def test_histograms_stand_at_their_interval_and_at_the_beginning(tmp_path):
 def test_progress_is_told_with_the_last_metrics(tmp_path):
     told = []
     training.train(runs.config(), tmp_path / "run", progress=lambda epoch, metrics: told.append((epoch, metrics)))
+    assert told[0] == (0, {})
     epoch, metrics = told[-1]
     assert epoch == 6
     assert [str(np.float32(value)) for value in metrics.values()] == runs.history(tmp_path / "run")[-1][1:]
