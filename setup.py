@@ -29,7 +29,7 @@ setup(
     extras_require={
         "test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff==0.17.5"],
     },
-    entry_points={"console_scripts": ["fcclf = fcclf.cli:main"]},
+    entry_points={"console_scripts": ["fcclf = fcclf.cli:run"]},
     classifiers=[
         "Programming Language :: Python :: 3",
         "License :: OSI Approved :: MIT License",

@@ -1,8 +1,6 @@
 """`python -m fcclf`."""
 
-import sys
-
-from fcclf.cli import main
+from fcclf.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,7 +2,7 @@
 
 import sys
 
-from fcclf.cli import main
+from fcclf.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main(["train", "moons", *sys.argv[1:]]))
+    run(["train", "moons", *sys.argv[1:]])
