@@ -183,16 +183,34 @@ def test_a_checkpoint_is_found_by_prefix_directory_or_run(run):
         checkpoint.find(str(run / "figures"))
 
 
-def test_a_warm_started_run_begins_with_the_tutorials_weights(tmp_path, run):
-    """A checkpoint as a TF1 script with variables fc1, fc2 and output leaves it, optimizer and counters included."""
-    said = []
-    config = runs.config(warm_start=str(run), epochs=1, learning_rate=1e-6)
+def tutorial_checkpoint(directory):
+    """A checkpoint as a TF1 script with Adam leaves it, of layers fc1 (2 to 6), fc2 (6 to 5) and output (5 to 2)."""
+    with tf.Graph().as_default(), tf1.Session() as session:
+        loss = 0.0
+        for name, shape in (("fc1", (2, 6)), ("fc2", (6, 5)), ("output", (5, 2))):
+            with tf1.variable_scope(name):
+                kernel = tf1.get_variable("kernel", shape, initializer=tf1.random_normal_initializer(seed=1))
+                bias = tf1.get_variable("bias", shape[1:], initializer=tf1.ones_initializer())
+            loss += tf.reduce_sum(kernel) + tf.reduce_sum(bias)
+        step = tf1.train.get_or_create_global_step()
+        train_op = tf1.train.AdamOptimizer().minimize(loss, global_step=step)
+        session.run(tf1.global_variables_initializer())
+        session.run(train_op)
+        return tf1.train.Saver().save(session, str(directory / "model.ckpt"))
+
+
+def test_a_warm_started_run_begins_with_the_tutorials_weights(tmp_path):
+    prefix, said = tutorial_checkpoint(tmp_path), []
+    config = runs.config(warm_start=prefix, hidden=(6, 4), learning_rate=1e-7, epochs=1)
     training.train(config, tmp_path / "warm", say=said.append)
-    np.testing.assert_allclose(
-        runs.variables(tmp_path / "warm")["fc1/kernel"], runs.variables(run)["fc1/kernel"], atol=1e-4
-    )
-    assert runs.variables(tmp_path / "warm")["global_step"] == 5
-    assert said[0].startswith("warm start: loaded fc1/kernel, fc1/bias")
+    values = runs.variables(tmp_path / "warm")
+    for name in ("fc1/kernel", "fc1/bias", "output/bias"):
+        np.testing.assert_allclose(values[name], tf.train.load_variable(prefix, name), atol=1e-5)
+    assert values["global_step"] == 5
+    assert said == [
+        "warm start: loaded fc1/kernel, fc1/bias, output/bias; "
+        "not loaded (missing, or of another shape): fc2/kernel, fc2/bias, output/kernel"
+    ]
 
 
 def test_a_checkpoint_that_does_not_fit_its_network_is_refused(tmp_path):

@@ -63,6 +63,16 @@ def test_the_run_is_the_one_the_library_trains(logs, finished_run):
     runs.assert_same_run(logs / "mine", finished_run)
 
 
+def test_the_progress_bar_begins_where_the_run_does(capsys):
+    with cli._ProgressBar(10) as bar:
+        bar(4, {})
+        bar(10, {"test_loss": 0.25, "test_accuracy": 0.5})
+    shown = capsys.readouterr().err.split("\r")
+    assert "epoch 4/10" in shown[1]
+    assert "epoch 10/10" in shown[-1]
+    assert "test loss 0.2500 accuracy 0.5000" in shown[-1]
+
+
 def test_json_is_the_only_thing_on_stdout_and_quiet_shows_no_progress(logs, capsys):
     assert run("train", "moons", *SMALL, "--json", "--quiet") == 0
     printed = capsys.readouterr()
