@@ -83,10 +83,12 @@ class Moons(Section):
 
     @property
     def test_size(self):
+        """Samples in the test part."""
         return int(self.samples * self.test_ratio)
 
     @property
     def train_size(self):
+        """Samples in the training part, those held out for validation included."""
         return self.samples - self.test_size
 
 

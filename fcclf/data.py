@@ -31,6 +31,7 @@ class Dataset(NamedTuple):
 
     @property
     def n_features(self):
+        """Columns of X."""
         return self.X_train.shape[1]
 
     @property
@@ -103,6 +104,7 @@ class EpochOrders:
         return orders
 
     def close(self):
+        """Ends the thread."""
         self.pool.shutdown(cancel_futures=True)
 
     def _following(self, epoch, order, count):

@@ -44,6 +44,7 @@ class History:
             return self.file.tell()
 
     def close(self):
+        """Closes the file."""
         with durable.explained("write", self.path):
             self.file.close()
 

@@ -32,6 +32,7 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def pending(self) -> bool:
+        """A signal has come."""
         return self.received is not None
 
     def raise_again(self):

@@ -99,6 +99,7 @@ class EventLog:
             return self.path.stat().st_size
 
     def close(self):
+        """Closes the file."""
         with self._explained():
             self.writer.close()
 
