@@ -244,6 +244,12 @@ def _checked(manifest):
         raise ValueError("a count or length is not a whole number")
     if set(manifest["files"]) != FILES or not all(COMMITTED.fullmatch(file) for file in manifest["committed"]):
         raise ValueError("it names other files than a run has")
+    newest = {}  # the newest event file of each directory; one start makes one in each
+    for file in sorted(manifest["committed"]):
+        directory, _, name = file.rpartition("/")
+        newest[directory] = name
+    if newest and (not newest.pop("", None) or not {"train", "test"} <= newest.keys() or len(set(newest.values())) > 1):
+        raise ValueError("it does not name history and events that belong together")
     return manifest
 
 

@@ -99,6 +99,10 @@ def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[s
 
 
 def _cut_back(path, committed):
+    newest = max((Path(file).name for file in committed if "/" in file), default="")
+    for file in summaries.event_files(path):
+        if file.name <= newest and str(file.relative_to(path)) not in committed:
+            raise RunError(f"{file} is older than the last checkpoint, which does not know it: move it out of the run.")
     for file in [path / history.FILE, *summaries.event_files(path)]:
         length, _ = committed.get(str(file.relative_to(path)), (None, None))
         with durable.explained("cut back", file):

@@ -126,6 +126,17 @@ def test_a_manifest_cannot_name_other_files_than_a_run_has(tmp_path, name):
         checkpoint.newest(tmp_path, "f")
 
 
+@pytest.mark.parametrize("missing", ["history.csv", "train/events.out.tfevents.000001"])
+def test_a_manifest_names_history_and_events_that_belong_together(run, fingerprint, missing):
+    file = checkpoint.committed_paths(run / "checkpoints")[-1] / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest.pop("sha256")
+    del manifest["committed"][missing]
+    file.write_text(durable.seal(manifest))
+    with pytest.raises(DamagedCheckpointError, match="that belong together"):
+        checkpoint.newest(run / "checkpoints", fingerprint)
+
+
 def test_no_bit_of_a_manifest_can_flip_unnoticed(tmp_path):
     save(tmp_path, [1.0], (1, 0))
     file = tmp_path / "epoch-000001" / "manifest.json"

@@ -61,6 +61,14 @@ def test_what_was_written_after_the_checkpoint_is_cut_off(run, finished_run):
     runs.assert_same_run(run, finished_run)
 
 
+def test_an_event_file_that_the_checkpoint_should_know_is_not_deleted(run):
+    forgotten = run / "test" / "events.out.tfevents.000000"
+    forgotten.write_bytes(b"older than the checkpoint")
+    with pytest.raises(RunError, match="000000 is older than the last checkpoint, which does not know it"):
+        recovered(run)
+    assert forgotten.exists()
+
+
 def before_files(run):
     return list(committed(run))
 
