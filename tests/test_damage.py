@@ -221,7 +221,7 @@ def test_a_small_file_cut_at_any_length_is_refused_mended_or_harmless(renew, out
         if file == "config.json":
             assert "config.json cannot be read" in str(came_of_it) or length == len(content) - 1
         if file.endswith("manifest.json"):
-            assert "was set aside" in came_of_it[0]
+            assert length == len(content) - 1 or "was set aside" in came_of_it[0]
 
 
 @pytest.mark.parametrize("name", ["model.ckpt.index", "model.ckpt.data-00000-of-00001", "manifest.json"])
