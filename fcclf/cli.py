@@ -117,7 +117,8 @@ def _evaluate(path, as_json):
         dataset = run.dataset()
         logits = run.logits(dataset.X_test)
         measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
-    text = json.dumps(measured, indent=2)
+    document = json.dumps(measured, indent=2)
+    text = document
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
@@ -127,7 +128,7 @@ def _evaluate(path, as_json):
     try:
         _print(text)
     finally:
-        durable.replace_file(path / "metrics.json", json.dumps(measured, indent=2) + "\n")
+        durable.replace_file(path / "metrics.json", document + "\n")
     return 0
 
 

@@ -73,6 +73,7 @@ class _Tally:
         self.file, self.length, self.digest = file, 0, hashlib.sha256()
 
     def commit(self):
+        """Commits the file; its [length, sha256]."""
         self.file.commit()
         with durable.explained("read", self.file.path), open(self.file.path, "rb") as file:
             file.seek(self.length)

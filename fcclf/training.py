@@ -156,12 +156,15 @@ class _Run:
         return {name: values[count - 1] for name, values in metrics.items()} if count else {}
 
     def record_histograms(self):
+        """Records the trained variables as they are now."""
         self.record.summary(self.trainer.epoch, self.trainer.session.run(self.trainer.graph.histograms))
 
     def is_interval(self, interval):
+        """The run stands at a multiple of `interval` epochs; 0 is never."""
         return interval > 0 and self.trainer.step % (interval * self.trainer.n_batches) == 0
 
     def diverged(self, epoch):
+        """The error for a loss or variable that is no number in `epoch`."""
         return DivergedError(
             f"training diverged in epoch {epoch}: the loss or a variable became NaN or infinite; the last good "
             f"checkpoint is epoch {self.saved_step // self.trainer.n_batches}: try a lower --learning-rate than "
@@ -171,6 +174,7 @@ class _Run:
     # ---- saving
 
     def save_is_due(self):
+        """By epochs or by time."""
         session = self.config.session
         return (
             self.is_interval(session.checkpoint_every) or time.monotonic() - self.saved_at > session.checkpoint_seconds

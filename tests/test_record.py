@@ -37,6 +37,13 @@ def damage(file, at):
     file.write_bytes(content)
 
 
+HARMS = {
+    "flip": lambda file: damage(file, -25),
+    "cut": lambda file: os.truncate(file, 50),
+    "remove": lambda file: file.unlink(),
+}
+
+
 def scalar_curves(path):
     return {tag: [step for step, _ in points] for tag, points in runs.curves(path).items() if "/" not in tag[1]}
 
@@ -73,30 +80,18 @@ def before_files(run):
     return list(committed(run))
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_history_is_written_anew_from_the_event_files(run, finished_run, harm):
-    file = run / "history.csv"
-    if harm == "flip":
-        damage(file, -20)
-    elif harm == "cut":
-        os.truncate(file, 100)
-    else:
-        file.unlink()
+    HARMS[harm](run / "history.csv")
     _, said = recovered(run)
     assert runs.history(run) == runs.history(finished_run)
     assert "was damaged: it was written anew from the event files" in said[0]
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
-@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+@pytest.mark.parametrize("harm", HARMS)
 def test_damaged_curves_are_written_anew_from_the_history(run, finished_run, name, harm):
-    file = run / name / "events.out.tfevents.000001"
-    if harm == "flip":
-        damage(file, -30)
-    elif harm == "cut":
-        os.truncate(file, 50)
-    else:
-        file.unlink()
+    HARMS[harm](run / name / "events.out.tfevents.000001")
     _, said = recovered(run)
     assert scalar_curves(run) == scalar_curves(finished_run)
     assert f"{name} was damaged" in said[0]
