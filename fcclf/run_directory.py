@@ -90,7 +90,7 @@ def _take(descriptor, path):
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RunError(f"{path} is in use by {_holder(descriptor)}.") from None
+        raise RunError(f"{path} is in use by {_holder(descriptor)}") from None
     if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
         raise RunError(f"{path} was moved while it was opened: run the command again.")
     with durable.explained("write", path / ".lock"):
