@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from fcclf import data, graph, training
+from fcclf import data, epoch_loop, graph, training
 from fcclf.config import Config, Training
 from fcclf.trainer import session_config
 
@@ -56,7 +56,7 @@ def fed_loop(config, dataset):
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, l2=0.0))
     built = graph.build(config, dataset.n_features, dataset.n_classes)
     random, size = np.random.default_rng(0), config.training.batch_size
-    n_batches = graph.batches_per_epoch(len(dataset.y_train) + len(dataset.y_test), size)  # as the tutorial counts
+    n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train) + len(dataset.y_test), size)  # as the tutorial counts
     X, y = built.inputs
     with tempfile.TemporaryDirectory() as directory, tf1.Session(graph=built.logits.graph) as session:
         session.run(built.initializer)
@@ -82,7 +82,7 @@ def everything_on(config):
             config, Path(directory) / "run", progress=lambda epoch, _: moments.append((epoch, time.perf_counter()))
         )
     (first_epoch, started), (last_epoch, ended) = moments[0], moments[-1]
-    n_batches = graph.batches_per_epoch(config.data.train_size, config.training.batch_size)
+    n_batches = epoch_loop.batches_per_epoch(config.data.train_size, config.training.batch_size)
     return (ended - started) / (last_epoch - first_epoch) / n_batches
 
 
@@ -95,7 +95,7 @@ class Bare:
         self.session = tf1.Session(graph=built.logits.graph, config=session_config(threads=0))
         self.session.run(built.initializer)
         self.loop = loop = built.loop
-        self.n_epochs, self.n_batches = 50, graph.batches_per_epoch(n_train, config.training.batch_size)
+        self.n_epochs, self.n_batches = 50, epoch_loop.batches_per_epoch(n_train, config.training.batch_size)
         orders = data.EpochOrders(config.training, n_train, loop.order.shape[0])
         order = orders.rows(0, self.n_epochs - 1)
         self.feed = loop.feed(dataset, order, self.n_epochs, first=0, last=self.n_batches)

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from fcclf import checkpoint, data, graph
+from fcclf import checkpoint, data, epoch_loop, graph
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
+from fcclf.epoch_loop import EpochResults
 from fcclf.errors import RunError
 
 tf1 = tf.compat.v1
@@ -35,7 +36,7 @@ class Trainer(contextlib.ExitStack):
     def __init__(self, config: Config, dataset: data.Dataset):
         super().__init__()
         self.dataset, self.step, self.stopped = dataset, 0, False
-        self.n_batches = graph.batches_per_epoch(len(dataset.y_train), config.training.batch_size)
+        self.n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train), config.training.batch_size)
         self.graph = graph.build(config, dataset.n_features, dataset.n_classes, dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph, config=session_config(config.session.threads))
         self.callback(self.session.close)
@@ -75,7 +76,7 @@ class Trainer(contextlib.ExitStack):
             raise RunError(f"{start.path} holds step {global_step} of epoch {epoch}, which is not what its name says.")
         self.stopped = self.graph.best is not None and bool(self.session.run(self.graph.best.stopped))
 
-    def advance(self, stop: int) -> graph.EpochResults:
+    def advance(self, stop: int) -> EpochResults:
         """Trains up to before step `stop` in one `Session.run`, or to where early stopping ends the run.
 
         With no step to do it only compiles the loop. The metrics have a row for each epoch finished on the way.

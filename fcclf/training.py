@@ -15,8 +15,8 @@ import numpy as np
 from fcclf import checkpoint, data, durable, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
+from fcclf.epoch_loop import metric_names
 from fcclf.errors import ConfigError, DivergedError
-from fcclf.graph import metric_names
 from fcclf.interrupts import Interrupts
 from fcclf.record import Record, recover
 from fcclf.run_directory import Description

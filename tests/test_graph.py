@@ -8,7 +8,7 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import data, graph
+from fcclf import data, epoch_loop, graph
 from fcclf.config import OPTIMIZERS
 
 tf1 = tf.compat.v1
@@ -21,7 +21,7 @@ class Built:
         self.config, self.dataset = config, dataset or data.load(config)
         self.graph = graph.build(config, self.dataset.n_features, self.dataset.n_classes, self.dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph)
-        self.n_batches = graph.batches_per_epoch(len(self.dataset.y_train), config.training.batch_size)
+        self.n_batches = epoch_loop.batches_per_epoch(len(self.dataset.y_train), config.training.batch_size)
         self.run(self.graph.initializer)
 
     def run(self, fetches, feed=None):
@@ -181,7 +181,7 @@ def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
 
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
-    monkeypatch.setattr(graph, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(epoch_loop, "EVALUATION_BATCH", 7)
     built = Built(runs.config(jit="on"))
     *_, test_loss, test_accuracy = (values[0] for values in built.stretch(0, 5))
     whole = built.run(built.graph.evaluation, built.fed("test"))

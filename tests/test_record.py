@@ -8,8 +8,8 @@ import pytest
 import runs
 
 from fcclf import checkpoint, history, record, run_directory
+from fcclf.epoch_loop import metric_names
 from fcclf.errors import RunError
-from fcclf.graph import metric_names
 
 EPOCHS, METRICS = 6, metric_names(early_stopping=False)  # of the finished run
 

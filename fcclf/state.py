@@ -1,0 +1,70 @@
+"""What training keeps besides the weights and the optimizer's slots: where it stands, and the best epoch so far.
+
+All of it is variables of the graph, so that one Saver file holds everything that must survive a crash.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+tf1 = tf.compat.v1
+
+
+class State(NamedTuple):
+    """Where training stands. global_step: int64, batches trained on; epoch: int64, epochs finished;
+    learning_rate: float32; loss_sum: float32 and correct_sum: int32, over the samples of the unfinished epoch."""
+
+    global_step: tf.Variable
+    epoch: tf.Variable
+    learning_rate: tf.Variable
+    loss_sum: tf.Variable
+    correct_sum: tf.Variable
+
+
+class Best(NamedTuple):
+    """Early stopping. loss: float32, the lowest validation loss; epoch: int64, after which it was; wait: int64, epochs
+    since then; stopped: bool; weights: those of that epoch, in the order of the trained variables; saver: saves them
+    under the names of those; restore: gives them to the network."""
+
+    loss: tf.Variable
+    epoch: tf.Variable
+    wait: tf.Variable
+    stopped: tf.Variable
+    weights: list[tf.Variable]
+    saver: tf1.train.Saver
+    restore: tf.Operation
+
+
+def state(learning_rate: float) -> State:
+    """The beginning of a run, made in the current graph."""
+    global_step = tf1.train.get_or_create_global_step()
+    with tf1.variable_scope("state"):
+        return State(
+            global_step=global_step,
+            epoch=_counter("epoch", tf.int64),
+            learning_rate=_counter("learning_rate", tf.float32, learning_rate),
+            loss_sum=_counter("loss_sum", tf.float32),
+            correct_sum=_counter("correct_sum", tf.int32),
+        )
+
+
+def best() -> Best:
+    """No epoch yet; made in the current graph, whose trained variables must be there."""
+    weights = tf1.trainable_variables()
+    with tf1.variable_scope("best"):
+        kept = [
+            tf1.get_variable(weight.op.name, initializer=tf.zeros(weight.shape), trainable=False) for weight in weights
+        ]
+        return Best(
+            loss=_counter("loss", tf.float32, tf.float32.max),
+            epoch=_counter("epoch", tf.int64),
+            wait=_counter("wait", tf.int64),
+            stopped=_counter("stopped", tf.bool, False),
+            weights=kept,
+            saver=tf1.train.Saver({weight.op.name: best for weight, best in zip(weights, kept, strict=True)}),
+            restore=tf.group(*(weight.assign(best) for weight, best in zip(weights, kept, strict=True))),
+        )
+
+
+def _counter(name, dtype, value=0):
+    return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
