@@ -31,12 +31,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf import durable
+from fcclf import durable, history
 from fcclf.errors import ConfigError, RunError
 
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
-COMMITTED = re.compile(r"history\.csv|(train|validation|test)/events\.out\.tfevents\.[0-9]+")
+COMMITTED = re.compile(r"history\.csv|((train|validation|test)/)?events\.out\.tfevents\.[0-9]+")
+LATER = ("state/gradient_norm_sum", "state/epoch_start/")  # variables that the first checkpoints did not have
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
 
 
@@ -201,10 +202,17 @@ def _verified(path, fingerprint):
 
 
 def restore(found: Checkpoint, session, saver):
-    """Loads a checkpoint into the session's variables. Raises FileNotFoundError if it was pruned meanwhile."""
+    """Loads a checkpoint into the session's variables. Raises FileNotFoundError if it was pruned meanwhile.
+
+    Variables that releases before the present one did not have yet keep their initial values where it lacks them.
+    """
+    variables = session.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)
     try:
         with session.graph.as_default():
-            _check_shapes(found, session.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES))
+            lacking = _lacking(found, variables)
+            if lacking:
+                session.run(tf.compat.v1.variables_initializer(lacking))
+                saver = tf.compat.v1.train.Saver([each for each in variables if each not in lacking])
             saver.restore(session, found.prefix)
     except (tf.errors.OpError, ValueError) as error:
         if not found.path.exists():
@@ -212,13 +220,16 @@ def restore(found: Checkpoint, session, saver):
         raise RunError(f"{found.path} cannot be read: {error}") from error
 
 
-def _check_shapes(found, variables):
-    """A Saver does not: it would give a variable another shape without a word."""
-    shapes = tf.train.load_checkpoint(found.prefix).get_variable_to_shape_map()
+def _lacking(found, variables):
+    """The `variables` that it lacks. Raises RunError unless the others have their shapes: a Saver does not look."""
+    shapes, lacking = tf.train.load_checkpoint(found.prefix).get_variable_to_shape_map(), []
     for variable in variables:
-        shape, stored = variable.shape.as_list(), shapes.get(variable.op.name)
-        if shape != stored:
-            raise RunError(f"{found.path} does not fit its run: {variable.op.name} has shape {stored}, not {shape}.")
+        name, shape = variable.op.name, variable.shape.as_list()
+        if name not in shapes and name.startswith(LATER):
+            lacking.append(variable)
+        elif shapes.get(name) != shape:
+            raise RunError(f"{found.path} does not fit its run: {name} has shape {shapes.get(name)}, not {shape}.")
+    return lacking
 
 
 def _manifest(path):
@@ -245,10 +256,11 @@ def _checked(manifest):
     if set(manifest["files"]) != FILES or not all(COMMITTED.fullmatch(file) for file in manifest["committed"]):
         raise ValueError("it names other files than a run has")
     newest = {}  # the newest event file of each directory; one start makes one in each
-    for file in sorted(manifest["committed"]):
+    for file in sorted(set(manifest["committed"]) - {history.FILE}):
         directory, _, name = file.rpartition("/")
         newest[directory] = name
-    if newest and (not newest.pop("", None) or not {"train", "test"} <= newest.keys() or len(set(newest.values())) > 1):
+    whole = history.FILE in manifest["committed"] and {"train", "test"} <= newest.keys()
+    if manifest["committed"] and (not whole or len(set(newest.values())) > 1):
         raise ValueError("it does not name history and events that belong together")
     return manifest
 

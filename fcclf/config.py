@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import math
+import shlex
 import typing
 from dataclasses import dataclass, field
 
@@ -149,6 +150,13 @@ class Session(Section):
     histogram_every: int = setting(
         50, "epochs between two histograms of the variables; 0: none", at_least=0, at_most=10**9, changes_result=False
     )
+    image_every: int = setting(
+        100,
+        "epochs between two pictures and precision-recall curves; 0: none",
+        at_least=0,
+        at_most=10**9,
+        changes_result=False,
+    )
     jit: str = setting("auto", "compile the epoch loop with XLA (auto: yes)", choices=("auto", "on", "off"))
     threads: int = setting(0, "CPU threads; 0: one for each core", at_least=0, at_most=1024, changes_result=False)
 
@@ -192,6 +200,17 @@ class Config:
                 if item.metadata["changes_result"] and value != item.default:
                     parts += [item.name.replace("_", "-")] + ([] if value is True else [_slug(value)])
         return _shortened("-".join(parts))
+
+    def command(self):
+        """The command line that makes this run: every setting that is not the default."""
+        words = ["fcclf", "train", self.data.name]
+        for section in sections(self):
+            for item in dataclasses.fields(section):
+                value = getattr(section, item.name)
+                if value != item.default:
+                    values = () if value is True else value if isinstance(value, tuple) else (value,)
+                    words += ["--" + item.name.replace("_", "-"), *map(str, values)]
+        return shlex.join(words)
 
     def identity(self):
         """{"section.setting": value} of the settings that change the result: two equal identities are the same run."""

@@ -24,8 +24,8 @@ class EpochResults(NamedTuple):
     """metrics: {name: float32 [most epochs]}, of `metric_names`; the rows of epochs that did not end are zero.
     global_step: int64, where the stretch ended; finite: bool, all float variables are; stopped: bool, it ends the run.
 
-    train_loss, train_accuracy: means over an epoch's batches, as they were trained on; penalty and the validation and
-    test metrics: after its last batch."""
+    train_loss, train_accuracy, gradient_norm: means over an epoch's batches, as they were trained on; penalty,
+    learning_rate and the validation and test metrics: after its last batch."""
 
     metrics: dict[str, tf.Tensor]
     global_step: tf.Tensor
@@ -81,7 +81,8 @@ def batches_per_epoch(train_size: int, batch_size: int) -> int:
 def metric_names(early_stopping: bool) -> tuple[str, ...]:
     """Names of the metrics of an epoch."""
     validation = ("validation_loss", "validation_accuracy") if early_stopping else ()
-    return ("train_loss", "train_accuracy", "penalty", *validation, "test_loss", "test_accuracy")
+    train = ("train_loss", "train_accuracy", "penalty", "gradient_norm", "learning_rate")
+    return (*train, *validation, "test_loss", "test_accuracy")
 
 
 class _Epochs:
@@ -104,7 +105,9 @@ class _Epochs:
                 values, stopped = self.finish(X_validation, y_validation, X_test, y_test)
                 return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
-            with tf.control_dependencies([self.batches(X_train, y_train, order[row], start, stop)]):
+            with tf.control_dependencies(self.begin(start)):
+                trained = self.batches(X_train, y_train, order[row], start, stop)
+            with tf.control_dependencies([trained]):
                 whole = tf.equal(stop, self.n_batches)
                 return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))
 
@@ -117,6 +120,13 @@ class _Epochs:
         )
         with tf.control_dependencies([metrics]):
             return metrics, self.state.global_step.read_value(), _all_finite(), stopped
+
+    def begin(self, start):
+        """Notes the weights that an epoch begins with; `start`, int32: the batch that begins now."""
+        return [
+            kept.assign(tf.where(tf.equal(start, 0), weight, kept))
+            for kept, weight in zip(self.state.epoch_start, tf1.trainable_variables(), strict=True)
+        ]
 
     def batches(self, X_train, y_train, order, start, stop):
         """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
@@ -134,18 +144,24 @@ class _Epochs:
         """One training step; also adds to the sums of the epoch."""
         logits = inference(X, self.network, self.fused)["output"]
         losses = loss(logits, y, self.network, weights)
-        train_op = training(losses.total, self.optimizer, self.state.global_step, self.training.clip_norm)
-        loss_sum, correct_sum = losses.data * _count(y, weights), _countcorrect(logits, y, weights)
-        return [train_op, self.state.loss_sum.assign_add(loss_sum), self.state.correct_sum.assign_add(correct_sum)]
+        train_op, norm = training(losses.total, self.optimizer, self.state.global_step, self.training.clip_norm)
+        return [
+            train_op,
+            self.state.loss_sum.assign_add(losses.data * _count(y, weights)),
+            self.state.correct_sum.assign_add(_count_correct(logits, y, weights)),
+            self.state.gradient_norm_sum.assign_add(norm),
+        ]
 
     def finish(self, X_validation, y_validation, X_test, y_test):
         """Counts the epoch and resets its sums. Returns its metrics, float32 [metrics], and whether to stop, bool."""
-        train = self.state.loss_sum / self.n_train, tf.cast(self.state.correct_sum, tf.float32) / self.n_train
+        state = self.state
+        train = state.loss_sum / self.n_train, tf.cast(state.correct_sum, tf.float32) / self.n_train
+        after = penalty(self.network), state.gradient_norm_sum / self.n_batches, state.learning_rate.read_value()
         validation = self.evaluate(X_validation, y_validation) if self.best else ()
-        metrics = tf.stack([*train, penalty(self.network), *validation, *self.evaluate(X_test, y_test)])
+        metrics = tf.stack([*train, *after, *validation, *self.evaluate(X_test, y_test)])
         with tf.control_dependencies([metrics]):
-            epoch = self.state.epoch.assign_add(1, read_value=True)
-            sums = [self.state.loss_sum.assign(0), self.state.correct_sum.assign(0)]
+            epoch = state.epoch.assign_add(1, read_value=True)
+            sums = [sum_.assign(0) for sum_ in (state.loss_sum, state.correct_sum, state.gradient_norm_sum)]
         with tf.control_dependencies(sums):
             stopped = self.compare(validation[0], epoch) if self.best else tf.constant(False)
             return tf.identity(metrics), tf.identity(stopped)
@@ -180,7 +196,7 @@ class _Epochs:
             logits = inference(X, self.network, self.fused)["output"]
             data_loss = loss(logits, y, self.network, weights).data
             loss_sum += data_loss * _count(y, weights)
-            return number + 1, loss_sum, correct_sum + _countcorrect(logits, y, weights)
+            return number + 1, loss_sum, correct_sum + _count_correct(logits, y, weights)
 
         n_batches = batches_per_epoch(total, size)
         sums = tf.while_loop(lambda number, *_: number < n_batches, batch, (0, 0.0, 0))[1:]
@@ -204,7 +220,7 @@ def _count(y, weights):
     return float(y.shape.num_elements()) if weights is None else tf.reduce_sum(weights)
 
 
-def _countcorrect(logits, y, weights):
+def _count_correct(logits, y, weights):
     """How many of the samples that count are predicted right: int32."""
     counted = correct(logits, y) if weights is None else tf.logical_and(correct(logits, y), weights > 0)
     return tf.reduce_sum(tf.cast(counted, tf.int32))

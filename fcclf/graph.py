@@ -42,12 +42,14 @@ class Graph(NamedTuple):
     """A built graph.
 
     seed: int32 scalar placeholder, of the initial weights; the configuration's where it is not fed.
-    logits: float32 [batch, classes]. histograms: a serialized Summary of all trained variables.
+    outputs: {layer: float32 [batch, units]}; logits, float32 [batch, classes], are those of the last.
+    histograms: a serialized Summary of all trained variables, their change since the epoch began, and the outputs.
     best: None without early stopping. loop: None where `build` was given no sizes.
     """
 
     inputs: Inputs
     seed: tf.Tensor
+    outputs: dict[str, tf.Tensor]
     logits: tf.Tensor
     loss: Loss
     train_op: tf.Operation
@@ -72,15 +74,16 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             y = tf1.placeholder(tf.int32, (None,), name="y")
         outputs = inference(X, layers)
         losses = loss(outputs["output"], y, layers)
-        histograms = _histograms(tf1.trainable_variables())
         progress = state(config.training.learning_rate)
         optimizer = OPTIMIZERS[config.training.optimizer](learning_rate=progress.learning_rate)
-        train_op = training(losses.total, optimizer, progress.global_step, config.training.clip_norm)
+        histograms = _histograms(progress.epoch_start, outputs)
+        train_op, _ = training(losses.total, optimizer, progress.global_step, config.training.clip_norm)
         kept = best() if config.training.early_stopping else None
         loop = epoch_loop.build(config, layers, optimizer, progress, kept, n_features, sizes) if sizes else None
         return Graph(
             inputs=Inputs(X, y),
             seed=layers.seed,
+            outputs=outputs,
             logits=outputs["output"],
             loss=losses,
             train_op=train_op,
@@ -94,6 +97,14 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
         )
 
 
-def _histograms(variables):
-    with tf1.name_scope("variables"):
-        return tf1.summary.merge([tf1.summary.histogram(variable.op.name, variable) for variable in variables])
+def _histograms(epoch_start, outputs):
+    variables = {variable.op.name: variable for variable in tf1.trainable_variables()}
+    updates = {name: variable - start for (name, variable), start in zip(variables.items(), epoch_start, strict=True)}
+    return tf1.summary.merge(
+        [*_group("variables", variables), *_group("updates", updates), *_group("activations", outputs)]
+    )
+
+
+def _group(scope, tensors):
+    with tf1.name_scope(scope):
+        return [tf1.summary.histogram(name, tensor) for name, tensor in tensors.items()]

@@ -18,11 +18,12 @@ FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epo
 
 
 class History:
-    """The open history file of a run that is being trained. metrics: names of the columns between epoch and seconds."""
+    """The open history file of a run that is being trained. metrics: names of the columns between epoch and seconds;
+    a file that has other columns keeps them, as that of a run that an older release began."""
 
     def __init__(self, run_path: Path, metrics: tuple[str, ...]):
-        self.metrics = metrics
         self.path = run_path / FILE
+        self.metrics = _heading(self.path) or metrics
         with durable.explained("write", self.path):
             self.file = open(self.path, "a", encoding="ascii", newline="")  # noqa: SIM115 - closed by close()
             durable.sync(run_path)
@@ -32,9 +33,9 @@ class History:
     def append(self, first_epoch: int, metrics, seconds: float):
         """Rows for the epochs from `first_epoch` on. metrics: {name: float32 array}."""
         with durable.explained("write", self.path):
-            for number, row in enumerate(zip(*(metrics[name] for name in self.metrics), strict=True)):
-                values = [str(np.float32(value)) for value in row]
-                self.file.write(",".join([str(first_epoch + number), *values, f"{seconds:.6f}"]) + "\n")
+            columns = [np.asarray(metrics[name], np.float32) for name in self.metrics]
+            for epoch, row in enumerate(zip(*columns, strict=True), start=first_epoch):
+                self.file.write(f"{epoch},{','.join(map(str, row))},{seconds:.6f}\n")
 
     def commit(self) -> int:
         """Brings every row to the disk; the file's length in bytes."""
@@ -47,6 +48,15 @@ class History:
         """Closes the file."""
         with durable.explained("write", self.path):
             self.file.close()
+
+
+def _heading(path):
+    """The columns between the first and the last, () where there is no file yet."""
+    with durable.explained("read", path):
+        if not path.exists():
+            return ()
+        with open(path, encoding="ascii") as file:
+            return tuple(file.readline().rstrip("\n").split(","))[1:-1]
 
 
 def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):

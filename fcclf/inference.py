@@ -13,9 +13,8 @@ from scipy.special import softmax
 from fcclf import checkpoint, data, graph, run_directory
 from fcclf.data import Dataset
 from fcclf.errors import RunError
-from fcclf.trainer import session_config
+from fcclf.trainer import predict, session_config
 
-BATCH = 65536  # samples given to the graph at once
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read
 
 
@@ -49,12 +48,7 @@ class TrainedRun:
 
     def logits(self, X) -> np.ndarray:
         """float32 [samples, classes] of X, [samples, features]."""
-        X = np.asarray(X, np.float32)
-        batches = [
-            self.session.run(self.graph.logits, {self.graph.inputs.X: X[first : first + BATCH]})
-            for first in range(0, max(1, len(X)), BATCH)
-        ]
-        return np.concatenate(batches)
+        return predict(self.session, self.graph, self.graph.logits, X)
 
     def probabilities(self, X) -> np.ndarray:
         """float32 [samples, classes]; each row sums to 1."""

@@ -68,12 +68,14 @@ def penalty(network: Network):
 
 
 def training(total_loss, optimizer, global_step, clip_norm):
-    """The operation that takes one step down the gradient of `total_loss` and counts it in `global_step`."""
+    """The operation that takes one step down the gradient of `total_loss` and counts it in `global_step`, and the
+    norm of that gradient before it is clipped: float32 scalar."""
     with tf1.name_scope("train"):
         gradients, variables = zip(*optimizer.compute_gradients(total_loss), strict=True)
+        norm = tf.linalg.global_norm(gradients)
         if clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        return optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=global_step)
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)
+        return optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=global_step), norm
 
 
 def evaluation(logits, y, data_loss, histograms) -> Evaluation:

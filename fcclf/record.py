@@ -10,13 +10,24 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from fcclf import durable, history, summaries
 from fcclf.errors import RunError
 
-CURVES = {  # directory: {tag: column of the history}
-    "train": {"loss": "train_loss", "accuracy": "train_accuracy", "penalty": "penalty"},
-    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
-    "test": {"loss": "test_loss", "accuracy": "test_accuracy"},
+CURVES = {  # directory: {tag: column of the history, or of what `_with_derived` adds to it}
+    "": {},
+    "train": {
+        "loss/data": "train_loss",
+        "loss/penalty": "penalty",
+        "loss/total": "train_total",
+        "accuracy": "train_accuracy",
+        "training/learning_rate": "learning_rate",
+        "training/gradient_norm": "gradient_norm",
+        "training/epochs_per_second": "epochs_per_second",
+    },
+    "validation": {"loss/data": "validation_loss", "accuracy": "validation_accuracy"},
+    "test": {"loss/data": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
 }
 
 
@@ -34,7 +45,7 @@ class Record(contextlib.ExitStack):
         self.history, self.logs = history.History(path, metrics), {}
         with contextlib.ExitStack() as opened:  # closes what is open if the next one fails
             opened.callback(self.history.close)
-            for name in _curves(metrics):
+            for name in _directories(metrics):
                 self.logs[name] = summaries.EventLog(path / name, attempt, next_epoch)
                 opened.callback(self.logs[name].close)
             self.push(opened.pop_all())
@@ -43,16 +54,18 @@ class Record(contextlib.ExitStack):
     def epochs(self, first_epoch: int, metrics, seconds: float):
         """Writes the epochs from `first_epoch` on; metrics: {name: values}; seconds: what each of them took."""
         self.history.append(first_epoch, metrics, seconds)
+        times = np.full(len(metrics["train_loss"]), seconds)
+        columns = _with_derived({**metrics, history.LAST: times})
         for name, log in self.logs.items():
-            log.curves(first_epoch, {tag: metrics[column] for tag, column in CURVES[name].items()})
+            log.curves(first_epoch, _tagged(name, columns))
 
     def graph(self, graph):
         """Writes a tf.Graph."""
         self.logs["train"].graph(graph)
 
-    def summary(self, epoch: int, serialized: bytes):
-        """Writes a Summary that the graph made after `epoch` epochs."""
-        self.logs["train"].summary(epoch, serialized)
+    def summary(self, directory: str, epoch: int, serialized: bytes):
+        """Writes a Summary of the state after `epoch` epochs. directory: one of `summaries.DIRECTORIES`."""
+        self.logs[directory].summary(epoch, serialized)
 
     def commit(self) -> dict[str, list]:
         """Brings everything to the disk; {file: [length, sha256]}, earlier attempts' event files included."""
@@ -61,9 +74,20 @@ class Record(contextlib.ExitStack):
         return self.committed
 
 
-def _curves(metrics):
+def _directories(metrics):
     """The part of CURVES that a run with these metrics has."""
-    return {name: tags for name, tags in CURVES.items() if set(tags.values()) <= set(metrics)}
+    return [name for name in CURVES if name != "validation" or "validation_loss" in metrics]
+
+
+def _with_derived(columns):
+    """Columns of the history, and what follows from them."""
+    total = {f"{part}_total": columns[f"{part}_loss"] + columns["penalty"] for part in ("train", "test")}
+    return {**columns, **total, "epochs_per_second": 1 / columns[history.LAST]}
+
+
+def _tagged(name, columns):
+    """{tag: values} of directory `name`; a run of an older release may lack a column."""
+    return {tag: columns[column] for tag, column in CURVES[name].items() if column in columns}
 
 
 class _Tally:
@@ -100,7 +124,7 @@ def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[s
 
 
 def _cut_back(path, committed):
-    newest = max((Path(file).name for file in committed if "/" in file), default="")
+    newest = max((Path(file).name for file in committed if file != history.FILE), default="")
     for file in summaries.event_files(path):
         if file.name <= newest and str(file.relative_to(path)) not in committed:
             raise RunError(f"{file} is older than the last checkpoint, which does not know it: move it out of the run.")
@@ -114,19 +138,19 @@ def _cut_back(path, committed):
 
 
 def _repair(path, epoch, damaged, metrics, say):
-    logs = {name for name in CURVES if any(Path(file).parts[0] == name for file in damaged)}
-    if history.FILE in damaged and logs:
+    logs = {os.path.dirname(file) for file in damaged if file != history.FILE}
+    if history.FILE in damaged and logs - {""}:
         raise RunError(
             f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or start over with --fresh."
         )
     if history.FILE in damaged:
         found = {}
-        for name, tags in _curves(metrics).items():
+        for name in _directories(metrics):
             curves = summaries.read_curves(path / name)
-            found |= {column: curves.get(tag, {}) for tag, column in tags.items()}
+            found |= {column: curves.get(tag, {}) for tag, column in CURVES[name].items()}
         history.rewrite(path, epoch, {column: found[column] for column in metrics})
         say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
     for name in logs:
-        columns = history.read(path)
-        summaries.rewrite(path / name, {tag: columns[column] for tag, column in CURVES[name].items()})
-        say(f"{path / name} was damaged: its curves were written anew from history.csv, without histograms and graph")
+        columns = {column: values.astype(np.float32) for column, values in history.read(path).items()}
+        summaries.rewrite(path / name, _tagged(name, _with_derived(columns)))
+        say(f"{path / name} was damaged: its curves were written anew from history.csv; all else in it is lost")

@@ -12,13 +12,16 @@ tf1 = tf.compat.v1
 
 class State(NamedTuple):
     """Where training stands. global_step: int64, batches trained on; epoch: int64, epochs finished;
-    learning_rate: float32; loss_sum: float32 and correct_sum: int32, over the samples of the unfinished epoch."""
+    learning_rate: float32; loss_sum: float32 and correct_sum: int32, over the samples of the unfinished epoch;
+    gradient_norm_sum: float32, over its batches; epoch_start: the trained variables as they were when it began."""
 
     global_step: tf.Variable
     epoch: tf.Variable
     learning_rate: tf.Variable
     loss_sum: tf.Variable
     correct_sum: tf.Variable
+    gradient_norm_sum: tf.Variable
+    epoch_start: list[tf.Variable]
 
 
 class Best(NamedTuple):
@@ -36,7 +39,8 @@ class Best(NamedTuple):
 
 
 def state(learning_rate: float) -> State:
-    """The beginning of a run, made in the current graph."""
+    """The beginning of a run, made in the current graph, whose trained variables must be there."""
+    weights = tf1.trainable_variables()
     global_step = tf1.train.get_or_create_global_step()
     with tf1.variable_scope("state"):
         return State(
@@ -45,16 +49,16 @@ def state(learning_rate: float) -> State:
             learning_rate=_counter("learning_rate", tf.float32, learning_rate),
             loss_sum=_counter("loss_sum", tf.float32),
             correct_sum=_counter("correct_sum", tf.int32),
+            gradient_norm_sum=_counter("gradient_norm_sum", tf.float32),
+            epoch_start=_copies("epoch_start", weights),
         )
 
 
 def best() -> Best:
     """No epoch yet; made in the current graph, whose trained variables must be there."""
     weights = tf1.trainable_variables()
+    kept = _copies("best", weights)
     with tf1.variable_scope("best"):
-        kept = [
-            tf1.get_variable(weight.op.name, initializer=tf.zeros(weight.shape), trainable=False) for weight in weights
-        ]
         return Best(
             loss=_counter("loss", tf.float32, tf.float32.max),
             epoch=_counter("epoch", tf.int64),
@@ -68,3 +72,9 @@ def best() -> Best:
 
 def _counter(name, dtype, value=0):
     return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
+
+
+def _copies(scope, variables):
+    """Variables like the given ones, with the same names in a scope of their own; zero at first."""
+    with tf1.variable_scope(scope):
+        return [tf1.get_variable(each.op.name, initializer=tf.zeros(each.shape), trainable=False) for each in variables]

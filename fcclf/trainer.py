@@ -14,6 +14,9 @@ from fcclf.errors import RunError
 
 tf1 = tf.compat.v1
 
+BATCH = 65536  # samples given to the graph at once for prediction
+SAMPLES_SEEN = 1000  # test samples whose activations are recorded
+
 
 def session_config(threads: int) -> tf1.ConfigProto:
     """CPU only: small nets are faster there, and bit-equality is promised there. threads: 0 for one each core."""
@@ -24,6 +27,15 @@ def session_config(threads: int) -> tf1.ConfigProto:
         # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
         graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
+
+
+def predict(session, graph, fetches, X):
+    """`fetches`, tensors of the fed graph with a row for each sample, for X, [samples, features], in batches."""
+    X = np.asarray(X, np.float32)
+    batches = [
+        session.run(fetches, {graph.inputs.X: X[first : first + BATCH]}) for first in range(0, max(1, len(X)), BATCH)
+    ]
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
 class Trainer(contextlib.ExitStack):
@@ -95,6 +107,14 @@ class Trainer(contextlib.ExitStack):
             return self.session.run(fetches, feed)
         except (MemoryError, tf.errors.ResourceExhaustedError) as error:
             raise RunError("there is not enough memory for this network and these data: make them smaller.") from error
+
+    def predict(self, fetches, X):
+        """As the function `predict`."""
+        return predict(self.session, self.graph, fetches, X)
+
+    def histograms(self) -> bytes:
+        """A Summary of weights, updates and activations, the latter of the first test samples."""
+        return self.run(self.graph.histograms, {self.graph.inputs.X: self.dataset.X_test[:SAMPLES_SEEN]})
 
     @property
     def best_epoch(self) -> int | None:

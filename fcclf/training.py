@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
-from fcclf import checkpoint, data, durable, run_directory
+from fcclf import checkpoint, dashboard, data, durable, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.epoch_loop import metric_names
@@ -90,7 +91,7 @@ class _Run:
     """A run being trained: a trainer, what it writes down, and when it saves."""
 
     def __init__(self, description: Description, path: Path, trainer: Trainer, record: Record):
-        self.config, self.fingerprint, self.path = description.config, description.fingerprint, path
+        self.description, self.config, self.path = description, description.config, path
         self.trainer, self.record = trainer, record
         self.saved_step, self.saved_best, self.saved_at = 0, None, time.monotonic()
 
@@ -105,7 +106,8 @@ class _Run:
         self.trainer.advance(self.trainer.step)
         if not start:
             self.record.graph(self.trainer.session.graph)
-            self.record_histograms()
+            self.record.summary("", 0, dashboard.about(self.description, self.path.name))
+            self.observe()
             self.save()
 
     # ---- the loop
@@ -135,7 +137,7 @@ class _Run:
         """The step to end the next chunk before: the budget, the trainer's limit, the next interval."""
         trainer, session = self.trainer, self.config.session
         stops = [trainer.step + budget, trainer.furthest_stop]
-        for interval in (session.checkpoint_every, session.histogram_every):
+        for interval in (session.checkpoint_every, session.histogram_every, session.image_every):
             if interval:
                 stops.append((trainer.epoch // interval + 1) * interval * trainer.n_batches)
         return min(stops)
@@ -151,13 +153,19 @@ class _Run:
             self.record.epochs(first_epoch + 1, {name: values[:sound] for name, values in metrics.items()}, seconds)
         if sound < count or not results.finite:
             raise self.diverged(first_epoch + sound + 1)
-        if count and self.is_interval(self.config.session.histogram_every):
-            self.record_histograms()
+        if count:
+            self.observe()
         return {name: values[count - 1] for name, values in metrics.items()} if count else {}
 
-    def record_histograms(self):
-        """Records the trained variables as they are now."""
-        self.record.summary(self.trainer.epoch, self.trainer.session.run(self.trainer.graph.histograms))
+    def observe(self):
+        """Records histograms and pictures of the network as it is now, each at its interval."""
+        trainer, dataset, session = self.trainer, self.trainer.dataset, self.config.session
+        if self.is_interval(session.histogram_every):
+            self.record.summary("train", trainer.epoch, trainer.histograms())
+        if not self.is_interval(session.image_every):
+            return
+        probabilities = softmax(trainer.predict(trainer.graph.logits, dataset.X_test), axis=1)
+        self.record.summary("test", trainer.epoch, dashboard.pr_curves(dataset.y_test, probabilities))
 
     def is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""
@@ -184,10 +192,11 @@ class _Run:
         """Commits everything up to this step."""
         trainer, directory = self.trainer, self.path / "checkpoints"
         position, committed = (trainer.epoch, trainer.batch), self.record.commit()
+        fingerprint = self.description.fingerprint
         if trainer.best_epoch != self.saved_best:
             checkpoint.save_best(directory, trainer.session, trainer.graph.best.saver)
             self.saved_best = trainer.best_epoch
-        checkpoint.save(directory, trainer.session, trainer.graph.saver, position, self.fingerprint, committed)
+        checkpoint.save(directory, trainer.session, trainer.graph.saver, position, fingerprint, committed)
         checkpoint.prune(directory, self.config.session.keep)
         self.saved_step, self.saved_at = trainer.step, time.monotonic()
 

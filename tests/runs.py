@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing import directory_watcher, event_file_l
 from fcclf import cli
 from fcclf.config import Config, Model, Moons, Session, Training
 
+VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "command/text_summary"}  # when and how it ran
 GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
@@ -53,15 +54,21 @@ def history(path: Path) -> list[list[str]]:
 
 
 def curves(path: Path) -> dict:
-    """{(train or test, tag): [(step, value), ...]} of every event in the files, in the order TensorBoard reads them."""
+    """{(directory, tag): [(step, value), ...]} of every event in the files, in the order TensorBoard reads them.
+
+    The values of `VARYING` are left out.
+    """
     found = {}
-    for name in ("train", "test"):
+    for name in ("", "train", "validation", "test"):
+        if not (path / name).is_dir():
+            continue
         loader = directory_watcher.DirectoryWatcher(
             str(path / name), event_file_loader.LegacyEventFileLoader, io_wrapper.IsTensorFlowEventsFile
         )
         for event in loader.Load():
             for value in event.summary.value:
-                found.setdefault((name, value.tag), []).append((event.step, value.SerializeToString()))
+                content = b"" if value.tag in VARYING else value.SerializeToString()
+                found.setdefault((name, value.tag), []).append((event.step, content))
     return found
 
 

@@ -164,20 +164,51 @@ def test_the_epoch_loop_does_what_the_fed_step_does(jit):
 def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     config = runs.config(batch_size=23, learning_rate=0.05)
     looped, fed = Built(config), Built(config)
-    train_loss, train_accuracy, penalty, test_loss, test_accuracy = (values[0] for values in looped.stretch(0, 4))
-    losses, correct, order = 0.0, 0.0, fed.order(0)
+    metrics = dict(zip(epoch_loop.metric_names(early_stopping=False), looped.stretch(0, 4), strict=True))
+    with fed.session.graph.as_default():
+        gradient_norm = tf.linalg.global_norm(tf1.gradients(fed.graph.loss.total, tf1.trainable_variables()))
+    losses, correct, norms, order = 0.0, 0.0, [], fed.order(0)
     for first in range(0, 80, 23):
         samples = order[first : first + 23]
         feed = {fed.graph.inputs.X: fed.dataset.X_train[samples], fed.graph.inputs.y: fed.dataset.y_train[samples]}
         before = fed.run(fed.graph.evaluation, feed)
         losses, correct = losses + before.loss * len(samples), correct + before.accuracy * len(samples)
+        norms.append(fed.run(gradient_norm, feed))
         fed.run(fed.graph.train_op, feed)
     after = fed.run(fed.graph.evaluation, fed.fed("test"))
-    assert train_loss == pytest.approx(losses / 80, rel=1e-5)
-    assert train_accuracy == pytest.approx(correct / 80, rel=1e-6)
-    assert penalty == pytest.approx(fed.run(fed.graph.loss.penalty), rel=1e-4)
-    assert test_loss == pytest.approx(after.loss, rel=1e-4)
-    assert test_accuracy == pytest.approx(after.accuracy, rel=1e-6)
+    assert metrics["train_loss"] == pytest.approx(losses / 80, rel=1e-5)
+    assert metrics["train_accuracy"] == pytest.approx(correct / 80, rel=1e-6)
+    assert metrics["penalty"] == pytest.approx(fed.run(fed.graph.loss.penalty), rel=1e-4)
+    assert metrics["gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    assert metrics["learning_rate"] == np.float32(0.05)
+    assert metrics["test_loss"] == pytest.approx(after.loss, rel=1e-4)
+    assert metrics["test_accuracy"] == pytest.approx(after.accuracy, rel=1e-6)
+
+
+def test_the_weights_at_the_beginning_of_an_epoch_are_kept_whatever_is_cut():
+    built = Built(runs.config())
+    built.stretch(0, 5)
+    weights = built.variables()
+    built.stretch(5, 7)
+    built.stretch(7, 10)
+    after = built.variables()
+    for name in ("fc1/kernel", "fc2/bias", "output/kernel"):
+        np.testing.assert_array_equal(after[f"state/epoch_start/{name}"], weights[name])
+        assert not np.array_equal(after[name], weights[name])
+
+
+def test_histograms_show_every_weight_its_update_and_every_activation():
+    built = Built(runs.config())
+    built.stretch(0, 5)
+    summary = tf1.Summary.FromString(built.run(built.graph.histograms, built.fed("test")))
+    histograms = {value.tag: value.histo for value in summary.value}
+    weights = [f"{layer}/{kind}" for layer in ("fc1", "fc2", "output") for kind in ("kernel", "bias")]
+    expected = [f"{group}/{name}" for group in ("variables", "updates") for name in weights]
+    assert list(histograms) == [*expected, "activations/fc1", "activations/fc2", "activations/output"]
+    variables = built.variables()
+    update = variables["fc1/kernel"] - variables["state/epoch_start/fc1/kernel"]
+    assert histograms["updates/fc1/kernel"].sum == pytest.approx(update.sum(), rel=1e-4)
+    assert histograms["activations/fc2"].num == 4 * 20
 
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):

@@ -11,7 +11,7 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"config", "durable", "interrupts"},
     {"data", "layers", "evaluation", "history", "summaries", "plots"},
     {"state", "network", "checkpoint", "record", "run_directory"},
-    {"epoch_loop"},
+    {"epoch_loop", "dashboard"},
     {"graph"},
     {"trainer"},
     {"training", "inference", "verification"},

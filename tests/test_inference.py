@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import checkpoint, data, durable, inference, run_directory
+from fcclf import checkpoint, data, durable, run_directory, trainer
 from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
 from fcclf.trainer import Trainer
@@ -39,7 +39,7 @@ def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
     X = data.load(runs.config()).X_train
     with TrainedRun(finished_run) as run:
         whole = run.logits(X)
-        monkeypatch.setattr(inference, "BATCH", 7)
+        monkeypatch.setattr(trainer, "BATCH", 7)
         np.testing.assert_allclose(run.logits(X), whole, rtol=1e-5, atol=1e-6)
         assert run.logits(X[:0]).shape == (0, 2)
 

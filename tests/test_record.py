@@ -45,7 +45,10 @@ HARMS = {
 
 
 def scalar_curves(path):
-    return {tag: [step for step, _ in points] for tag, points in runs.curves(path).items() if "/" not in tag[1]}
+    found = runs.curves(path)
+    return {
+        (name, tag): found[name, tag] for name, tags in record.CURVES.items() for tag in tags if (name, tag) in found
+    }
 
 
 def test_a_sound_record_is_left_alone(run):
@@ -99,6 +102,25 @@ def test_damaged_curves_are_written_anew_from_the_history(run, finished_run, nam
     np.testing.assert_array_equal(columns["epoch"], np.arange(1, EPOCHS + 1))
 
 
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_event_file_without_curves_costs_nothing_but_itself(run, finished_run, harm):
+    HARMS[harm](run / "events.out.tfevents.000001")
+    HARMS[harm](run / "history.csv")
+    _, said = recovered(run)
+    assert scalar_curves(run) == scalar_curves(finished_run)
+    assert runs.history(run) == runs.history(finished_run)
+    assert len(said) == 2
+
+
+def test_a_history_with_the_columns_of_an_older_release_keeps_them(run):
+    history.rewrite(run, EPOCHS, {"train_loss": dict.fromkeys(range(1, EPOCHS + 1), 0.5)})
+    log = history.History(run, METRICS)
+    log.append(EPOCHS + 1, metrics_of(1), seconds=0.25)
+    log.close()
+    assert runs.history(run)[0] == ["epoch", "train_loss"]
+    assert runs.history(run)[-1] == [str(EPOCHS + 1), "0.0"]
+
+
 def test_damage_to_both_is_an_error_that_names_them(run):
     damage(run / "history.csv", 100)
     damage(run / "test" / "events.out.tfevents.000001", -30)
@@ -114,9 +136,8 @@ def test_a_commit_measures_what_is_on_disk(run):
         first = dict(opened.commit())
         opened.epochs(10, metrics, seconds=0.1)
         second = opened.commit()
-    assert (
-        first.keys() == second.keys() == {*files, "train/events.out.tfevents.000002", "test/events.out.tfevents.000002"}
-    )
+    new = {f"{directory}events.out.tfevents.000002" for directory in ("", "train/", "test/")}
+    assert first.keys() == second.keys() == {*files, *new}
     for file, measured in second.items():
         assert measured == record.durable.measure(run / file)
     assert first["train/events.out.tfevents.000001"] == files["train/events.out.tfevents.000001"]
