@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import runs
 
-from fcclf import __version__, cli, run_directory
+from fcclf import __version__, cli, run_directory, terminal
 
 SMALL = [
     "--samples",
@@ -64,7 +64,7 @@ def test_the_run_is_the_one_the_library_trains(logs, finished_run):
 
 
 def test_the_progress_bar_begins_where_the_run_does(capsys):
-    with cli._ProgressBar(10) as bar:
+    with terminal.ProgressBar(10) as bar:
         bar(4, {})
         bar(10, {"test_loss": 0.25, "test_accuracy": 0.5})
     shown = capsys.readouterr().err.split("\r")

@@ -8,13 +8,14 @@ import runs
 PACKAGE = Path(__file__).parent.parent / "fcclf"
 LEVELS = [  # a module may import from the levels above its own, and nothing else of the package
     {"__init__", "errors"},
-    {"config", "durable", "interrupts"},
+    {"config", "durable", "interrupts", "terminal"},
     {"data", "layers", "evaluation", "history", "summaries", "plots"},
     {"state", "network", "checkpoint", "record", "run_directory"},
     {"epoch_loop", "dashboard"},
     {"graph"},
     {"trainer"},
     {"training", "inference", "verification"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,110 @@
+"""What the commands write, and how: results to stdout; progress, warnings and errors to stderr."""
+
+import contextlib
+import os
+import sys
+
+from fcclf.errors import RunError
+
+PROGRESS_LINES = 10  # in all, where stderr is no terminal
+
+
+def open_standard_streams():
+    """Gives closed standard streams to /dev/null: the next file opened would else become stdout or stderr."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # pytest's are not
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write(results):
+    """Prints results. Raises BrokenPipeError if their reader has left, RunError if they cannot be written."""
+    try:
+        print(results, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again when it ends
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise RunError(f"cannot write to standard output: {error.strerror}.") from error
+
+
+def say(sentence):
+    """Prints a sentence to stderr."""
+    with contextlib.suppress(OSError):  # a closed stderr must not end a night's training
+        print(f"fcclf: {sentence}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress_on_stderr(config, quiet):
+    """Yields a function for `training.train`: a bar on a terminal, else a line now and then, or None if quiet."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with ProgressBar(config.training.epochs) as bar:
+            yield bar
+    else:
+        yield ProgressLines(config.training.epochs)
+
+
+class ProgressBar(contextlib.ExitStack):
+    """A bar that begins where the run does."""
+
+    FORMAT = "|{bar:10}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"  # fits 80 columns
+
+    def __init__(self, total):
+        super().__init__()
+        self.total, self.bar = total, None
+
+    def __call__(self, epoch, metrics):
+        if self.bar is None:
+            from tqdm import tqdm
+
+            self.bar = self.enter_context(
+                tqdm(total=self.total, initial=epoch, bar_format=self.FORMAT, file=sys.stderr)
+            )
+        if metrics:
+            shown = f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
+            self.bar.set_postfix_str(shown, refresh=False)
+        self.bar.update(epoch - self.bar.n)
+
+
+class ProgressLines:
+    """A line each time another tenth of the epochs is done."""
+
+    def __init__(self, total):
+        self.total, self.told = total, None
+
+    def __call__(self, epoch, metrics):
+        tenth = epoch * PROGRESS_LINES // self.total
+        if metrics and tenth != self.told:
+            self.told = tenth
+            train, test = (
+                f"{part} loss {metrics[f'{part}_loss']:.4f} accuracy {metrics[f'{part}_accuracy']:.4f}"
+                for part in ("train", "test")
+            )
+            say(f"epoch {epoch} of {self.total}: {train}, {test}")
+
+
+@contextlib.contextmanager
+def quiet_tensorflow():
+    """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow  # noqa: F401
+
+        os.dup2(kept, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
