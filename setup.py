@@ -24,6 +24,7 @@ setup(
         "scipy>=1.11",
         "scikit-learn>=1.6",
         "matplotlib>=3.8",
+        "pillow>=10",
         "tqdm>=4.66",
     ],
     extras_require={

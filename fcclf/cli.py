@@ -1,4 +1,4 @@
-"""The command line: `fcclf train`, `evaluate`, `plot` and `verify`. The scripts are thin doors to it.
+"""The command line: `fcclf train`, `evaluate`, `plot`, `compare`, `runs` and `verify`; scripts are thin doors to it.
 
 Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, and
 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage errors are answered before
@@ -12,8 +12,9 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
-from fcclf import __version__, commands
+from fcclf import __version__, commands, figures
 from fcclf.commands import FAILED
 from fcclf.config import add_flags
 from fcclf.errors import ConfigError, DivergedError, RunError
@@ -93,7 +94,8 @@ def _parser():
     _add_train(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
-    _add_run_command(subparsers, commands.plot, "draw a run's decision boundary")
+    _add_plot(subparsers)
+    _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
     verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
     return parser
@@ -106,6 +108,37 @@ def _add_run_command(subparsers, command, help):
     return parser
 
 
+def _add_plot(subparsers):
+    parser = _add_run_command(subparsers, commands.plot, "draw the figures of a run")
+    for flag, choices, metavar, default in (
+        ("--only", figures.NAMES, "NAME", "all that make sense"),
+        ("--formats", figures.FORMATS, "FORMAT", "all"),
+    ):
+        parser.add_argument(
+            flag,
+            nargs="+",
+            type=_one_of(choices),
+            default=choices,
+            metavar=metavar,
+            help=f"some of {', '.join(choices)} (default: {default})",
+        )
+    parser.add_argument("--output", type=_path, metavar="DIR", help="where to (default: figures/ in the run)")
+
+
+def _add_overviews(subparsers):
+    comparing = subparsers.add_parser("compare", help="compare runs", description=commands.compare.__doc__)
+    comparing.add_argument("runs", nargs="+", metavar="RUN", help="run directories, such as logs/moons")
+    comparing.add_argument(
+        "--output", type=_picture, default="compare.png", metavar="FILE", help=".png or .svg (default: compare.png)"
+    )
+    comparing.set_defaults(command=commands.compare)
+    listing = subparsers.add_parser("runs", help="list the runs in a log directory", description=commands.runs.__doc__)
+    listing.add_argument("logdir", nargs="?", default="logs", metavar="LOGDIR", help="(default: logs)")
+    listing.set_defaults(command=commands.runs)
+    for parser in (comparing, listing):
+        parser.add_argument("--json", action="store_true", help="print the table as JSON")
+
+
 def _add_train(subparsers):
     sets = subparsers.add_parser("train", help="train a run, or go on with it").add_subparsers(
         required=True, metavar="DATA", parser_class=_Parser
@@ -114,10 +147,11 @@ def _add_train(subparsers):
     for section in commands.SECTIONS.values():
         add_flags(parser, section)
     run = parser.add_argument_group("run")
-    run.add_argument("--logdir", type=_logdir, default="logs", help="where run directories are kept (default: logs)")
+    run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
     run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
     run.add_argument("--quiet", action="store_true", help="no progress")
+    run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     parser.set_defaults(command=commands.train)
@@ -131,7 +165,27 @@ def _run_name(text):
     return text
 
 
-def _logdir(text):
+def _path(text):
     if not text or not text.isprintable():
         raise argparse.ArgumentTypeError(f"is {text!r}, but must be a printable path.")
     return text
+
+
+def _picture(text):
+    if Path(_path(text)).suffix[1:] not in figures.FORMATS:
+        endings = " or ".join(f".{suffix}" for suffix in figures.FORMATS)
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must end in {endings}.")
+    return text
+
+
+def _one_of(choices):
+    """text -> text, as argparse wants its types."""
+
+    def parse(text):
+        if text not in choices:
+            near = difflib.get_close_matches(text, choices, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "leave it out for all."
+            raise argparse.ArgumentTypeError(f"is {text!r}, but must be one of {', '.join(choices)}; {remedy}")
+        return text
+
+    return parse

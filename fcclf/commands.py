@@ -3,6 +3,7 @@
 TensorFlow is imported inside, when there is work for it, so that help and usage errors need not wait.
 """
 
+import errno
 import json
 import os
 import shlex
@@ -10,8 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from fcclf import figures
 from fcclf.config import Config, Model, Moons, Session, Training, section_from_flags
-from fcclf.durable import explained
+from fcclf.durable import explained, replace_file
 from fcclf.errors import RunError
 from fcclf.terminal import progress_on_stderr, quiet_tensorflow, say, write
 
@@ -20,7 +22,7 @@ SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Sess
 
 
 def train(arguments) -> int:
-    """`fcclf train moons`: trains or continues a run, then evaluates it."""
+    """`fcclf train moons`: trains or continues a run, then evaluates and draws it."""
     config = Config(**{name: section_from_flags(section, arguments) for name, section in SECTIONS.items()})
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_logdir(Path(arguments.logdir))
@@ -36,7 +38,7 @@ def train(arguments) -> int:
         interrupts.raise_again()
         return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
     say(_summary(outcome, config, time.perf_counter() - started))
-    return _evaluate(path, arguments.json)
+    return _evaluate(path, arguments.json, draw=not arguments.no_figures)
 
 
 def evaluate(arguments) -> int:
@@ -45,15 +47,46 @@ def evaluate(arguments) -> int:
 
 
 def plot(arguments) -> int:
-    """`fcclf plot RUN`: draws a run's decision boundary."""
+    """`fcclf plot RUN`: draws the figures of a run that make sense for it."""
     path = Path(arguments.run)
     with quiet_tensorflow():
-        from fcclf import plots
         from fcclf.inference import TrainedRun
+    directory = Path(arguments.output) if arguments.output else path / "figures"
     with TrainedRun(path) as run:
-        target = path / "figures" / "decision_boundary.png"
-        plots.decision_boundary(target, run.dataset(), run.probabilities, f"{path.name}, epoch {run.epoch}")
-    write(target)
+        for written in figures.write(run, directory, arguments.only, arguments.formats, say):
+            write(written)
+    return 0
+
+
+def compare(arguments) -> int:
+    """`fcclf compare RUN...`: a table of runs, and their test curves in one figure."""
+    from fcclf import overview, plots
+
+    runs = [overview.read(path) for path in dict.fromkeys(map(Path, arguments.runs))]
+    for run in runs:
+        if not run.epochs:
+            raise RunError(f"{run.path} has no finished epoch yet: let it train first.")
+    rows = overview.comparison(runs)
+    write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
+    histories = {name: run.columns for name, run in zip(overview.names(runs), runs, strict=True)}
+    plots.save(plots.comparison(histories, "test part"), Path(arguments.output))
+    say(f"the curves are in {arguments.output}")
+    return 0
+
+
+def runs(arguments) -> int:
+    """`fcclf runs`: what is in a log directory."""
+    from fcclf import overview
+
+    found = overview.find(Path(arguments.logdir))
+    for run in found:
+        if run.problem:
+            say(run.problem)
+    if not found:
+        say(f"there is no run in {arguments.logdir}")
+    rows = overview.listing(found)
+    if rows or arguments.json:
+        write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
     return 0
 
 
@@ -70,27 +103,48 @@ def verify(arguments) -> int:
     return FAILED if problems else 0
 
 
-def _evaluate(path, as_json):
+def _evaluate(path, as_json, draw=False):
     with quiet_tensorflow():
-        from fcclf import durable, evaluation
         from fcclf.inference import TrainedRun
     with TrainedRun(path) as run:
-        dataset = run.dataset()
-        logits = run.logits(dataset.X_test)
-        measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
+        try:
+            _report(run, as_json)
+        finally:  # also where the reader of the results has left
+            if draw:
+                _draw(run)
+    return 0
+
+
+def _report(run, as_json):
+    """Prints the metrics of the test part and keeps them in metrics.json."""
+    from fcclf import evaluation
+
+    dataset = run.dataset()
+    logits = run.logits(dataset.X_test)
+    measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
     document = json.dumps(measured, indent=2)
     text = document
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
             f"{evaluation.report(dataset.y_test, logits)}\n\n"
-            f"run directory   {path}\nsee it learn    tensorboard --logdir {shlex.quote(str(path.parent))}"
+            f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
         )
     try:
         write(text)
     finally:
-        durable.replace_file(path / "metrics.json", document + "\n")
-    return 0
+        replace_file(run.path / "metrics.json", document + "\n")
+
+
+def _draw(run):
+    """The figures that end a training. The results are out already, so only a full disk is worth an error."""
+    try:
+        for _ in figures.write(run, run.path / "figures", figures.AT_THE_END):
+            pass
+    except Exception as error:
+        if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        say(f"the figures are left out: {error}")
 
 
 def _summary(outcome, config, seconds):

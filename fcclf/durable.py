@@ -95,10 +95,10 @@ def sync(path: Path):
             os.close(descriptor)
 
 
-def write_file(path: Path, text: str):
-    """Writes `text` to `path` and fsyncs it. A link is not followed."""
-    with explained("write", path), open(path, "w", encoding="utf-8", opener=_open_no_link) as file:
-        file.write(text)
+def write_file(path: Path, content: str | bytes):
+    """Writes `content` to `path`, a text as UTF-8, and fsyncs it. A link is not followed."""
+    with explained("write", path), open(path, "wb", opener=_open_no_link) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -107,10 +107,10 @@ def _open_no_link(path, flags):
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def replace_file(path: Path, text: str):
-    """Makes `path` hold `text`: the old content or the new one is there at any time, never a part."""
+def replace_file(path: Path, content: str | bytes):
+    """Makes `path` hold `content`: the old content or the new one is there at any time, never a part."""
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    write_file(temporary, text)
+    write_file(temporary, content)
     rename(temporary, path)
 
 

@@ -1,5 +1,7 @@
 """How good predictions are: labels and logits in, numbers and a report out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import classification_report, confusion_matrix, precision_recall_fscore_support
@@ -36,3 +38,28 @@ def report(y, logits) -> str:
     rows = [f"true {label:<6}" + "".join(f"{count:>{width}}" for count in row) for label, row in enumerate(matrix)]
     heading = f"{'predicted':<11}" + "".join(f"{label:>{width}}" for label in classes)
     return "\n".join([classification_report(y, predictions, labels=classes, digits=4, zero_division=0), heading, *rows])
+
+
+class Calibration(NamedTuple):
+    """How far a classifier's confidence, the probability of the class it predicts, can be taken at its word.
+
+    confidence, accuracy: float [bins], means over the samples of each bin, NaN in an empty one; count: int [bins],
+    samples; error: the expected calibration error, the mean gap between the two over all samples.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+    error: float
+
+
+def calibration(y, probabilities, n_bins=15) -> Calibration:
+    """Of probabilities, float [samples, classes], against y, int [samples], in equal-width bins (Guo et al. 2017)."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == y
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)  # a bin has its upper bound in it
+    count = np.bincount(bins, minlength=n_bins)
+    confidence_sum, right_sum = (np.bincount(bins, weights=values, minlength=n_bins) for values in (confidence, right))
+    with np.errstate(invalid="ignore"):
+        means = confidence_sum / count, right_sum / count
+    return Calibration(*means, count, error=float(np.abs(right_sum - confidence_sum).sum() / len(y)))

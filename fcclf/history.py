@@ -4,7 +4,6 @@ Rows are appended as chunks of epochs end. A checkpoint notes the file's length 
 cuts the file back to the length that its checkpoint notes. Numbers read back as the same float32.
 """
 
-import csv
 import os
 from pathlib import Path
 
@@ -70,10 +69,19 @@ def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):
 
 
 def read(run_path: Path) -> dict[str, np.ndarray]:
-    """{column: values} of a run's history; epoch is int64, the others float64. A torn last line is left out."""
-    with durable.explained("read", run_path / FILE), open(run_path / FILE, encoding="ascii", newline="") as file:
-        whole_lines = [line for line in file if line.endswith("\n")]
-    reader = csv.DictReader(whole_lines)
-    rows = list(reader)
-    columns = {column: np.array([float(row[column]) for row in rows]) for column in reader.fieldnames or (FIRST,)}
+    """{column: values} of a run's history; epoch is int64, the others float64. A torn last line is left out.
+
+    Raises RunError if the file cannot be read or is no history.
+    """
+    path = run_path / FILE
+    try:
+        with durable.explained("read", path), open(path, encoding="ascii", newline="") as file:
+            heading, *rows = [line for line in file if line.endswith("\n")] or [FIRST]
+        names = heading.strip().split(",")
+        values = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.empty((0, len(names)))
+        if names[0] != FIRST or values.shape[1] != len(names):
+            raise ValueError(f"{values.shape[1]} columns under the heading {heading.strip()[:60]!r}")
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): train the run again, which mends it.") from error
+    columns = dict(zip(names, values.T, strict=True))
     return {**columns, FIRST: columns[FIRST].astype(np.int64)}

@@ -1,51 +1,246 @@
-"""Figures of a trained run. matplotlib is imported inside, for a run without figures need not wait for it."""
+"""Figures: arrays in, a matplotlib `Figure` out, and `save`.
 
+Each kind has a `draw_...` that draws it on Axes that are given, so that other programs may put it where they like, and
+a function of its name that makes a figure of it. No pyplot, hence no windows and no state. matplotlib is imported
+inside, for a run without figures need not wait for it.
+"""
+
+import io
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
 from fcclf import durable
 
-# Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers tell apart; pale for areas.
-COLORS, PALE, MARKERS = ("#0072b2", "#d55e00"), ("#8fc4e8", "#f5b78a"), ("o", "^")
-RESOLUTION = 400  # points along each axis of the plane
+# The palette of Okabe and Ito, which colour-blind readers tell apart, but for black and yellow, which do not show on
+# shaded ground; the last three are Tol's. Every class has a marker of its own too.
+COLORS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),
+    *("#56b4e9", "#882255", "#777777", "#332288", "#999933"),
+)
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
+PALENESS = 0.56  # share of white where a classifier is sure
+SIZE, DPI = (8, 5), 120  # inches, pixels an inch: 960 by 600 pixels
+MOST_CLASSES = len(COLORS)
+MOST_POINTS = 5000  # drawn of each part; more would only cover each other
 
 
-def decision_boundary(path: Path, dataset, probabilities, title: str):
-    """Writes a PNG: the probability of class 1 over the plane, its 0.5 line, and the data with errors ringed.
+def save(figure, path: Path):
+    """Writes a figure, whole or not at all, in the format that the suffix of `path` names: .png or .svg.
 
-    dataset: a two-feature, two-class `Dataset`. probabilities: a function of X as in `inference.TrainedRun`.
+    The same figure gives the same bytes.
     """
+    content = {".png": _png, ".svg": _svg}[path.suffix](figure)
+    figure.set_layout_engine("none")  # its parts have their places now
+    durable.make_directory(path.parent)
+    durable.replace_file(path, content)
+
+
+# `Figure.savefig` would draw everything twice, first to measure it.
+def _png(figure):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    content = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(content, pil_kwargs={"compress_level": 3})
+    return content.getvalue()
+
+
+def _svg(figure):
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fcclf"}):  # of the names of its parts, which are random otherwise
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
+    return content.getvalue()
+
+
+def new_figure(title, size=SIZE, **grid):
+    """A figure and its axes, as of `Figure.subplots`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    shading = _plane(axes, np.concatenate([dataset.X_train, dataset.X_test]), probabilities)
-    figure.colorbar(shading, ax=axes, label="probability of class 1", shrink=0.8)
-    _points(axes, dataset.X_train, dataset.y_train, "training", s=5, alpha=0.35, linewidths=0)
-    _points(axes, dataset.X_test, dataset.y_test, "test", s=24, edgecolors="white", linewidths=0.5)
-    wrong = dataset.X_test[probabilities(dataset.X_test).argmax(axis=1) != dataset.y_test]
-    axes.scatter(*wrong.T, s=80, facecolors="none", edgecolors="black", label=f"wrong in test ({len(wrong)})")
-    axes.set(title=title, xlabel="feature 1", ylabel="feature 2", aspect="equal")
-    figure.legend(loc="outside lower center", ncols=5, fontsize="small", frameon=False)
-    with durable.explained("write", path):
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    figure.suptitle(textwrap.fill(title, int(9.5 * size[0])), fontsize="large")
+    return figure, figure.subplots(**grid)
 
 
-def _plane(axes, X, probabilities):
-    """Shades the plane around X by the probability of class 1 and draws the line where it is 0.5."""
+# ---- learning curves -------------------------------------------------------------------------------------------------
+
+PARTS = {"train": COLORS[0], "validation": COLORS[2], "test": COLORS[1]}
+
+
+def learning_curves(columns: dict[str, np.ndarray], best_epoch: int | None, title: str):
+    """Loss and accuracy of every part over the epochs. columns: as `history.read` gives them, one row at least.
+
+    best_epoch: the one that early stopping chose; None marks that of the lowest test loss, which chose nothing.
+    """
+    figure, (loss, accuracy) = new_figure(title, ncols=2)
+    lowest = int(columns["epoch"][columns["test_loss"].argmin()])
+    marked = best_epoch or lowest
+    name = "best epoch, by validation loss" if best_epoch else "lowest test loss, only noted"
+    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
+        draw_curves(axes, columns, metric)
+        axes.axvline(marked, color="black", linestyle=":", linewidth=1, label=f"{name}: epoch {marked}")
+    lay_legend(figure, loss, widest=14)
+    return figure
+
+
+def draw_curves(axes, columns: dict[str, np.ndarray], metric: str):
+    """One curve of `metric`, "loss" or "accuracy", for each part in `columns`."""
+    for part, color in PARTS.items():
+        if f"{part}_{metric}" in columns:
+            _draw_curve(axes, columns["epoch"], columns[f"{part}_{metric}"], color=color, label=part)
+    _label_curves(axes, metric)
+
+
+def comparison(histories: dict[str, dict[str, np.ndarray]], title: str):
+    """Test loss and test accuracy of several runs over the epochs. histories: {run name: columns}."""
+    figure, (loss, accuracy) = new_figure(title, size=(SIZE[0], 4 + 0.2 * len(histories)), ncols=2)
+    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
+        for number, (name, columns) in enumerate(histories.items()):
+            style = {"color": COLORS[number % len(COLORS)], "linestyle": ("-", "--", ":")[number // len(COLORS) % 3]}
+            _draw_curve(axes, columns["epoch"], columns[f"test_{metric}"], label=name, **style)
+        _label_curves(axes, metric, "test ")
+    lay_legend(figure, loss, widest=max(map(len, histories)))
+    return figure
+
+
+def _draw_curve(axes, epochs, values, **style):
+    few = {"marker": "o", "markersize": 3} if len(epochs) < 30 else {}
+    axes.plot(epochs, values, linewidth=1.2, **few, **style)
+
+
+def _label_curves(axes, metric, whose=""):
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    if metric == "loss" and values.min() > 0 and values.max() > 5 * values.min():
+        _scale_by_powers(axes, subdivided=values.max() < 1000 * values.min())
+    axes.set(xlabel="epoch", ylabel=whose + ("cross-entropy in nats" if metric == "loss" else metric))
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
+
+
+def _scale_by_powers(axes, subdivided):
+    """A logarithmic scale with plain numbers at it."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if subdivided else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+def lay_legend(figure, axes, widest=20, **style):
+    """What is drawn in `axes`, explained below all of the figure. widest: letters of the longest name."""
+    handles, _ = axes.get_legend_handles_labels()
+    columns = max(1, 90 // (widest + 8))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize="small", frameon=False, **style)
+
+
+# ---- decision boundary -----------------------------------------------------------------------------------------------
+
+
+def decision_boundary(dataset, probabilities, title: str):
+    """The plane shaded by class and probability, the borders between classes, and the data with errors ringed.
+
+    dataset: a `Dataset` of two features and at most MOST_CLASSES classes.
+    probabilities: a function of X as in `inference.TrainedRun`.
+    """
+    from matplotlib.cm import ScalarMappable
+
+    figure, axes = new_figure(title)
+    draw_boundary(axes, dataset, probabilities)
+    if dataset.n_classes == 2:
+        figure.colorbar(ScalarMappable(cmap=_two_colors()), ax=axes, label="probability of class 1", shrink=0.8)
+    lay_legend(figure, axes, widest=10, handletextpad=0.3)
+    return figure
+
+
+def draw_boundary(axes, dataset, probabilities, resolution=300):
+    """Draws `decision_boundary` without legend. resolution: points along each axis at which the plane is looked at."""
+    scale = axes.figure.get_figwidth() / SIZE[0]  # of everything that is drawn at a point
+    X = np.concatenate([dataset.X_train, dataset.X_test])
+    margin = 0.05 * np.ptp(X, axis=0) + 1e-6
+    draw_plane(axes, X.min(axis=0) - margin, X.max(axis=0) + margin, probabilities, resolution)
+    small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
+    large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
+    _draw_points(axes, dataset.X_train, dataset.y_train, small)
+    _draw_points(axes, dataset.X_test, dataset.y_test, large, [f"class {each}" for each in range(dataset.n_classes)])
+    axes.scatter([], [], c="black", label="training", **small)
+    wrong = probabilities(dataset.X_test).argmax(axis=1) != dataset.y_test
+    thin = scale if wrong.sum() < 100 else 0.5 * scale
+    ring = {"s": 80 * scale * thin, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2 * thin}
+    name = f"wrong: {wrong.sum()} of {len(wrong)} in test"
+    axes.scatter(*dataset.X_test[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
+    axes.set(xlabel="feature 1", ylabel="feature 2")
+
+
+def draw_plane(axes, low, high, probabilities, resolution):
+    """Shades the plane from corner `low` to corner `high` and draws a line where the most probable class changes."""
+    first, second = np.meshgrid(*(np.linspace(low[axis], high[axis], resolution) for axis in (0, 1)))
+    shares = np.asarray(probabilities(np.column_stack([first.ravel(), second.ravel()])))
+    n_classes = shares.shape[1]
+    sureness = (shares.max(axis=1) - 1 / n_classes) / (1 - 1 / n_classes)
+    colors = 1 - sureness[:, None] * (1 - _pale_colors()[shares.argmax(axis=1)])
+    extent = (low[0], high[0], low[1], high[1])
+    aspect = "equal" if 0.2 < (high[1] - low[1]) / (high[0] - low[0]) < 5 else "auto"
+    image = colors.reshape(resolution, resolution, 3)
+    axes.imshow(image, origin="lower", extent=extent, interpolation="bilinear", aspect=aspect)
+    for label in range(n_classes if n_classes > 2 else 1):
+        lead = shares[:, label] - np.delete(shares, label, axis=1).max(axis=1)
+        if lead.min() < 0 < lead.max():
+            axes.contour(first, second, lead.reshape(first.shape), levels=[0], colors="black", linewidths=1.5)
+
+
+def _draw_points(axes, X, y, style, labels=None):
+    """labels: of each class, for the legend."""
+    step = -(-len(y) // MOST_POINTS) or 1
+    X, y = X[::step], y[::step]
+    for label, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
+        name = labels[label] if labels and label < len(labels) else None
+        if name or np.any(y == label):
+            axes.scatter(*X[y == label].T, c=color, marker=marker, label=name, rasterized=True, **style)
+
+
+def _pale_colors():
+    """float [MOST_CLASSES, 3]."""
+    from matplotlib.colors import to_rgb
+
+    return PALENESS + (1 - PALENESS) * np.array([to_rgb(color) for color in COLORS])
+
+
+def _two_colors():
     from matplotlib.colors import LinearSegmentedColormap
 
-    margin = 0.05 * np.ptp(X, axis=0)
-    low, high = X.min(axis=0) - margin, X.max(axis=0) + margin
-    first, second = np.meshgrid(*(np.linspace(low[axis], high[axis], RESOLUTION) for axis in (0, 1)))
-    share = probabilities(np.column_stack([first.ravel(), second.ravel()]))[:, 1].reshape(first.shape)
-    axes.contour(first, second, share, levels=[0.5], colors="black", linewidths=1.5)
-    colormap = LinearSegmentedColormap.from_list("classes", [PALE[0], "white", PALE[1]])
-    return axes.pcolormesh(first, second, share, cmap=colormap, vmin=0, vmax=1, shading="gouraud")
+    pale = _pale_colors()
+    return LinearSegmentedColormap.from_list("classes", [pale[0], (1, 1, 1), pale[1]])
 
 
-def _points(axes, X, y, part, **style):
-    for label, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
-        axes.scatter(*X[y == label].T, c=color, marker=marker, label=f"{part}, class {label}", **style)
+# ---- confusion matrix ------------------------------------------------------------------------------------------------
+
+
+def confusion_matrix(matrix, title: str):
+    """How often each class was taken for which. matrix: int [classes, classes], rows are true classes."""
+    figure, axes = new_figure(title, size=(6, 5))
+    image = draw_confusion(axes, matrix)
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    return figure
+
+
+def draw_confusion(axes, matrix):
+    """Draws `confusion_matrix` without colour bar and returns the image.
+
+    A cell has its count and, below, its share of the true class in per cent, as far as there is room for them.
+    """
+    matrix = np.asarray(matrix)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    room = 72 * 0.7 * min(axes.figure.get_size_inches()) / len(matrix)  # points, of a cell's side
+    fontsize = min(13, room / 3.5, 1.6 * room / len(str(matrix.max())))
+    for (row, column), count in np.ndenumerate(matrix) if fontsize >= 3 else ():
+        share = f"\n{shares[row, column]:.1%}" if fontsize >= 5 else ""
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count}{share}", ha="center", va="center", color=color, fontsize=fontsize)
+    classes = np.arange(0, len(matrix), 1 + len(matrix) // 25)
+    axes.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
+    return image

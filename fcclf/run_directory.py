@@ -98,6 +98,21 @@ def _take(descriptor, path):
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
+def in_use(path: Path) -> bool:
+    """A process holds the run's lock. Looking takes a shared lock, for a moment."""
+    try:
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _holder(descriptor):
     """Which process holds the lock. Between locking and writing its pid it has a moment without one."""
     for _ in range(100):

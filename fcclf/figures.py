@@ -1,0 +1,117 @@
+"""The figures of a run: which there are, which make sense for it, and writing them.
+
+    <run>/figures/<name>.png and .svg     each of `NAMES` but the animation
+    <run>/figures/boundary.gif            the decision boundary over training, from what was recorded
+
+Everything is made from the run directory, during training too. Light to import, for the command line needs the names;
+what draws is imported inside.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ANIMATION = "boundary"
+NAMES = ("learning_curves", "decision_boundary", "confusion_matrix", "calibration", "weights", "mistakes", ANIMATION)
+AT_THE_END = NAMES[:3]  # drawn whenever training has ended
+FORMATS = ("png", "svg")
+
+
+class LeftOutError(Exception):
+    """A figure makes no sense for a run. The message is the reason, a clause."""
+
+
+def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, say=None) -> Iterator[Path]:
+    """Writes the figures `names` of a run into `directory`; yields the path of each file.
+
+    run: an open `inference.TrainedRun`. say(sentence): told of each figure that is left out and why.
+    Raises RunError if a file cannot be written or what the run has written down cannot be read.
+    """
+    seen = _Seen(run)
+    for name in names:
+        try:
+            if name == ANIMATION:
+                yield _animate(run, directory / f"{name}.gif")
+                continue
+            figure = getattr(seen, name)()
+        except LeftOutError as reason:
+            if say:
+                say(f"{name} is left out: {reason}")
+            continue
+        yield from _save(figure, directory, name, formats)
+
+
+def _save(figure, directory, name, formats):
+    from fcclf import plots
+
+    for suffix in formats:
+        plots.save(figure, directory / f"{name}.{suffix}")
+        yield directory / f"{name}.{suffix}"
+
+
+def _animate(run, path):
+    from fcclf import animation
+
+    pictures = animation.recorded(run.path)
+    if not pictures:
+        raise LeftOutError("the run has no pictures of its boundary; --image-every of `fcclf train` records them")
+    animation.write(path, pictures)
+    return path
+
+
+class _Seen:
+    """What a run shows of itself: its data, and the network's opinion of the test part. One method for each figure."""
+
+    def __init__(self, run):
+        self.run, self.dataset = run, run.dataset()
+        self.title = f"{run.path.resolve().name}, epoch {run.epoch}"
+        self.probabilities = run.probabilities(self.dataset.X_test)
+
+    def learning_curves(self):
+        from fcclf import history, plots
+
+        columns = history.read(self.run.path)
+        if not len(columns["epoch"]):
+            raise LeftOutError("no epoch is finished yet")
+        early_stopping = self.run.description.config.training.early_stopping
+        return plots.learning_curves(columns, self.run.epoch if early_stopping else None, self.title)
+
+    def decision_boundary(self):
+        from fcclf import plots
+
+        if self.dataset.n_features != 2:
+            raise LeftOutError(f"the data have {self.dataset.n_features} features, and a boundary is drawn for 2")
+        if self.dataset.n_classes > plots.MOST_CLASSES:
+            most = f"{plots.MOST_CLASSES} at most"
+            raise LeftOutError(f"the data have {self.dataset.n_classes} classes, and a boundary is drawn for {most}")
+        return plots.decision_boundary(self.dataset, self.run.probabilities, self.title)
+
+    def confusion_matrix(self):
+        from sklearn.metrics import confusion_matrix
+
+        from fcclf import plots
+
+        predictions, labels = self.probabilities.argmax(axis=1), range(self.dataset.n_classes)
+        matrix = confusion_matrix(self.dataset.y_test, predictions, labels=labels)
+        return plots.confusion_matrix(matrix, self.title)
+
+    def calibration(self):
+        from fcclf import diagnostics, evaluation
+
+        return diagnostics.calibration(evaluation.calibration(self.dataset.y_test, self.probabilities), self.title)
+
+    def weights(self):
+        from fcclf import diagnostics
+
+        kernels = [values for name, values in self.run.weights().items() if name.endswith("/kernel")]
+        if kernels[0].shape[0] != self.dataset.n_features or kernels[0].ndim != 2:
+            raise LeftOutError("the first layer is not a dense one")
+        return diagnostics.weights(kernels[0], self.title)
+
+    def mistakes(self):
+        from fcclf import diagnostics
+
+        if diagnostics.image_side(self.dataset.n_features) is None:
+            raise LeftOutError(f"the data have {self.dataset.n_features} features, which are no square image")
+        if (self.probabilities.argmax(axis=1) == self.dataset.y_test).all():
+            raise LeftOutError("every test sample is predicted right")
+        return diagnostics.mistakes(self.dataset.X_test, self.dataset.y_test, self.probabilities, self.title)

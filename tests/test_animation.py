@@ -1,0 +1,63 @@
+"""The boundary over training: pictures out of event files, and a GIF of them."""
+
+import io
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from fcclf import animation, summaries
+from fcclf.errors import RunError
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def png(color):
+    content = io.BytesIO()
+    Image.new("RGB", (8, 6), color).save(content, "PNG")
+    return content.getvalue()
+
+
+def record(path, attempt, pictures):
+    """Writes {epoch: PNG} into an event file of the run in `path`."""
+    log = summaries.EventLog(path / "train", attempt, first_step=1)
+    for epoch, content in pictures.items():
+        image = tf.compat.v1.Summary.Image(height=6, width=8, colorspace=3, encoded_image_string=content)
+        value = tf.compat.v1.Summary.Value(tag=animation.TAG, image=image)
+        log.summary(epoch, tf.compat.v1.Summary(value=[value]).SerializeToString())
+    log.close()
+
+
+def test_the_pictures_of_all_starts_are_found_in_the_order_of_their_epochs(tmp_path):
+    record(tmp_path, 1, {0: png(RED), 10: png(GREEN)})
+    record(tmp_path, 2, {20: png(BLUE)})
+    assert animation.recorded(tmp_path) == [png(RED), png(GREEN), png(BLUE)]
+
+
+def test_other_events_are_no_pictures(finished_run):
+    assert animation.recorded(finished_run) == []
+
+
+def test_the_gif_shows_every_picture_the_last_one_longer_and_starts_over(tmp_path):
+    animation.write(tmp_path / "figures" / "boundary.gif", [png(RED), png(GREEN), png(BLUE)])
+    with Image.open(tmp_path / "figures" / "boundary.gif") as gif:
+        assert (gif.n_frames, gif.info["loop"]) == (3, 0)
+        shown = []
+        for number in range(3):
+            gif.seek(number)
+            shown.append((gif.convert("RGB").getpixel((3, 3)), gif.info["duration"]))
+    (first, short), (second, _), (last, long) = shown
+    assert (short, long) == (animation.FRAME, animation.LAST_FRAME)
+    assert [first, second, last] == [RED, GREEN, BLUE]
+
+
+def test_many_pictures_are_thinned_out_from_the_first_to_the_last():
+    pictures = [bytes([number % 256, number // 256]) for number in range(1001)]
+    thinned = animation._thinned(pictures, 200)
+    assert len(thinned) == 200
+    assert (thinned[0], thinned[-1]) == (pictures[0], pictures[-1])
+
+
+def test_a_damaged_picture_is_one_sentence(tmp_path):
+    with pytest.raises(RunError, match="cannot read a picture with the tag 'boundary'"):
+        animation.write(tmp_path / "boundary.gif", [b"no PNG"])
