@@ -1,7 +1,6 @@
 """The decision boundary over training as an animated GIF, from the pictures in a run's event files.
 
-They are image summaries with the tag `boundary` in the run's directory `train`, PNGs that were recorded while it was
-trained.
+They are image summaries with the tag `boundary`, PNGs that were recorded while it was trained.
 """
 
 import io
@@ -22,7 +21,7 @@ SAMPLED_FRAMES = 8  # that the palette is made from
 def recorded(run_path: Path) -> list[bytes]:
     """The pictures of a run as PNGs, in the order of their epochs."""
     pictures = {}
-    for file in sorted((run_path / "train").glob(summaries.PREFIX + "*")):
+    for file in summaries.event_files(run_path, ""):
         with durable.explained("read", file, tf.errors.OpError):
             for raw in RawEventFileLoader(str(file)).Load():
                 event = tf.compat.v1.Event.FromString(raw)

@@ -4,6 +4,7 @@
 the command, the settings and the data as text. `pr_curves` and `image` are measured again and again.
 """
 
+import struct
 import time
 
 import numpy as np
@@ -57,8 +58,9 @@ def pr_curves(y, probabilities) -> bytes:
     )
 
 
-def image(tag: str, png: bytes, width: int, height: int) -> bytes:
-    """A picture, as the encoded file."""
+def image(tag: str, png: bytes) -> bytes:
+    """A picture, given as the content of its file."""
+    width, height = struct.unpack(">II", png[16:24])  # where every PNG has them
     picture = tf1.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
     return tf1.Summary(value=[tf1.Summary.Value(tag=tag, image=picture)]).SerializeToString()
 

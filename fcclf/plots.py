@@ -31,14 +31,15 @@ def save(figure, path: Path):
 
     The same figure gives the same bytes.
     """
-    content = {".png": _png, ".svg": _svg}[path.suffix](figure)
+    content = {".png": png, ".svg": _svg}[path.suffix](figure)
     figure.set_layout_engine("none")  # its parts have their places now
     durable.make_directory(path.parent)
     durable.replace_file(path, content)
 
 
 # `Figure.savefig` would draw everything twice, first to measure it.
-def _png(figure):
+def png(figure) -> bytes:
+    """The figure as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     content = io.BytesIO()
@@ -159,9 +160,7 @@ def decision_boundary(dataset, probabilities, title: str):
 def draw_boundary(axes, dataset, probabilities, resolution=300):
     """Draws `decision_boundary` without legend. resolution: points along each axis at which the plane is looked at."""
     scale = axes.figure.get_figwidth() / SIZE[0]  # of everything that is drawn at a point
-    X = np.concatenate([dataset.X_train, dataset.X_test])
-    margin = 0.05 * np.ptp(X, axis=0) + 1e-6
-    draw_plane(axes, X.min(axis=0) - margin, X.max(axis=0) + margin, probabilities, resolution)
+    draw_plane(axes, *plane(dataset), probabilities, resolution)
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
     _draw_points(axes, dataset.X_train, dataset.y_train, small)
@@ -173,6 +172,13 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     name = f"wrong: {wrong.sum()} of {len(wrong)} in test"
     axes.scatter(*dataset.X_test[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
     axes.set(xlabel="feature 1", ylabel="feature 2")
+
+
+def plane(dataset):
+    """The lower left and the upper right corner, float [2] each, of the plane that a two-feature `Dataset` lies in."""
+    X = np.concatenate([dataset.X_train, dataset.X_test])
+    margin = 0.05 * np.ptp(X, axis=0) + 1e-6
+    return X.min(axis=0) - margin, X.max(axis=0) + margin
 
 
 def draw_plane(axes, low, high, probabilities, resolution):

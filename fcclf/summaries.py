@@ -24,9 +24,9 @@ DIRECTORIES = ("", "train", "validation", "test")  # "": the run directory itsel
 PREFIX = "events.out.tfevents."
 
 
-def event_files(run_path: Path) -> list[Path]:
-    """Every event file of a run, oldest attempt first within each directory."""
-    return [file for name in DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
+def event_files(run_path: Path, *directories: str) -> list[Path]:
+    """The event files of a run in these directories, or in all; oldest attempt first within each."""
+    return [file for name in directories or DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
 
 
 def next_attempt(run_path: Path) -> int:

@@ -108,9 +108,13 @@ class Trainer(contextlib.ExitStack):
         except (MemoryError, tf.errors.ResourceExhaustedError) as error:
             raise RunError("there is not enough memory for this network and these data: make them smaller.") from error
 
-    def predict(self, fetches, X):
-        """As the function `predict`."""
-        return predict(self.session, self.graph, fetches, X)
+    def logits(self, X) -> np.ndarray:
+        """float32 [samples, classes] of X, [samples, features]."""
+        return predict(self.session, self.graph, self.graph.logits, X)
+
+    def outputs(self, X) -> dict[str, np.ndarray]:
+        """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits."""
+        return predict(self.session, self.graph, self.graph.outputs, X)
 
     def histograms(self) -> bytes:
         """A Summary of weights, updates and activations, the latter of the first test samples."""

@@ -18,6 +18,7 @@ from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.epoch_loop import metric_names
 from fcclf.errors import ConfigError, DivergedError
+from fcclf.frames import Frames
 from fcclf.interrupts import Interrupts
 from fcclf.record import Record, recover
 from fcclf.run_directory import Description
@@ -92,7 +93,7 @@ class _Run:
 
     def __init__(self, description: Description, path: Path, trainer: Trainer, record: Record):
         self.description, self.config, self.path = description, description.config, path
-        self.trainer, self.record = trainer, record
+        self.trainer, self.record, self.frames = trainer, record, Frames(trainer)
         self.saved_step, self.saved_best, self.saved_at = 0, None, time.monotonic()
 
     def begin(self, start: Checkpoint | None, say):
@@ -159,13 +160,18 @@ class _Run:
 
     def observe(self):
         """Records histograms and pictures of the network as it is now, each at its interval."""
-        trainer, dataset, session = self.trainer, self.trainer.dataset, self.config.session
-        if self.is_interval(session.histogram_every):
-            self.record.summary("train", trainer.epoch, trainer.histograms())
-        if not self.is_interval(session.image_every):
-            return
-        probabilities = softmax(trainer.predict(trainer.graph.logits, dataset.X_test), axis=1)
-        self.record.summary("test", trainer.epoch, dashboard.pr_curves(dataset.y_test, probabilities))
+        if self.is_interval(self.config.session.histogram_every):
+            self.record.summary("train", self.trainer.epoch, self.trainer.histograms())
+        if self.is_interval(self.config.session.image_every):
+            self.record_pictures()
+
+    def record_pictures(self):
+        """Records what the test part and the plane look like to the network."""
+        epoch, y = self.trainer.epoch, self.trainer.dataset.y_test
+        logits = self.trainer.logits(self.trainer.dataset.X_test)
+        self.record.summary("test", epoch, dashboard.pr_curves(y, softmax(logits, axis=1)))
+        for directory, tag, png in self.frames.draw(logits, f"epoch {epoch}"):
+            self.record.summary(directory, epoch, dashboard.image(tag, png))
 
     def is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""

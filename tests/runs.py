@@ -22,7 +22,7 @@ FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
 
 
-def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", **settings) -> Config:
+def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
     """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them."""
     sections = {"data": Moons, "model": Model, "training": Training, "session": Session}
     settings |= {
@@ -32,6 +32,7 @@ def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="
         "epochs": epochs,
         "hidden": hidden,
         "jit": jit,
+        "image_every": image_every,
     }
     return Config(
         **{

@@ -20,7 +20,7 @@ def png(color):
 
 def record(path, attempt, pictures):
     """Writes {epoch: PNG} into an event file of the run in `path`."""
-    log = summaries.EventLog(path / "train", attempt, first_step=1)
+    log = summaries.EventLog(path, attempt, first_step=1)
     for epoch, content in pictures.items():
         image = tf.compat.v1.Summary.Image(height=6, width=8, colorspace=3, encoded_image_string=content)
         value = tf.compat.v1.Summary.Value(tag=animation.TAG, image=image)

@@ -13,18 +13,8 @@ import runs
 
 from fcclf import __version__, cli, run_directory, terminal
 
-SMALL = [
-    "--samples",
-    "100",
-    "--batch-size",
-    "16",
-    "--noise",
-    "0.2",
-    "--epochs",
-    "6",
-    "--jit",
-    "off",
-]  # as runs.config()
+SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
+SMALL += ["--jit", "off", "--image-every", "0"]
 
 
 @pytest.fixture

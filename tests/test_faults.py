@@ -39,6 +39,7 @@ SMALL = {
     "epochs": 40,
     "checkpoint_every": 1,
     "histogram_every": 5,
+    "image_every": 0,
     "jit": "off",
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,7 +56,7 @@ def small(**changes):
 
 def flags(path, **changes):
     """The arguments of `fcclf` for the run `small(**changes)` in directory `path`."""
-    arguments = ["train", "moons", "--quiet", "--logdir", path.parent, "--run-name", path.name]
+    arguments = ["train", "moons", "--quiet", "--no-figures", "--logdir", path.parent, "--run-name", path.name]
     for name, value in (SMALL | changes).items():
         arguments += ["--" + name.replace("_", "-"), *(value if isinstance(value, tuple) else [value])]
     return [str(each) for each in arguments]

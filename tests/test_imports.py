@@ -11,7 +11,7 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"config", "durable", "interrupts", "terminal"},
     {"data", "layers", "evaluation", "history", "summaries"},
     {"plots", "animation"},
-    {"diagnostics"},
+    {"diagnostics", "frames"},
     {"state", "network", "checkpoint", "record", "run_directory"},
     {"epoch_loop", "dashboard"},
     {"graph"},

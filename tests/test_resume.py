@@ -5,7 +5,8 @@ import random
 import pytest
 import runs
 
-FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "6000", "--checkpoint-every", "20", "--quiet"]
+FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "6000", "--quiet"]
+FLAGS += ["--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
 EARLY = ["--early-stopping", "--patience", "4000", "--validation-fraction", "0.2"]
 
 
@@ -46,20 +47,8 @@ def test_a_run_killed_six_times_equals_one_never_touched(tmp_path, flags):
 def test_the_number_of_threads_changes_no_bit(tmp_path):
     """In processes of their own: TensorFlow's threads are the process's."""
     for threads in (1, 2):
-        flags = [
-            "--hidden",
-            "64",
-            "64",
-            "--batch-size",
-            "400",
-            "--epochs",
-            "20",
-            "--threads",
-            threads,
-            "--run-name",
-            threads,
-        ]
-        process = runs.start("train", "moons", *flags, "--logdir", tmp_path)
+        flags = ["--hidden", 64, 64, "--batch-size", 400, "--epochs", 20, "--threads", threads, "--no-figures"]
+        process = runs.start("train", "moons", *flags, "--run-name", threads, "--logdir", tmp_path)
         process.join()
         assert process.exitcode == 0
     runs.assert_same_run(tmp_path / "1", tmp_path / "2")

@@ -45,6 +45,24 @@ def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
+def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path, monkeypatch):
+    config = runs.config(image_every=2, histogram_every=3)
+    training.train(config, tmp_path / "whole")
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 5)
+    train_with_stops(config, tmp_path / "stopped", chunks=1)
+    runs.assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    steps = {tag: [step for step, _ in points] for (_, tag), points in runs.curves(tmp_path / "whole").items()}
+    assert steps["boundary"] == steps["units"] == steps["confusion"] == steps["class_1/pr_curves"] == [0, 2, 4, 6]
+    assert steps["updates/fc1/kernel"] == steps["activations/fc2"] == [0, 3, 6]
+    assert steps["settings/text_summary"] == [0]
+
+
+def test_an_interval_of_0_records_nothing(tmp_path):
+    training.train(runs.config(image_every=0, histogram_every=0), tmp_path / "run")
+    tags = {tag for _, tag in runs.curves(tmp_path / "run")}
+    assert not any("kernel" in tag or "pr_curves" in tag or tag in ("boundary", "confusion") for tag in tags)
+
+
 @pytest.mark.parametrize("every", [0, 1, 4])
 def test_how_often_is_saved_changes_nothing(tmp_path, finished_run, every):
     training.train(runs.config(checkpoint_every=every), tmp_path / "run")

@@ -1,0 +1,69 @@
+"""What a run tells TensorBoard besides curves, read back through TensorBoard's own plugins."""
+
+import numpy as np
+import pytest
+import runs
+from PIL import Image
+from sklearn.metrics import precision_score, recall_score
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.util import tensor_util
+
+from fcclf import dashboard, run_directory
+
+
+def values(serialized):
+    return {value.tag: value for value in Summary.FromString(serialized).value}
+
+
+@pytest.fixture
+def about(finished_run):
+    return values(dashboard.about(run_directory.read(finished_run), "finished"))
+
+
+def text(value):
+    return tensor_util.make_ndarray(value.tensor).item().decode()
+
+
+def test_the_session_has_every_setting_that_changes_the_result(about):
+    plugin_data = about["_hparams_/session_start_info"].metadata.plugin_data.content
+    session = hparams_metadata.parse_session_start_info_plugin_data(plugin_data)
+    assert session.group_name == "finished"
+    assert session.hparams.keys() == {key.partition(".")[2] for key in runs.config().identity()}
+    assert session.hparams["noise"].number_value == 0.2
+    assert session.hparams["hidden"].string_value == "6 4"
+    assert session.hparams["early_stopping"].bool_value is False
+
+
+def test_the_text_has_the_command_and_the_settings(about):
+    command = "fcclf train moons --noise 0.2 --samples 100 --batch-size 16 --epochs 6 --image-every 0 --jit off"
+    assert text(about["command/text_summary"]).strip() == command
+    assert "noise | 0.2" in text(about["settings/text_summary"])
+    assert "n_features | 2" in text(about["data and versions/text_summary"])
+
+
+def test_the_layout_puts_every_curve_of_a_run_into_a_chart(about, finished_run):
+    serialized = tensor_util.make_ndarray(about["custom_scalars__config__"].tensor).item()
+    layout = layout_pb2.Layout.FromString(serialized)
+    charted = {tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag}
+    scalars = {tag for (_, tag), points in runs.curves(finished_run).items() if len(points) == 6}
+    assert charted == scalars
+
+
+def test_precision_and_recall_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    y, first = random.integers(2, size=50), random.random(50)
+    curves = values(dashboard.pr_curves(y, np.column_stack([first, 1 - first])))
+    assert list(curves) == ["class_0/pr_curves", "class_1/pr_curves"]
+    *_, precision, recall = tensor_util.make_ndarray(curves["class_1/pr_curves"].tensor)
+    predicted = 1 - first >= 0.5
+    assert precision[100] == pytest.approx(precision_score(y, predicted))
+    assert recall[100] == pytest.approx(recall_score(y, predicted))
+
+
+def test_a_picture_has_the_size_that_its_file_says(tmp_path):
+    Image.new("RGB", (7, 5)).save(tmp_path / "small.png")
+    png = (tmp_path / "small.png").read_bytes()
+    picture = values(dashboard.image("boundary", png))["boundary"].image
+    assert (picture.width, picture.height, picture.encoded_image_string) == (7, 5, png)
