@@ -158,7 +158,8 @@ def decision_boundary(dataset, probabilities, title: str):
 
 def draw_boundary(axes, dataset, probabilities, resolution=300):
     """Draws `decision_boundary` without legend. resolution: points along each axis at which the plane is looked at."""
-    scale = axes.figure.get_figwidth() / SIZE[0]  # of everything that is drawn at a point
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    scale = min(1, width / 6)  # of all that is drawn at a point; 6 inches are those of `decision_boundary`
     X = np.concatenate([dataset.X_train, dataset.X_test])
     margin = 0.05 * np.ptp(X, axis=0) + 1e-6
     draw_plane(axes, X.min(axis=0) - margin, X.max(axis=0) + margin, probabilities, resolution)
