@@ -159,7 +159,8 @@ def decision_boundary(dataset, probabilities, title: str):
 
 def draw_boundary(axes, dataset, probabilities, resolution=300):
     """Draws `decision_boundary` without legend. resolution: points along each axis at which the plane is looked at."""
-    scale = axes.figure.get_figwidth() / SIZE[0]  # of everything that is drawn at a point
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    scale = min(1, width / 6)  # of all that is drawn at a point; 6 inches are those of `decision_boundary`
     draw_plane(axes, *plane(dataset), probabilities, resolution)
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}

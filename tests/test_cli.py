@@ -1,8 +1,10 @@
 """The command line: what is printed where, and the exit codes."""
 
+import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 import runs
 
-from fcclf import __version__, cli, run_directory, terminal
+from fcclf import __version__, cli, durable, figures, plots, run_directory, terminal
 
 SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
 SMALL += ["--jit", "off", "--image-every", "0"]
@@ -110,14 +112,119 @@ def test_evaluate_repeats_the_metrics(logs, capsys):
     assert capsys.readouterr().out == first
 
 
-def test_plot_writes_the_figure_it_names(logs, capsys):
-    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet")
+def test_training_ends_with_three_figures_unless_told_not_to(logs, capsys):
+    assert run("train", "moons", *SMALL, "--run-name", "mine", "--quiet") == 0
+    assert sorted(each.name for each in (logs / "mine" / "figures").iterdir()) == [
+        f"{name}.{suffix}" for name in sorted(figures.AT_THE_END) for suffix in ("png", "svg")
+    ]
+    run("train", "moons", *SMALL, "--run-name", "bare", "--quiet", "--no-figures")
+    assert not (logs / "bare" / "figures").exists()
+
+
+def test_figures_that_cannot_be_written_cost_neither_results_nor_success(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine", "--no-figures")
+    (logs / "mine" / "figures").write_text("")
+    assert run("train", "moons", *SMALL, "--run-name", "mine") == 0
+    printed = capsys.readouterr()
+    assert "macro avg" in printed.out
+    assert printed.err.splitlines()[-1].startswith("fcclf: the figures are left out: cannot create logs/mine/figures")
+
+
+def test_a_disk_that_is_full_when_figures_are_written_is_exit_1_after_the_results(logs, capsys, monkeypatch):
+    def full(figure, path):
+        with durable.explained("write", path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fcclf.plots.save", full)
+    assert run("train", "moons", *SMALL, "--run-name", "mine") == 1
+    printed = capsys.readouterr()
+    assert "macro avg" in printed.out
+    assert printed.err.splitlines()[-1] == (
+        "fcclf: error: cannot write logs/mine/figures/learning_curves.png: No space left on device."
+    )
+
+
+def interrupted_while_drawing():
+    def interrupt(figure, path):
+        signal.raise_signal(signal.SIGINT)
+
+    plots.save = interrupt
+
+
+def test_an_interrupt_while_figures_are_drawn_ends_by_the_signal_after_the_results(tmp_path):
+    out = tmp_path / "out"
+    started = runs.start("train", "moons", *SMALL, "--logdir", tmp_path, stdout=out, faults=[interrupted_while_drawing])
+    started.join()
+    assert started.exitcode == -signal.SIGINT
+    assert "macro avg" in out.read_text()
+
+
+def test_plot_prints_what_it_writes_and_says_what_it_leaves_out(logs, capsys):
+    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet", "--no-figures")
     capsys.readouterr()
-    assert run("plot", "logs/mine") == 0
-    assert Path(capsys.readouterr().out.strip()).stat().st_size > 10_000
+    assert run("plot", "logs/mine", "--only", "weights", "mistakes", "--formats", "png", "--output", "here") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "here/weights.png\n"
+    assert printed.err == "fcclf: mistakes is left out: the data have 2 features, which are no square image\n"
+    assert Path("here/weights.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("command", ["evaluate", "plot"])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["plot", "run", "--only", "wieghts"], "--only is 'wieghts', but must be one of learning_curves,"),
+        (["plot", "run", "--formats", "gif"], "--formats is 'gif', but must be one of png, svg; leave it out for all."),
+        (["compare", "run", "--output", "x.pdf"], "--output is 'x.pdf', but must end in .png or .svg."),
+    ],
+)
+def test_usage_errors_of_figures_are_one_sentence(capsys, flags, words):
+    assert run(*flags) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def test_compare_prints_a_table_and_draws_the_curves(logs, capsys, finished_run):
+    shutil.copytree(finished_run, logs / "one")
+    shutil.copytree(finished_run, logs / "two")
+    assert run("compare", "logs/one", "logs/two", "logs/one") == 0
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["run", "one", "two"]
+    assert printed.err == "fcclf: the curves are in compare.png\n"
+    assert Path("compare.png").stat().st_size > 10_000
+
+
+def test_compare_wants_finished_epochs(logs, capsys, finished_run):
+    shutil.copytree(finished_run, logs / "one")
+    shutil.rmtree(logs / "one" / "checkpoints")
+    assert run("compare", "logs/one") == 1
+    assert capsys.readouterr().err == "fcclf: error: logs/one has no finished epoch yet: let it train first.\n"
+
+
+def test_runs_lists_what_is_there_also_as_json(logs, capsys, finished_run):
+    shutil.copytree(finished_run, logs / "one")
+    assert run("runs") == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["run", "data", "epochs", "of", "test", "accuracy", "state"]
+    assert row.split()[:4] == ["one", "moons", "6", "6"]
+    assert run("runs", "logs", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "finished"
+
+
+def test_a_log_directory_without_runs_is_said_to_be_so(logs, capsys):
+    logs.mkdir()
+    assert run("runs") == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "fcclf: there is no run in logs\n")
+
+
+def test_runs_and_compare_do_not_import_tensorflow(finished_run, tmp_path):
+    commands = ["runs", str(finished_run.parent)], ["compare", str(finished_run), "--output", str(tmp_path / "x.svg")]
+    program = f"import sys; from fcclf.cli import main\nfor each in {commands!r}: assert main(each) == 0\n"
+    assert runs.python(program + "print('tensorflow' in sys.modules)").endswith("False\n")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot", "compare"])
 def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
     assert run(command, "logs/none") == 1
     assert capsys.readouterr().err == "fcclf: error: logs/none is not a run directory: it has no config.json.\n"

@@ -44,3 +44,20 @@ def test_the_report_shows_every_class_and_the_matrix():
         ["true", "2", "0", "2", "0"],
     ]
     assert any(line.split()[:2] == ["macro", "avg"] for line in report)
+
+
+def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
+    """Two bins by hand: (0.5, 0.6] has confidence 0.6 and accuracy 1/2, (0.8, 0.9] has 0.85 and 1."""
+    probabilities = np.array([[0.6, 0.4], [0.4, 0.6], [0.9, 0.1], [0.2, 0.8000001]])
+    measured = evaluation.calibration(np.array([0, 0, 0, 1]), probabilities, n_bins=10)
+    assert measured.count.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 2, 0]
+    assert measured.accuracy[[5, 8]].tolist() == [0.5, 1.0]
+    assert measured.confidence[[5, 8]] == pytest.approx([0.6, 0.85])
+    assert measured.error == pytest.approx((2 * 0.1 + 2 * 0.15) / 4)
+    assert np.isnan(measured.accuracy[0])
+
+
+def test_a_sure_classifier_that_is_right_is_calibrated():
+    measured = evaluation.calibration(np.array([0, 1]), np.eye(2, dtype=np.float32))
+    assert measured.count[-1] == 2
+    assert measured.error == 0

@@ -1,0 +1,63 @@
+"""The study of the tutorial, on few samples and epochs."""
+
+import contextlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+
+from fcclf import data
+from fcclf.inference import TrainedRun
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "reproduce_article.py"
+
+
+@pytest.fixture
+def article():
+    """The script as a module."""
+    description = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+    module = importlib.util.module_from_spec(description)
+    description.loader.exec_module(module)
+    return module
+
+
+def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
+    dataset = data.load(runs.config())
+    with contextlib.ExitStack() as sessions, TrainedRun(finished_run) as run:
+        fit = article._network(runs.config(), sessions)
+        fit(dataset, seed=1)
+        probabilities = fit(dataset, seed=0)(dataset.X_test)
+        np.testing.assert_allclose(probabilities, run.probabilities(dataset.X_test), rtol=1e-6)
+
+
+def test_the_study_measures_each_seed_on_the_test_part(article):
+    dataset = data.load(runs.config())
+
+    def fit(dataset, seed):
+        return lambda X: np.eye(2)[np.full(len(X), seed)] * 0.5 + 0.25
+
+    scores = article.study(fit, {0.2: dataset}, n_seeds=2)
+    ones = dataset.y_test.mean()
+    expected = [[1 - ones, -ones * np.log(0.25) - (1 - ones) * np.log(0.75)]]
+    expected += [[ones, -ones * np.log(0.75) - (1 - ones) * np.log(0.25)]]
+    np.testing.assert_allclose(scores[0.2], expected)
+
+
+def test_it_prints_two_tables_and_draws_one_figure(article, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(article, "NOISES", (0.1, 0.3))
+    monkeypatch.setattr(article, "networks", lambda epochs, sessions: {})
+    article.main(["--seeds", "1", "--epochs", "1", "--output", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["test", "accuracy", "noise", "0.1", "noise", "0.3"]
+    assert lines[1].startswith("logistic regression  0.8975 +- 0.0000")
+    assert lines[5].startswith("test loss")
+    assert lines[-1] == str(tmp_path / "reproduce_article.png")
+    assert (tmp_path / "reproduce_article.png").stat().st_size > 10_000
+
+
+def test_no_seed_is_a_usage_error(article, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        article.main(["--seeds", "0"])
+    assert "--seeds is 0, but must be at least 1." in capsys.readouterr().err
