@@ -1,6 +1,6 @@
 """The decision boundary over training as an animated GIF, from the pictures in a run's event files.
 
-They are image summaries with the tag `boundary`, PNGs that were recorded while it was trained.
+They are image summaries with the tag `pictures/boundary`, PNGs that were recorded while it was trained.
 """
 
 import io
@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 
 from fcclf import durable, summaries
 
-TAG = "boundary"
+TAG = "pictures/boundary"
 MOST_FRAMES = 200  # more are thinned out evenly
 FRAME, LAST_FRAME = 100, 2000  # milliseconds each is shown
 COLORS = 255  # of a GIF's palette

@@ -1,7 +1,8 @@
 """What TensorBoard shows of a run besides its curves: serialized Summaries, made by TensorBoard's own plugins.
 
 `about` is what does not change: the layout of the Custom Scalars tab, the settings as a session of the HParams tab, and
-the command, the settings and the data as text. `pr_curves` and `image` are measured again and again.
+the command, the settings and the data as text; so is `graph_picture`, the graph made fit to be looked at. `pr_curves`
+and `image` are measured again and again.
 """
 
 import struct
@@ -19,8 +20,8 @@ from fcclf.run_directory import Description
 
 tf1 = tf.compat.v1
 
-LAYOUT = {  # category: {chart: tag}; a chart shows that tag of every directory of every run
-    "learning": {"cross-entropy (nats)": "loss/data", "accuracy": "accuracy", "loss with penalties": "loss/total"},
+LAYOUT = {  # category: {chart: pattern of tags}; a chart shows those of every directory of every run
+    "learning": {"cross-entropy (nats)": "^loss$", "accuracy": "accuracy", "loss with penalties": "loss/total"},
     "training": {
         "penalties": "loss/penalty",
         "gradient norm, mean over an epoch": "training/gradient_norm",
@@ -28,6 +29,7 @@ LAYOUT = {  # category: {chart: tag}; a chart shows that tag of every directory 
         "epochs per second": "training/epochs_per_second",
     },
 }
+BOOKKEEPING = {"save", "seed", "variables", "updates", "outputs"}  # scopes that would clutter the picture of the graph
 LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at most
 
 
@@ -42,6 +44,21 @@ def about(description: Description, run_name: str) -> bytes:
         text_summary.pb("settings", _table("setting", "value", settings)),
         text_summary.pb("data and versions", _table("fact", "value", {**description.data, **description.versions})),
     )
+
+
+def graph_picture(graph: tf.Graph) -> tf1.GraphDef:
+    """The graph for the Graphs tab: each hidden layer's variables inside the box of all layers, no bookkeeping, and of
+    the epoch loop one box, without the functions inside it. To be looked at, not to be run."""
+    definition = graph.as_graph_def(add_shapes=True)
+    scopes = {variable.op.name.split("/")[0] for variable in graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)}
+    picture = tf1.GraphDef(versions=definition.versions)
+    for node in definition.node:
+        if _scope(node.name) not in BOOKKEEPING:
+            inputs = [_inside(name, scopes) for name in node.input if _scope(name) not in BOOKKEEPING]
+            picture.node.add(
+                name=_inside(node.name, scopes), op=node.op, input=inputs, device=node.device, attr=node.attr
+            )
+    return picture
 
 
 def pr_curves(y, probabilities) -> bytes:
@@ -63,6 +80,17 @@ def image(tag: str, png: bytes) -> bytes:
     width, height = struct.unpack(">II", png[16:24])  # where every PNG has them
     picture = tf1.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
     return tf1.Summary(value=[tf1.Summary.Value(tag=tag, image=picture)]).SerializeToString()
+
+
+def _scope(name):
+    return name.lstrip("^").split("/")[0]
+
+
+def _inside(name, scopes):
+    """The name of a node, or of an input, with a hidden layer's scope put into that of all layers."""
+    bare = name.lstrip("^")
+    hidden = _scope(name) in scopes - {"output"}
+    return name.removesuffix(bare) + ("full-connect-layer/" if hidden else "") + bare
 
 
 def _layout():

@@ -1,7 +1,7 @@
 """Small pictures of the network as it learns, for TensorBoard's slider: PNGs, drawn in some 40 ms each.
 
-boundary: the plane as the network divides it, with the data. units: what each hidden unit answers over the plane, a row
-for each layer, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
+boundary: the plane as the network divides it, with the data. units: what each hidden unit answers over the plane, row
+by row the layers, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
 matrix. The first two need data of two features, the first few classes too.
 """
 
@@ -12,8 +12,9 @@ from sklearn.metrics import confusion_matrix
 from fcclf import plots
 
 GRID = 120  # points along each axis of the plane that the boundary is drawn from
-TILE, GAP = 64, 8  # pixels: the side of a unit's picture, the space between two
-MOST_UNITS, FEWEST_COLUMNS = 12, 5  # shown of a layer; a narrower picture has no room for its title
+WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's cards
+TILE, GAP = 48, 6  # pixels: the side of a unit's picture, the space between two
+COLUMNS, MOST_UNITS = 6, 18  # units side by side, and shown of a layer at most
 MOST_CLASSES = 50  # in a confusion matrix
 NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take most of the time to draw
 
@@ -30,15 +31,15 @@ class Frames:
         accuracy = np.mean(logits.argmax(axis=1) == self.dataset.y_test)
         title = f"{title}, test accuracy {accuracy:.4f}"
         if self.is_plane and self.dataset.n_classes <= plots.MOST_CLASSES:
-            yield "", "boundary", self.boundary(title)
+            yield "", "pictures/boundary", self.boundary(title)
         if self.is_plane and len(self.trainer.graph.outputs) > 1:
-            yield "", "units", self.units(title)
+            yield "", "pictures/units", self.units(title)
         if self.dataset.n_classes <= MOST_CLASSES:
-            yield "test", "confusion", self.confusion(logits, title)
+            yield "test", "pictures/confusion", self.confusion(logits, title)
 
     def boundary(self, title):
         """As `plots.decision_boundary`, without ticks and legend."""
-        figure, axes = _frame(480, 340, title)
+        figure, axes = _frame(WIDTH, HEIGHT, title)
         plots.draw_boundary(axes, self.dataset, lambda X: softmax(self.trainer.logits(X), axis=1), GRID)
         axes.set(**NO_TICKS)
         return plots.png(figure)
@@ -48,7 +49,7 @@ class Frames:
         low, high = plots.plane(self.dataset)
         first, second = np.meshgrid(np.linspace(low[0], high[0], TILE), np.linspace(high[1], low[1], TILE))
         *hidden, _ = self.trainer.outputs(np.column_stack([first.ravel(), second.ravel()])).values()
-        mosaic = _mosaic([values[:, :MOST_UNITS].T.reshape(-1, TILE, TILE) for values in hidden])
+        mosaic = np.vstack([_mosaic(values[:, :MOST_UNITS].T.reshape(-1, TILE, TILE)) for values in hidden])
         figure, axes = _frame(mosaic.shape[1], mosaic.shape[0], title)
         axes.imshow(mosaic, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="none", aspect="auto")
         axes.set_axis_off()
@@ -57,19 +58,18 @@ class Frames:
     def confusion(self, logits, title):
         """As `plots.confusion_matrix`, without colour bar."""
         labels = range(self.dataset.n_classes)
-        figure, axes = _frame(360, 340, title, margins=(0.13, 0.12))
+        figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.13, 0.12))
         plots.draw_confusion(axes, confusion_matrix(self.dataset.y_test, logits.argmax(axis=1), labels=labels))
         return plots.png(figure)
 
 
-def _mosaic(rows):
-    """float [height, width], -1 to 1, of float [units, TILE, TILE] for each row of pictures; not a number between."""
-    width = max(FEWEST_COLUMNS, *(len(row) for row in rows)) * (TILE + GAP) + GAP
-    mosaic = np.full((len(rows) * (TILE + GAP) + GAP, width), np.nan)
-    for number, row in enumerate(rows):
-        for column, picture in enumerate(row):
-            top, left = (GAP + position * (TILE + GAP) for position in (number, column))
-            mosaic[top : top + TILE, left : left + TILE] = picture / max(np.abs(picture).max(), 1e-12)
+def _mosaic(pictures):
+    """float [height, width] of float [units, TILE, TILE], each made -1 to 1 by its own largest value; nan between."""
+    rows = -(-len(pictures) // COLUMNS)
+    mosaic = np.full((rows * (TILE + GAP) + GAP, COLUMNS * (TILE + GAP) + GAP), np.nan)
+    for number, picture in enumerate(pictures):
+        top, left = (GAP + position * (TILE + GAP) for position in divmod(number, COLUMNS))
+        mosaic[top : top + TILE, left : left + TILE] = picture / max(np.abs(picture).max(), 1e-12)
     return mosaic
 
 

@@ -98,13 +98,13 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
 
 
 def _histograms(epoch_start, outputs):
-    variables = {variable.op.name: variable for variable in tf1.trainable_variables()}
-    updates = {name: variable - start for (name, variable), start in zip(variables.items(), epoch_start, strict=True)}
-    return tf1.summary.merge(
-        [*_group("variables", variables), *_group("updates", updates), *_group("activations", outputs)]
-    )
-
-
-def _group(scope, tensors):
-    with tf1.name_scope(scope):
-        return [tf1.summary.histogram(name, tensor) for name, tensor in tensors.items()]
+    """Of every trained variable, its change since the epoch began, and every layer's outputs."""
+    variables, histogram = tf1.trainable_variables(), tf1.summary.histogram
+    with tf1.name_scope("variables"):
+        values = [histogram(variable.op.name, variable) for variable in variables]
+    with tf1.name_scope("updates"):
+        starts = zip(variables, epoch_start, strict=True)
+        updates = [histogram(variable.op.name, variable - start) for variable, start in starts]
+    with tf1.name_scope("outputs"):
+        activations = [histogram(f"{name}/activation", tensor) for name, tensor in outputs.items()]
+        return tf1.summary.merge([*values, *updates, *activations])

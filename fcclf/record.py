@@ -18,7 +18,7 @@ from fcclf.errors import RunError
 CURVES = {  # directory: {tag: column of the history, or of what `_with_derived` adds to it}
     "": {},
     "train": {
-        "loss/data": "train_loss",
+        "loss": "train_loss",
         "loss/penalty": "penalty",
         "loss/total": "train_total",
         "accuracy": "train_accuracy",
@@ -26,8 +26,8 @@ CURVES = {  # directory: {tag: column of the history, or of what `_with_derived`
         "training/gradient_norm": "gradient_norm",
         "training/epochs_per_second": "epochs_per_second",
     },
-    "validation": {"loss/data": "validation_loss", "accuracy": "validation_accuracy"},
-    "test": {"loss/data": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
+    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
+    "test": {"loss": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
 }
 
 
@@ -59,9 +59,9 @@ class Record(contextlib.ExitStack):
         for name, log in self.logs.items():
             log.curves(first_epoch, _tagged(name, columns))
 
-    def graph(self, graph):
-        """Writes a tf.Graph."""
-        self.logs["train"].graph(graph)
+    def graph(self, definition):
+        """Writes a GraphDef."""
+        self.logs["train"].graph(definition)
 
     def summary(self, directory: str, epoch: int, serialized: bytes):
         """Writes a Summary of the state after `epoch` epochs. directory: one of `summaries.DIRECTORIES`."""

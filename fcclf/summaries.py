@@ -72,10 +72,10 @@ class EventLog:
             self._write(step=first_step, session_log=tf1.SessionLog(status=tf1.SessionLog.START))
             durable.sync(directory)
 
-    def graph(self, graph: tf.Graph):
-        """Adds the graph, for the Graphs tab."""
+    def graph(self, definition: tf1.GraphDef):
+        """Adds a graph, for the Graphs tab."""
         with self._explained():
-            self._write(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+            self._write(graph_def=definition.SerializeToString())
 
     def curves(self, first_step: int, metrics: dict[str, np.ndarray]):
         """Adds a stretch of each tag's curve. metrics: {tag: values of first_step and the steps after it}."""

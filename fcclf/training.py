@@ -106,7 +106,7 @@ class _Run:
             self.trainer.initialize(self.config.training.warm_start, say)
         self.trainer.advance(self.trainer.step)
         if not start:
-            self.record.graph(self.trainer.session.graph)
+            self.record.graph(dashboard.graph_picture(self.trainer.session.graph))
             self.record.summary("", 0, dashboard.about(self.description, self.path.name))
             self.observe()
             self.save()

@@ -59,5 +59,5 @@ def test_many_pictures_are_thinned_out_from_the_first_to_the_last():
 
 
 def test_a_damaged_picture_is_one_sentence(tmp_path):
-    with pytest.raises(RunError, match="cannot read a picture with the tag 'boundary'"):
+    with pytest.raises(RunError, match="cannot read a picture with the tag 'pictures/boundary'"):
         animation.write(tmp_path / "boundary.gif", [b"no PNG"])

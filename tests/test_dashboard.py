@@ -10,7 +10,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from fcclf import dashboard, run_directory
+from fcclf import dashboard, graph, run_directory
 
 
 def values(serialized):
@@ -48,7 +48,7 @@ def test_the_layout_puts_every_curve_of_a_run_into_a_chart(about, finished_run):
     layout = layout_pb2.Layout.FromString(serialized)
     charted = {tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag}
     scalars = {tag for (_, tag), points in runs.curves(finished_run).items() if len(points) == 6}
-    assert charted == scalars
+    assert {tag.strip("^$") for tag in charted} == scalars
 
 
 def test_precision_and_recall_are_those_of_scikit_learn():
@@ -67,3 +67,16 @@ def test_a_picture_has_the_size_that_its_file_says(tmp_path):
     png = (tmp_path / "small.png").read_bytes()
     picture = values(dashboard.image("boundary", png))["boundary"].image
     assert (picture.width, picture.height, picture.encoded_image_string) == (7, 5, png)
+
+
+def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
+    built = graph.build(runs.config(), 2, 2, sizes=(80, 0, 20))
+    picture = dashboard.graph_picture(built.logits.graph)
+    nodes = {node.name: node for node in picture.node}
+    scopes = {name.split("/")[0] for name in nodes}
+    steps = {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop"}
+    assert scopes == steps | {"state", "global_step", "init"}
+    assert "full-connect-layer/fc1/kernel" in nodes
+    assert nodes["full-connect-layer/fc1/MatMul/ReadVariableOp"].input == ["full-connect-layer/fc1/kernel"]
+    inputs = {name.lstrip("^").split(":")[0] for node in picture.node for name in node.input}
+    assert inputs <= nodes.keys()

@@ -34,13 +34,13 @@ def drawn(trainer):
 
 def test_a_run_on_the_plane_has_a_boundary_its_units_and_a_confusion_matrix(trainer):
     pictures = drawn(trainer)
-    assert list(pictures) == [("", "boundary"), ("", "units"), ("test", "confusion")]
+    assert list(pictures) == [("", "pictures/boundary"), ("", "pictures/units"), ("test", "pictures/confusion")]
     for png in pictures.values():
         assert pixels(png).std() > 0.05
 
 
 def test_the_boundary_is_blue_and_orange_where_the_network_says_so(trainer):
-    picture = pixels(drawn(trainer)["", "boundary"])
+    picture = pixels(drawn(trainer)["", "pictures/boundary"])
     blueness = picture[..., 2] - picture[..., 0]
     height, width = blueness.shape
     upper_left, lower_right = blueness[: height // 3, : width // 2], blueness[-height // 3 :, width // 2 :]
@@ -49,7 +49,7 @@ def test_the_boundary_is_blue_and_orange_where_the_network_says_so(trainer):
 
 
 def test_a_row_of_pictures_shows_the_units_of_a_layer(trainer):
-    picture = pixels(drawn(trainer)["", "units"])
+    picture = pixels(drawn(trainer)["", "pictures/units"])
     assert picture.shape[1] == 6 * (TILE + GAP) + GAP
     white = (picture > 0.99).all(axis=2)
     last_tile = white[-TILE - GAP : -GAP, -TILE - GAP : -GAP]  # the second layer has but four units
@@ -62,14 +62,14 @@ def test_data_of_other_widths_have_a_confusion_matrix_alone():
     dataset = data.split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
     with Trainer(runs.config(), dataset) as trainer:
         trainer.initialize()
-        assert list(drawn(trainer)) == [("test", "confusion")]
+        assert list(drawn(trainer)) == [("test", "pictures/confusion")]
 
 
 def test_a_network_without_hidden_layers_has_no_units_to_show():
     config = runs.config(hidden=())
     with Trainer(config, data.load(config)) as trainer:
         trainer.initialize()
-        assert ("", "units") not in drawn(trainer)
+        assert ("", "pictures/units") not in drawn(trainer)
 
 
 def test_the_same_network_gives_the_same_bytes(trainer):

@@ -202,13 +202,14 @@ def test_histograms_show_every_weight_its_update_and_every_activation():
     built.stretch(0, 5)
     summary = tf1.Summary.FromString(built.run(built.graph.histograms, built.fed("test")))
     histograms = {value.tag: value.histo for value in summary.value}
-    weights = [f"{layer}/{kind}" for layer in ("fc1", "fc2", "output") for kind in ("kernel", "bias")]
+    outputs = ("fc1", "fc2", "output")
+    weights = [f"{layer}/{kind}" for layer in outputs for kind in ("kernel", "bias")]
     expected = [f"{group}/{name}" for group in ("variables", "updates") for name in weights]
-    assert list(histograms) == [*expected, "activations/fc1", "activations/fc2", "activations/output"]
+    assert list(histograms) == [*expected, *(f"outputs/{name}/activation" for name in outputs)]
     variables = built.variables()
     update = variables["fc1/kernel"] - variables["state/epoch_start/fc1/kernel"]
     assert histograms["updates/fc1/kernel"].sum == pytest.approx(update.sum(), rel=1e-4)
-    assert histograms["activations/fc2"].num == 4 * 20
+    assert histograms["outputs/fc2/activation"].num == 4 * 20
 
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):

@@ -39,7 +39,7 @@ def test_the_graph_reads_back(tmp_path):
     with graph.as_default():
         tf.constant(1.0, name="one")
     log = EventLog(tmp_path / "train", attempt=1, first_step=1)
-    log.graph(graph)
+    log.graph(graph.as_graph_def())
     log.close()
     stored = tf.compat.v1.GraphDef.FromString(events(log.path)[-1].graph_def)
     assert [node.name for node in stored.node] == ["one"]

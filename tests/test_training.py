@@ -52,15 +52,16 @@ def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_
     train_with_stops(config, tmp_path / "stopped", chunks=1)
     runs.assert_same_run(tmp_path / "stopped", tmp_path / "whole")
     steps = {tag: [step for step, _ in points] for (_, tag), points in runs.curves(tmp_path / "whole").items()}
-    assert steps["boundary"] == steps["units"] == steps["confusion"] == steps["class_1/pr_curves"] == [0, 2, 4, 6]
-    assert steps["updates/fc1/kernel"] == steps["activations/fc2"] == [0, 3, 6]
+    assert steps["pictures/boundary"] == steps["pictures/units"] == steps["pictures/confusion"] == [0, 2, 4, 6]
+    assert steps["class_1/pr_curves"] == [0, 2, 4, 6]
+    assert steps["updates/fc1/kernel"] == steps["outputs/fc2/activation"] == [0, 3, 6]
     assert steps["settings/text_summary"] == [0]
 
 
 def test_an_interval_of_0_records_nothing(tmp_path):
     training.train(runs.config(image_every=0, histogram_every=0), tmp_path / "run")
     tags = {tag for _, tag in runs.curves(tmp_path / "run")}
-    assert not any("kernel" in tag or "pr_curves" in tag or tag in ("boundary", "confusion") for tag in tags)
+    assert not any("kernel" in tag or "pr_curves" in tag or "pictures" in tag for tag in tags)
 
 
 @pytest.mark.parametrize("every", [0, 1, 4])
