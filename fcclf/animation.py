@@ -13,7 +13,8 @@ from fcclf import durable, summaries
 
 TAG = "pictures/boundary"
 MOST_FRAMES = 200  # more are thinned out evenly
-FRAME, LAST_FRAME = 100, 2000  # milliseconds each is shown
+PLAYED = 4000  # milliseconds in all, before the last frame
+SHORTEST_FRAME, LONGEST_FRAME, LAST_FRAME = 40, 400, 2000  # milliseconds
 COLORS = 255  # of a GIF's palette
 SAMPLED_FRAMES = 8  # that the palette is made from
 
@@ -37,7 +38,8 @@ def write(path: Path, pictures: list[bytes]):
     palette = _side_by_side(frames).quantize(COLORS)  # one for all, or the colours would flicker
     frames = [frame.quantize(palette=palette, dither=0) for frame in frames]
     content = io.BytesIO()
-    durations = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
+    duration = min(max(PLAYED // len(frames), SHORTEST_FRAME), LONGEST_FRAME)
+    durations = [duration] * (len(frames) - 1) + [LAST_FRAME]
     frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     durable.make_directory(path.parent)
     durable.replace_file(path, content.getvalue())

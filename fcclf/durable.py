@@ -110,8 +110,13 @@ def _open_no_link(path, flags):
 def replace_file(path: Path, content: str | bytes):
     """Makes `path` hold `content`: the old content or the new one is there at any time, never a part."""
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    write_file(temporary, content)
-    rename(temporary, path)
+    try:
+        write_file(temporary, content)
+        rename(temporary, path)
+    except RunError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # or a full disk would stay full of it
+        raise
 
 
 def rename(old: Path, new: Path):

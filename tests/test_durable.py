@@ -15,7 +15,7 @@ def test_a_replaced_file_holds_the_new_text_and_leaves_nothing_beside_it(tmp_pat
     assert (tmp_path / "file").read_text() == "new"
 
 
-def test_a_replacement_that_fails_leaves_the_old_text(tmp_path, monkeypatch):
+def test_a_replacement_that_fails_leaves_the_old_text_and_nothing_beside_it(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("old")
 
     def full(descriptor):
@@ -24,6 +24,7 @@ def test_a_replacement_that_fails_leaves_the_old_text(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"cannot write .*file.*: No space left on device\.$"):
         durable.replace_file(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "old"
 
 
