@@ -28,7 +28,14 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff==0.17.5"],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "selenium>=4.20",
+            "ruff==0.17.5",
+        ],
     },
     entry_points={"console_scripts": ["fcclf = fcclf.cli:run"]},
     classifiers=[
