@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf import data, epoch_loop, graph
-from fcclf.config import Config, Model, Training, add_flags, section_from_flags
+from fcclf.config import Config, Model, Training
+from fcclf.flags import add_flags, section_from_flags
 
 TARGETS = {0.1: 0.99, 0.2: 0.96, 0.3: 0.91}  # noise: the test accuracy that counts as success
 

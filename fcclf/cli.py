@@ -16,8 +16,8 @@ from pathlib import Path
 
 from fcclf import __version__, commands, figures
 from fcclf.commands import FAILED
-from fcclf.config import add_flags
 from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.flags import add_flags
 from fcclf.terminal import open_standard_streams, say
 
 USAGE, DIVERGED = 2, 3

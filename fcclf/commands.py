@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from fcclf import figures
-from fcclf.config import Config, Model, Moons, Session, Training, section_from_flags
+from fcclf.config import Config, Model, Moons, Session, Training
 from fcclf.durable import explained, replace_file
 from fcclf.errors import RunError
+from fcclf.flags import section_from_flags
 from fcclf.terminal import progress_on_stderr, quiet_tensorflow, say, write
 
 FAILED = 1  # the exit code

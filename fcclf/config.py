@@ -1,4 +1,4 @@
-"""The settings of a run: the one source of defaults, rules, flags, JSON and run names.
+"""The settings of a run: the one source of defaults, rules, JSON and run names.
 
 A `Config` is four frozen dataclasses: `Moons` (the data), `Model`, `Training` and `Session`. Every field is made by
 `setting`, which holds its default, its rule and its help text; the command line, `--help`, config.json and the name of
@@ -9,17 +9,15 @@ names the run and may not change when it is resumed; the second kind may. Standa
 wait for TensorFlow.
 """
 
-import argparse
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
 import shlex
-import typing
 from dataclasses import dataclass, field
 
 from fcclf.errors import ConfigError
+from fcclf.settings import Section, brief, setting
+from fcclf.sources import Moons
 
 ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
 INITIALIZERS = (
@@ -34,63 +32,7 @@ INITIALIZERS = (
 )
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 
-LONGEST_LIST = 100  # layers
 LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
-
-
-def setting(
-    default,
-    help,
-    *,
-    at_least=None,
-    above=None,
-    at_most=None,
-    below=None,
-    choices=None,
-    metavar=None,
-    changes_result=True,
-):
-    """A dataclass field with its default, its rule (bounds or choices) and its help text."""
-    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    metadata = {
-        "help": help,
-        "bounds": {words: bound for words, bound in bounds.items() if bound is not None},
-        "choices": choices,
-        "metavar": metavar,
-        "changes_result": changes_result,
-    }
-    return field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A group of settings that checks itself when it is made."""
-
-    def __post_init__(self):
-        for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
-
-
-@dataclass(frozen=True)
-class Moons(Section):
-    """Two interleaved half circles with noise; the last `test_ratio` of the samples is the test part."""
-
-    noise: float = setting(0.1, "standard deviation of the Gaussian noise", at_least=0, at_most=1e6)
-    samples: int = setting(2000, "points in the two moons together", at_least=2, at_most=100_000_000)
-    test_ratio: float = setting(0.2, "share of the samples kept for the test part", above=0, below=1)
-    data_seed: int = setting(42, "seed of the moons", at_least=0, at_most=2**32 - 1)
-
-    name: typing.ClassVar[str] = "moons"
-
-    @property
-    def test_size(self):
-        """Samples in the test part."""
-        return int(self.samples * self.test_ratio)
-
-    @property
-    def train_size(self):
-        """Samples in the training part, those held out for validation included."""
-        return self.samples - self.test_size
 
 
 @dataclass(frozen=True)
@@ -231,7 +173,7 @@ class Config:
     def from_dict(cls, stored):
         """The `Config` that `to_dict` wrote. Raises ConfigError on an unknown, ill-typed or illegal setting."""
         if not isinstance(stored, dict):
-            raise ConfigError("config", f"must be an object of settings, got {_brief(stored)}.")
+            raise ConfigError("config", f"must be an object of settings, got {brief(stored)}.")
         groups = {group.name: group.type for group in dataclasses.fields(cls)}
         _refuse_unknown("config", stored, groups)
         return cls(**{name: _section_from_dict(groups[name], name, values) for name, values in stored.items()})
@@ -257,140 +199,12 @@ def differences(old, new):
     return [f"{key}: {old[key]} -> {new[key]}" for key in new if old[key] != new[key]]
 
 
-# ---- rules -----------------------------------------------------------------------------------------------------------
-
-
-def checked(item, value):
-    """`value` in the type of the dataclass field `item`. Raises ConfigError if it breaks the field's rule."""
-    kind, many = _kind(item)
-    if value is None and item.default is None:
-        return None
-    if many:
-        if not isinstance(value, list | tuple) or len(value) > LONGEST_LIST:
-            raise _broken_rule(item, value, f"a list of at most {LONGEST_LIST} whole numbers")
-        return tuple(_checked_one(item, kind, each) for each in value)
-    return _checked_one(item, kind, value)
-
-
-def _checked_one(item, kind, value):
-    typed = _typed(kind, value)
-    choices, bounds = item.metadata["choices"], item.metadata["bounds"]
-    if (
-        typed is None
-        or (choices and typed not in choices)
-        or not all(_holds(typed, *bound) for bound in bounds.items())
-    ):
-        raise _broken_rule(item, value, _rule(item))
-    return typed
-
-
-def _typed(kind, value):
-    """`value` as `kind`, or None if it is not one. A bool is no number; an int may stand for a float."""
-    if kind is bool:
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or (kind is str) != isinstance(value, str):
-        return None
-    try:
-        typed = kind(value) + 0.0 if kind is float else kind(value)  # + 0.0: there is no minus zero
-        str(typed).encode()  # a text that is no Unicode would end in an error where it is written
-    except (TypeError, ValueError, OverflowError):
-        return None
-    infinite = kind is float and math.isinf(typed)
-    return typed if typed == value and typed != "" and not infinite else None
-
-
-def _holds(value, words, bound):
-    return {"at least": value >= bound, "above": value > bound, "at most": value <= bound, "below": value < bound}[
-        words
-    ]
-
-
-def _rule(item):
-    kind, _ = _kind(item)
-    if item.metadata["choices"]:
-        return "one of " + ", ".join(item.metadata["choices"])
-    noun = {int: "a whole number", float: "a number", str: "a text that is not empty", bool: "true or false"}[kind]
-    limits = " and ".join(f"{words} {_plain(bound)}" for words, bound in item.metadata["bounds"].items())
-    return f"{noun} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
-
-
-def _broken_rule(item, value, rule):
-    near = difflib.get_close_matches(str(value), item.metadata["choices"] or (), n=1)
-    default = " ".join(map(_plain, item.default)) if isinstance(item.default, tuple) else _plain(item.default)
-    remedy = f"did you mean {near[0]}?" if near else f"the default is {default}."
-    return ConfigError(item.name, f"is {_brief(value)}, but must be {rule}; {remedy}")
-
-
-def _kind(item):
-    """(type of one value, whether the field holds several) from the field's annotation."""
-    arguments = typing.get_args(item.type)
-    return (arguments[0] if arguments else item.type), typing.get_origin(item.type) is tuple
-
-
-def _plain(value):
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _brief(value):
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-# ---- flags -----------------------------------------------------------------------------------------------------------
-
-
-def add_flags(parser, section):
-    """Adds one flag for each setting of `section` (a Section class) to an argparse parser."""
-    group = parser.add_argument_group(section.__name__.lower())
-    for item in dataclasses.fields(section):
-        flag, (kind, many) = "--" + item.name.replace("_", "-"), _kind(item)
-        if kind is bool:
-            group.add_argument(flag, action="store_true", help=_help(item))
-            continue
-        default = " ".join(map(str, item.default)) if many else item.default
-        group.add_argument(
-            flag,
-            type=_flag_parser(item),
-            nargs="*" if many else None,
-            default=item.default,
-            metavar=item.metadata["metavar"] or kind.__name__.upper(),
-            help=_help(item) + ("" if default is None else f" (default: {_plain(default)})"),
-        )
-
-
-def section_from_flags(section, arguments):
-    """The `section` (a Section class) that the parsed `arguments` describe."""
-    return section(**{item.name: getattr(arguments, item.name) for item in dataclasses.fields(section)})
-
-
-def _help(item):
-    choices = item.metadata["choices"]
-    return item.metadata["help"].replace("%", "%%") + (f": {', '.join(choices)}" if choices else "")
-
-
-def _flag_parser(item):
-    """text -> value, as argparse wants its types: one value at a time, and its own kind of error."""
-    kind, many = _kind(item)
-
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = text
-        try:
-            return checked(item, [value])[0] if many else checked(item, value)
-        except ConfigError as error:
-            raise argparse.ArgumentTypeError(error.problem) from None
-
-    return parse
-
-
 # ---- JSON and names --------------------------------------------------------------------------------------------------
 
 
 def _section_from_dict(section, name, values):
     if not isinstance(values, dict):
-        raise ConfigError(name, f"must be an object of settings, got {_brief(values)}.")
+        raise ConfigError(name, f"must be an object of settings, got {brief(values)}.")
     values = dict(values)
     if section is Moons and values.pop("name", None) != Moons.name:
         raise ConfigError("data.name", f"must be {Moons.name!r}.")
@@ -401,7 +215,7 @@ def _section_from_dict(section, name, values):
 def _refuse_unknown(where, stored, known):
     for key in stored:
         if key not in known:
-            raise ConfigError(where, f"has an unknown setting {_brief(key)}; known are {', '.join(known)}.")
+            raise ConfigError(where, f"has an unknown setting {brief(key)}; known are {', '.join(known)}.")
 
 
 def _slug(value):

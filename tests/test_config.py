@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from fcclf import config as settings
 from fcclf.config import Config, Model, Moons, Session, Training
 from fcclf.errors import ConfigError
+from fcclf.flags import add_flags, section_from_flags
 
 
 def parsed(section, *flags):
     parser = argparse.ArgumentParser()
-    settings.add_flags(parser, section)
-    return settings.section_from_flags(section, parser.parse_args(flags))
+    add_flags(parser, section)
+    return section_from_flags(section, parser.parse_args(flags))
 
 
 @pytest.mark.parametrize("section", [Moons, Model, Training, Session])

@@ -8,7 +8,9 @@ import runs
 PACKAGE = Path(__file__).parent.parent / "fcclf"
 LEVELS = [  # a module may import from the levels above its own, and nothing else of the package
     {"__init__", "errors"},
-    {"config", "durable", "interrupts", "terminal"},
+    {"settings", "durable", "interrupts", "terminal"},
+    {"flags", "sources"},
+    {"config"},
     {"data", "layers", "evaluation", "history", "summaries"},
     {"plots", "animation"},
     {"diagnostics", "frames"},

@@ -1,0 +1,28 @@
+"""Where the samples come from: a `Section` of settings for each kind of data."""
+
+import typing
+from dataclasses import dataclass
+
+from fcclf.settings import Section, setting
+
+
+@dataclass(frozen=True)
+class Moons(Section):
+    """Two interleaved half circles with noise; the last `test_ratio` of the samples is the test part."""
+
+    noise: float = setting(0.1, "standard deviation of the Gaussian noise", at_least=0, at_most=1e6)
+    samples: int = setting(2000, "points in the two moons together", at_least=2, at_most=100_000_000)
+    test_ratio: float = setting(0.2, "share of the samples kept for the test part", above=0, below=1)
+    data_seed: int = setting(42, "seed of the moons", at_least=0, at_most=2**32 - 1)
+
+    name: typing.ClassVar[str] = "moons"
+
+    @property
+    def test_size(self):
+        """Samples in the test part."""
+        return int(self.samples * self.test_ratio)
+
+    @property
+    def train_size(self):
+        """Samples in the training part, those held out for validation included."""
+        return self.samples - self.test_size
