@@ -17,7 +17,9 @@ from pathlib import Path
 from fcclf import __version__, commands, figures
 from fcclf.commands import FAILED
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.flags import add_flags
+from fcclf.flags import add_config_flags
+from fcclf.settings import flag
+from fcclf.sources import SOURCES
 from fcclf.terminal import open_standard_streams, say
 
 USAGE, DIVERGED = 2, 3
@@ -34,7 +36,7 @@ def main(argv=None) -> int:
     except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
         return 0
     except ConfigError as error:
-        return _fail(USAGE, f"{_flag(error.setting_name)} {error.problem}")
+        return _fail(USAGE, f"{flag(error.setting_name)} {error.problem}")
     except DivergedError as error:
         return _fail(DIVERGED, error)
     except RunError as error:
@@ -53,10 +55,6 @@ def run(argv=None):
 def _fail(code, sentence):
     say(f"error: {sentence}")
     return code
-
-
-def _flag(setting_name):
-    return "--" + setting_name.replace("_", "-")
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
@@ -110,12 +108,12 @@ def _add_run_command(subparsers, command, help):
 
 def _add_plot(subparsers):
     parser = _add_run_command(subparsers, commands.plot, "draw the figures of a run")
-    for flag, choices, metavar, default in (
+    for option, choices, metavar, default in (
         ("--only", figures.NAMES, "NAME", "all that make sense"),
         ("--formats", figures.FORMATS, "FORMAT", "all"),
     ):
         parser.add_argument(
-            flag,
+            option,
             nargs="+",
             type=_one_of(choices),
             default=choices,
@@ -143,9 +141,12 @@ def _add_train(subparsers):
     sets = subparsers.add_parser("train", help="train a run, or go on with it").add_subparsers(
         required=True, metavar="DATA", parser_class=_Parser
     )
-    parser = sets.add_parser("moons", help="the two moons", description=commands.train.__doc__)
-    for section in commands.SECTIONS.values():
-        add_flags(parser, section)
+    for name, source in SOURCES.items():
+        _add_train_on(sets.add_parser(name, help=source.__doc__.split(".")[0], description=source.__doc__), source)
+
+
+def _add_train_on(parser, source):
+    add_config_flags(parser, source)
     run = parser.add_argument_group("run")
     run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
@@ -154,7 +155,7 @@ def _add_train(subparsers):
     run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
-    parser.set_defaults(command=commands.train)
+    parser.set_defaults(command=commands.train, source=source)
 
 
 def _run_name(text):

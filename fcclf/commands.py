@@ -12,19 +12,17 @@ import time
 from pathlib import Path
 
 from fcclf import figures
-from fcclf.config import Config, Model, Moons, Session, Training
 from fcclf.durable import explained, replace_file
 from fcclf.errors import RunError
-from fcclf.flags import section_from_flags
+from fcclf.flags import config_from_flags
 from fcclf.terminal import progress_on_stderr, quiet_tensorflow, say, write
 
 FAILED = 1  # the exit code
-SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Session}
 
 
 def train(arguments) -> int:
-    """`fcclf train moons`: trains or continues a run, then evaluates and draws it."""
-    config = Config(**{name: section_from_flags(section, arguments) for name, section in SECTIONS.items()})
+    """`fcclf train`: trains or continues a run, then evaluates and draws it."""
+    config = config_from_flags(arguments.source, arguments)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_logdir(Path(arguments.logdir))
     started = time.perf_counter()

@@ -1,8 +1,8 @@
 """The settings of a run: the one source of defaults, rules, JSON and run names.
 
-A `Config` is four frozen dataclasses: `Moons` (the data), `Model`, `Training` and `Session`. Every field is made by
-`setting`, which holds its default, its rule and its help text; the command line, `--help`, config.json and the name of
-the run directory are generated from the fields, so a new setting is one line here.
+A `Config` is four frozen dataclasses: a `Source` of data, a `Model` or `Stack`, `Training` and `Session`. Every field
+is made by `setting`, which holds its default, its rule and its help text; the command line, `--help`, config.json and
+the name of the run directory are generated from the fields, so a new setting is one line here.
 
 A setting either decides the result of a run or only how it is carried out (`changes_result=False`). The first kind
 names the run and may not change when it is resumed; the second kind may. Standard library only: a usage error must not
@@ -16,38 +16,15 @@ import shlex
 from dataclasses import dataclass, field
 
 from fcclf.errors import ConfigError
+from fcclf.model import Model, Stack
 from fcclf.settings import Section, brief, setting
-from fcclf.sources import Moons
+from fcclf.sources import SOURCES, Moons, Shape, Source
 
-ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
-INITIALIZERS = (
-    "he_normal",
-    "he_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "truncated_normal",
-    "inverse_sqrt_uniform",
-)
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
+LOSSES = ("softmax", "sigmoid")
+SCHEDULES = ("constant", "step", "exponential", "cosine")
 
 LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
-
-
-@dataclass(frozen=True)
-class Model(Section):
-    """The network: hidden dense layers of one kind, then a linear output."""
-
-    hidden: tuple[int, ...] = setting(
-        (6, 4), "units of each hidden layer; none: a linear classifier", at_least=1, at_most=65536, metavar="UNITS"
-    )
-    activation: str = setting("elu", "activation of the hidden layers", choices=ACTIVATIONS)
-    initializer: str = setting("he_normal", "initial distribution of the kernels", choices=INITIALIZERS)
-    l1: float = setting(0.0, "L1 penalty on every kernel", at_least=0, at_most=1e6)
-    l2: float = setting(
-        1e-3, "L2 penalty on every kernel: adds l2 * sum(kernel^2) / 2 to the loss", at_least=0, at_most=1e6
-    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +33,15 @@ class Training(Section):
 
     optimizer: str = setting("adam", "tf.compat.v1.train optimizer", choices=OPTIMIZERS)
     learning_rate: float = setting(3e-3, "learning rate", above=0, at_most=1e6)
+    schedule: str = setting("constant", "learning rate over the steps", choices=SCHEDULES)
+    decay_steps: int = setting(
+        10_000, "steps until it is decay-rate of what it was, or until the cosine is 0", at_least=1, at_most=10**12
+    )
+    decay_rate: float = setting(0.1, "factor of the step and exponential schedules", above=0, at_most=1)
+    loss: str = setting(
+        "softmax", "cross-entropy of one output for each class, or (sigmoid) of one for two", choices=LOSSES
+    )
+    label_smoothing: float = setting(0.0, "share of each label that is spread over all classes", at_least=0, below=1)
     clip_norm: float | None = setting(None, "clip the gradients to this global norm", above=0, at_most=1e9)
     batch_size: int = setting(
         64, "samples in a batch; a last short batch is trained on too", at_least=1, at_most=10_000_000
@@ -99,7 +85,9 @@ class Session(Section):
         at_most=10**9,
         changes_result=False,
     )
-    jit: str = setting("auto", "compile the epoch loop with XLA (auto: yes)", choices=("auto", "on", "off"))
+    jit: str = setting(
+        "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
+    )
     threads: int = setting(0, "CPU threads; 0: one for each core", at_least=0, at_most=1024, changes_result=False)
 
 
@@ -107,66 +95,56 @@ class Session(Section):
 class Config:
     """All settings of a run."""
 
-    data: Moons = field(default_factory=Moons)
-    model: Model = field(default_factory=Model)
+    data: Source = field(default_factory=Moons)
+    model: Model | Stack = field(default_factory=Model)
     training: Training = field(default_factory=Training)
     session: Session = field(default_factory=Session)
 
     def __post_init__(self):
-        if not self.data.test_size:
+        if isinstance(self.data, Shape):
+            self.part_sizes(self.data.samples, self.data.test_size)
+
+    def part_sizes(self, samples, test_size):
+        """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
+        training, train_size = self.training, samples - test_size
+        if not test_size:
             raise ConfigError(
                 "test_ratio",
-                f"is {self.data.test_ratio:g}, which leaves no test sample out of {self.data.samples}: "
+                f"is {self.data.test_ratio:g}, which leaves no test sample out of {samples}: "
                 "raise it, or make more samples.",
             )
-        if self.training.early_stopping and not self.validation_size:
+        validation_size = int(train_size * training.validation_fraction) if training.early_stopping else 0
+        if training.early_stopping and not validation_size:
             raise ConfigError(
                 "validation_fraction",
-                f"is {self.training.validation_fraction:g}, which leaves no validation sample out of "
-                f"{self.data.train_size}: raise it, or make more samples.",
+                f"is {training.validation_fraction:g}, which leaves no validation sample out of "
+                f"{train_size}: raise it, or make more samples.",
             )
-        check_batch_size(self.training.batch_size, self.data.train_size - self.validation_size)
-
-    @property
-    def validation_size(self):
-        """Samples held out of the training part for early stopping."""
-        training = self.training
-        return int(self.data.train_size * training.validation_fraction) if training.early_stopping else 0
+        check_batch_size(training.batch_size, train_size - validation_size)
+        return train_size - validation_size, validation_size, test_size
 
     def run_name(self):
         """The data's name and every result-changing setting that is not the default, fit for a file name."""
-        parts = [self.data.name]
-        for section in sections(self):
-            for item in dataclasses.fields(section):
-                value = getattr(section, item.name)
-                if item.metadata["changes_result"] and value != item.default:
-                    parts += [item.name.replace("_", "-")] + ([] if value is True else [_slug(value)])
+        parts = [part for section in sections(self) for part in section.name_parts(self.model.usual)]
         return _shortened("-".join(parts))
 
     def command(self):
         """The command line that makes this run: every setting that is not the default."""
-        words = ["fcclf", "train", self.data.name]
-        for section in sections(self):
-            for item in dataclasses.fields(section):
-                value = getattr(section, item.name)
-                if value != item.default:
-                    values = () if value is True else value if isinstance(value, tuple) else (value,)
-                    words += ["--" + item.name.replace("_", "-"), *map(str, values)]
-        return shlex.join(words)
+        words = [word for section in sections(self) for word in section.words(self.model.usual)]
+        return shlex.join(["fcclf", "train", self.data.name, *words])
 
     def identity(self):
         """{"section.setting": value} of the settings that change the result: two equal identities are the same run."""
-        return {
+        return {"data.name": self.data.name} | {
             f"{group.name}.{item.name}": getattr(getattr(self, group.name), item.name)
             for group in dataclasses.fields(self)
             for item in dataclasses.fields(getattr(self, group.name))
-            if item.metadata["changes_result"]
+            if item.metadata.get("changes_result", True)
         }
 
     def to_dict(self):
         """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""
-        stored = {group.name: dataclasses.asdict(getattr(self, group.name)) for group in dataclasses.fields(self)}
-        stored["data"] = {"name": self.data.name, **stored["data"]}
+        stored = {group.name: getattr(self, group.name).to_dict() for group in dataclasses.fields(self)}
         return json.loads(json.dumps(stored))
 
     @classmethod
@@ -174,9 +152,9 @@ class Config:
         """The `Config` that `to_dict` wrote. Raises ConfigError on an unknown, ill-typed or illegal setting."""
         if not isinstance(stored, dict):
             raise ConfigError("config", f"must be an object of settings, got {brief(stored)}.")
-        groups = {group.name: group.type for group in dataclasses.fields(cls)}
+        groups = [group.name for group in dataclasses.fields(cls)]
         _refuse_unknown("config", stored, groups)
-        return cls(**{name: _section_from_dict(groups[name], name, values) for name, values in stored.items()})
+        return cls(**{name: _section_from_dict(name, values) for name, values in stored.items()})
 
 
 def sections(config):
@@ -196,34 +174,37 @@ def check_batch_size(batch_size, train_size):
 def differences(old, new):
     """["setting: old value -> new value", ...] of the identities of two configs."""
     old, new = old.identity(), new.identity()
-    return [f"{key}: {old[key]} -> {new[key]}" for key in new if old[key] != new[key]]
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
 
 
 # ---- JSON and names --------------------------------------------------------------------------------------------------
 
 
-def _section_from_dict(section, name, values):
+def _section_from_dict(name, values):
     if not isinstance(values, dict):
         raise ConfigError(name, f"must be an object of settings, got {brief(values)}.")
     values = dict(values)
-    if section is Moons and values.pop("name", None) != Moons.name:
-        raise ConfigError("data.name", f"must be {Moons.name!r}.")
-    _refuse_unknown(name, values, {item.name for item in dataclasses.fields(section)})
+    section = _section_class(name, values)
+    _refuse_unknown(name, values, [item.name for item in dataclasses.fields(section)])
     return section(**values)
+
+
+def _section_class(name, values):
+    """The class of a stored section. Data say by their name which they are, a model by having layers or not."""
+    if name == "data":
+        stored = values.pop("name", None)
+        if stored not in SOURCES:
+            raise ConfigError("data.name", f"is {brief(stored)}, but must be one of {', '.join(SOURCES)}.")
+        return SOURCES[stored]
+    if name == "model":
+        return Stack if "layers" in values else Model
+    return {"training": Training, "session": Session}[name]
 
 
 def _refuse_unknown(where, stored, known):
     for key in stored:
         if key not in known:
             raise ConfigError(where, f"has an unknown setting {brief(key)}; known are {', '.join(known)}.")
-
-
-def _slug(value):
-    text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    if "/" in text:  # a path: its last part, and a digest of all of it
-        text = f"{text.rstrip('/').rsplit('/', 1)[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in text)
-    return kept or "none"
 
 
 def _shortened(name):

@@ -13,6 +13,8 @@ from sklearn import datasets
 
 from fcclf.config import Config, Training
 
+BLOCK = 8192  # samples whose statistics are taken at once
+
 
 class Dataset(NamedTuple):
     """The arrays of a run.
@@ -49,7 +51,8 @@ def load(config: Config) -> Dataset:
     """The data that `config.data` describes."""
     moons = config.data
     X, y = datasets.make_moons(moons.samples, noise=moons.noise, random_state=moons.data_seed)
-    return split(X.astype(np.float32), y.astype(np.int32), config.validation_size, moons.test_size, n_classes=2)
+    _, validation_size, test_size = config.part_sizes(len(y), moons.test_size)
+    return split(X.astype(np.float32), y.astype(np.int32), validation_size, test_size, n_classes=2)
 
 
 def split(X, y, validation_size, test_size, n_classes) -> Dataset:
@@ -57,6 +60,16 @@ def split(X, y, validation_size, test_size, n_classes) -> Dataset:
     tested = len(y) - test_size
     parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
     return Dataset(*(array[part] for part in parts for array in (X, y)), n_classes)
+
+
+def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
+    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0."""
+    axis = 0 if each_feature else None
+    parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # float64 copies of all would take too much
+    count = X.size / (X.shape[1] if each_feature else 1)
+    mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / count
+    variance = sum(np.square(part - mean).sum(axis) for part in parts) / count
+    return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
 
 
 def fingerprint(dataset: Dataset) -> str:

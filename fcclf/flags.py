@@ -1,39 +1,75 @@
-"""Command-line flags, generated from the settings of a `Section`."""
+"""Command-line flags, generated from the settings, and the `Config` that they describe.
+
+A flag that is not given leaves no value behind, so that a preset's settings count where the user has not said else.
+"""
 
 import argparse
 import dataclasses
 
+from fcclf.config import Config, Session, Training
 from fcclf.errors import ConfigError
-from fcclf.settings import checked, plain, type_of
+from fcclf.model import Model, Stack
+from fcclf.settings import checked, flag, plain, settings_of, type_of
 
 
-def add_flags(parser, section):
-    """Adds one flag for each setting of `section` (a Section class) to an argparse parser."""
-    group = parser.add_argument_group(section.__name__.lower())
-    for item in dataclasses.fields(section):
-        flag, (kind, many) = "--" + item.name.replace("_", "-"), type_of(item)
+def add_config_flags(parser, source):
+    """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser."""
+    for title, *sections in (("data", source), ("model", Stack, Model), ("training", Training), ("session", Session)):
+        group = parser.add_argument_group(title)
+        for section in sections:
+            add_flags(group, section)
+
+
+def config_from_flags(source, arguments) -> Config:
+    """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
+    data = section_from_flags(source, arguments)
+    model = section_from_flags(Model, arguments)
+    if given(Stack, arguments):
+        for name in given(Model, arguments):
+            raise ConfigError(name, f"cannot be set for --preset {arguments.preset}, which has its own layers.")
+        model = section_from_flags(Stack, arguments)
+    training = section_from_flags(Training, arguments, model.usual)
+    return Config(data, model, training, section_from_flags(Session, arguments))
+
+
+def add_flags(group, section):
+    """Adds one flag for each setting of `section` (a Section class) to an argparse parser or group."""
+    for item in settings_of(section):
+        kind, many = type_of(item)
         if kind is bool:
-            group.add_argument(flag, action="store_true", help=_help(item))
+            group.add_argument(
+                flag(item.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=_help(item)
+            )
             continue
-        default = " ".join(map(str, item.default)) if many else item.default
         group.add_argument(
-            flag,
+            item.name if item.default is dataclasses.MISSING else flag(item.name),
             type=_flag_parser(item),
             nargs="*" if many else None,
-            default=item.default,
+            default=argparse.SUPPRESS,
             metavar=item.metadata["metavar"] or kind.__name__.upper(),
-            help=_help(item) + ("" if default is None else f" (default: {plain(default)})"),
+            help=_help(item) + _default(item.default),
         )
 
 
-def section_from_flags(section, arguments):
-    """The `section` (a Section class) that the parsed `arguments` describe."""
-    return section(**{item.name: getattr(arguments, item.name) for item in dataclasses.fields(section)})
+def section_from_flags(section, arguments, usual=None):
+    """The `section` (a Section class) that `arguments` describe; usual: {setting: value} that replace its defaults."""
+    return section(**{**(usual or {}), **given(section, arguments)})
+
+
+def given(section, arguments) -> dict:
+    """{setting: value} of those of `section` that the user has given."""
+    return {item.name: getattr(arguments, item.name) for item in settings_of(section) if hasattr(arguments, item.name)}
 
 
 def _help(item):
     choices = item.metadata["choices"]
     return item.metadata["help"].replace("%", "%%") + (f": {', '.join(choices)}" if choices else "")
+
+
+def _default(value):
+    if value is None or value is dataclasses.MISSING:
+        return ""
+    return f" (default: {' '.join(map(str, value)) if isinstance(value, tuple) else plain(value)})"
 
 
 def _flag_parser(item):

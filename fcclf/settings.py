@@ -6,6 +6,7 @@ wait for TensorFlow.
 
 import dataclasses
 import difflib
+import hashlib
 import math
 import typing
 from dataclasses import dataclass, field
@@ -44,8 +45,38 @@ class Section:
     """A group of settings that checks itself when it is made."""
 
     def __post_init__(self):
-        for item in dataclasses.fields(self):
+        for item in settings_of(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
+
+    def name_parts(self, usual):
+        """What the name of a run says of this section: each result-changing setting that is not as it usually is.
+
+        usual: {setting: value} that counts instead of the default.
+        """
+        for item in settings_of(self):
+            value = getattr(self, item.name)
+            if item.metadata["changes_result"] and value != usual.get(item.name, item.default):
+                yield from [item.name.replace("_", "-")] + ([] if value is True else [slug(value)])
+
+    def words(self, usual):
+        """The words of a command line that make this section: each setting that is not as it usually is."""
+        for item in settings_of(self):
+            value = getattr(self, item.name)
+            if item.default is dataclasses.MISSING:
+                yield value
+            elif isinstance(value, bool) and value != usual.get(item.name, item.default):
+                yield flag(item.name if value else f"no-{item.name}")
+            elif value != usual.get(item.name, item.default):
+                yield from (flag(item.name), *map(str, value if isinstance(value, tuple) else (value,)))
+
+    def to_dict(self):
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def settings_of(section):
+    """The fields of a Section, or of its class, that `setting` made."""
+    return [item for item in dataclasses.fields(section) if "help" in item.metadata]
 
 
 def checked(item, value):
@@ -106,6 +137,8 @@ def _broken_rule(item, value, rule):
     near = difflib.get_close_matches(str(value), item.metadata["choices"] or (), n=1)
     default = " ".join(map(plain, item.default)) if isinstance(item.default, tuple) else plain(item.default)
     remedy = f"did you mean {near[0]}?" if near else f"the default is {default}."
+    if item.default is dataclasses.MISSING:
+        remedy = "it has no default."
     return ConfigError(item.name, f"is {brief(value)}, but must be {rule}; {remedy}")
 
 
@@ -113,6 +146,11 @@ def type_of(item):
     """(type of one value, whether the field holds several) from the field's annotation."""
     arguments = typing.get_args(item.type)
     return (arguments[0] if arguments else item.type), typing.get_origin(item.type) is tuple
+
+
+def flag(name):
+    """The command-line flag of a setting."""
+    return "--" + name.replace("_", "-")
 
 
 def plain(value):
@@ -124,3 +162,12 @@ def brief(value):
     """`value` for a message, not too long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def slug(value):
+    """`value` as a part of a file name."""
+    text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if "/" in text:  # a path: its last part, and a digest of all of it
+        text = f"{text.rstrip('/').rsplit('/', 1)[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in text)
+    return kept or "none"

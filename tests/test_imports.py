@@ -9,9 +9,11 @@ PACKAGE = Path(__file__).parent.parent / "fcclf"
 LEVELS = [  # a module may import from the levels above its own, and nothing else of the package
     {"__init__", "errors"},
     {"settings", "durable", "interrupts", "terminal"},
-    {"flags", "sources"},
+    {"sources", "blocks"},
+    {"presets"},
+    {"model"},
     {"config"},
-    {"data", "layers", "evaluation", "history", "summaries"},
+    {"flags", "data", "layers", "evaluation", "history", "summaries"},
     {"plots", "animation"},
     {"diagnostics", "frames"},
     {"state", "network", "checkpoint", "record", "run_directory"},
