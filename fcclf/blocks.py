@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fcclf.errors import ConfigError
-from fcclf.settings import Section, brief, setting
+from fcclf.settings import Section, brief, required, setting
 
 ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
 INITIALIZERS = (
@@ -85,7 +85,7 @@ class Dense(Block):
 class Conv2D(Block):
     """activation(convolution with square kernels + bias) at every place; penalties as those of `Dense`."""
 
-    filters: int = setting(dataclasses.MISSING, "channels that come out", at_least=1, at_most=65536)
+    filters: int = required("channels that come out", at_least=1, at_most=65536)
     size: int = setting(3, "height and width of the kernels", at_least=1, at_most=1024)
     strides: int = setting(1, "pixels from one place to the next", at_least=1, at_most=1024)
     padding: str = setting("same", "zeros around the image (same), or none (valid)", choices=("same", "valid"))

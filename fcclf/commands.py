@@ -126,7 +126,7 @@ def _report(run, as_json):
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
-            f"{evaluation.report(dataset.y_test, logits)}\n\n"
+            f"{evaluation.report(dataset.y_test, logits, dataset.classes)}\n\n"
             f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
         )
     try:

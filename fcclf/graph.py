@@ -8,7 +8,6 @@ one Saver file holds it all. Randomness is stateless: initial weights are a func
 is fed.
 """
 
-import functools
 from typing import NamedTuple
 
 import tensorflow as tf

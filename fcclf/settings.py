@@ -40,6 +40,11 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def required(help, **rule):
+    """A field without a default; on the command line, a word without a flag."""
+    return setting(dataclasses.MISSING, help, **rule)
+
+
 @dataclass(frozen=True)
 class Section:
     """A group of settings that checks itself when it is made."""
