@@ -52,7 +52,7 @@ class Block(Section):
 
     def refuse(self, shape, rule):
         """The error for a shape that does not fit."""
-        return ConfigError("layers", f"have {type(self).__name__} after shape {written(shape)}, but {rule}")
+        return ConfigError("model", f"has {type(self).__name__} after shape {written(shape)}, but {rule}")
 
 
 # ---- with weights ----------------------------------------------------------------------------------------------------
@@ -242,15 +242,15 @@ KINDS = {
 def checked_stack(layers) -> tuple[Block, ...]:
     """`layers`, blocks or what `to_dict` made of them, as a tuple. Raises ConfigError if they are no network."""
     if not isinstance(layers, list | tuple) or not layers:
-        raise ConfigError("layers", f"are {brief(layers)}, but must be a list of layers, the last one the output.")
+        raise ConfigError("model", f"has the layers {brief(layers)}, but needs a list of them, the output last.")
     stack = tuple(layer if isinstance(layer, Block) else _from_dict(layer) for layer in layers)
     *hidden, output = stack
     if not isinstance(output, Dense) or output.units is not None:
-        raise ConfigError("layers", f"end with {brief(output)}, but the output must be a Dense without units.")
+        raise ConfigError("model", f"ends with {brief(output)}, but the output must be a Dense without units.")
     if any(isinstance(block, Dense) and block.units is None for block in hidden):
-        raise ConfigError("layers", "have a Dense without units before the last: give it units.")
+        raise ConfigError("model", "has a Dense without units before the last: give it units.")
     if any(isinstance(block, Standardize) for block in stack[1:]):
-        raise ConfigError("layers", "have Standardize after the first: it knows the statistics of the data alone.")
+        raise ConfigError("model", "has Standardize after the first layer: it knows the statistics of the data alone.")
     return stack
 
 
@@ -263,12 +263,14 @@ def _from_dict(stored):
     settings = dict(stored) if isinstance(stored, dict) else {}
     kind = KINDS.get(settings.pop("layer", None))
     if kind is None:
-        raise ConfigError("layers", f"have {brief(stored)}; known are {', '.join(KINDS)}.")
+        raise ConfigError("model", f"has the layer {brief(stored)}; known are {', '.join(KINDS)}.")
     try:
         return kind(**settings)
     except TypeError:
         known = ", ".join(item.name for item in dataclasses.fields(kind))
-        raise ConfigError("layers", f"have {brief(stored)}; the settings of {kind.__name__} are {known}.") from None
+        raise ConfigError(
+            "model", f"has the layer {brief(stored)}; the settings of {kind.__name__} are {known}."
+        ) from None
 
 
 def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
@@ -278,6 +280,12 @@ def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
         counts[block.label] += 1
         names[f"{block.label}{counts[block.label]}"] = block
     return {**names, "output": dataclasses.replace(stack[-1], units=n_outputs)}
+
+
+def check_shapes(layers: dict[str, Block], n_features: int):
+    """Raises ConfigError if a layer does not fit the one before it."""
+    for _ in rows(layers, n_features):
+        pass
 
 
 class Row(typing.NamedTuple):

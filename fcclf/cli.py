@@ -1,8 +1,8 @@
-"""The command line: `fcclf train`, `evaluate`, `plot`, `compare`, `runs` and `verify`; scripts are thin doors to it.
+"""The command line: `fcclf train`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
 
-Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, and
-129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage errors are answered before
-TensorFlow is imported.
+The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
+1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
+errors are answered before TensorFlow is imported.
 """
 
 import argparse
@@ -17,12 +17,13 @@ from pathlib import Path
 from fcclf import __version__, commands, figures
 from fcclf.commands import FAILED
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.flags import add_config_flags
+from fcclf.flags import add_config_flags, add_model_flags
 from fcclf.settings import flag
 from fcclf.sources import SOURCES
 from fcclf.terminal import open_standard_streams, say
 
 USAGE, DIVERGED = 2, 3
+MOST = 1_000_000  # features or classes
 
 
 def main(argv=None) -> int:
@@ -36,7 +37,7 @@ def main(argv=None) -> int:
     except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
         return 0
     except ConfigError as error:
-        return _fail(USAGE, f"{flag(error.setting_name)} {error.problem}")
+        return _fail(USAGE, f"{_named(error.setting_name)} {error.problem}")
     except DivergedError as error:
         return _fail(DIVERGED, error)
     except RunError as error:
@@ -55,6 +56,11 @@ def run(argv=None):
 def _fail(code, sentence):
     say(f"error: {sentence}")
     return code
+
+
+def _named(setting_name):
+    """What to call a setting: by its flag, and the layers of a model by what they make."""
+    return "the model" if setting_name == "model" else flag(setting_name)
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
@@ -92,6 +98,7 @@ def _parser():
     _add_train(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_summary(subparsers)
     _add_plot(subparsers)
     _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
@@ -104,6 +111,15 @@ def _add_run_command(subparsers, command, help):
     parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_summary(subparsers):
+    parser = subparsers.add_parser("summary", help="layers and parameters", description=commands.summary.__doc__)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; without it, what the flags describe")
+    for option, usual in (("--features", "784 for a preset, else 2"), ("--classes", "10 for a preset, else 2")):
+        parser.add_argument(option, type=_count, metavar="INT", help=f"of the data (default: {usual})")
+    add_model_flags(parser)
+    parser.set_defaults(command=commands.summary)
 
 
 def _add_plot(subparsers):
@@ -170,6 +186,12 @@ def _path(text):
     if not text or not text.isprintable():
         raise argparse.ArgumentTypeError(f"is {text!r}, but must be a printable path.")
     return text
+
+
+def _count(text):
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must be a whole number from 1 to {MOST}.")
+    return int(text)
 
 
 def _picture(text):

@@ -15,6 +15,8 @@ import json
 import shlex
 from dataclasses import dataclass, field
 
+from fcclf import blocks
+from fcclf.blocks import Block
 from fcclf.errors import ConfigError
 from fcclf.model import Model, Stack
 from fcclf.settings import Section, brief, setting
@@ -103,6 +105,7 @@ class Config:
     def __post_init__(self):
         if isinstance(self.data, Shape):
             self.part_sizes(self.data.samples, self.data.test_size)
+            self.layers(n_features=2, n_classes=self.data.n_classes)
 
     def part_sizes(self, samples, test_size):
         """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
@@ -122,6 +125,17 @@ class Config:
             )
         check_batch_size(training.batch_size, train_size - validation_size)
         return train_size - validation_size, validation_size, test_size
+
+    def layers(self, n_features, n_classes) -> dict[str, Block]:
+        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
+        sigmoid = self.training.loss == "sigmoid"
+        if sigmoid and n_classes != 2:
+            raise ConfigError(
+                "loss", f"is sigmoid, which is for two classes, but the data have {n_classes}: use softmax."
+            )
+        named = blocks.named(self.model.layers, 1 if sigmoid else n_classes)
+        blocks.check_shapes(named, n_features)
+        return named
 
     def run_name(self):
         """The data's name and every result-changing setting that is not the default, fit for a file name."""

@@ -14,22 +14,33 @@ from fcclf.settings import checked, flag, plain, settings_of, type_of
 
 def add_config_flags(parser, source):
     """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser."""
-    for title, *sections in (("data", source), ("model", Stack, Model), ("training", Training), ("session", Session)):
-        group = parser.add_argument_group(title)
-        for section in sections:
-            add_flags(group, section)
+    add_flags(parser.add_argument_group("data"), source)
+    add_model_flags(parser)
+    add_flags(parser.add_argument_group("training"), Training)
+    add_flags(parser.add_argument_group("session"), Session)
 
 
 def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
-    data = section_from_flags(source, arguments)
-    model = section_from_flags(Model, arguments)
-    if given(Stack, arguments):
-        for name in given(Model, arguments):
-            raise ConfigError(name, f"cannot be set for --preset {arguments.preset}, which has its own layers.")
-        model = section_from_flags(Stack, arguments)
+    data, model = section_from_flags(source, arguments), model_from_flags(arguments)
     training = section_from_flags(Training, arguments, model.usual)
     return Config(data, model, training, section_from_flags(Session, arguments))
+
+
+def model_from_flags(arguments) -> Model | Stack:
+    """The model alone. Raises ConfigError if a preset is to have other layers than its own."""
+    if not given(Stack, arguments):
+        return section_from_flags(Model, arguments)
+    for name in given(Model, arguments):
+        raise ConfigError(name, f"cannot be set for --preset {arguments.preset}, which has its own layers.")
+    return section_from_flags(Stack, arguments)
+
+
+def add_model_flags(parser):
+    """Adds the flags of a model."""
+    group = parser.add_argument_group("model")
+    for section in (Stack, Model):
+        add_flags(group, section)
 
 
 def add_flags(group, section):

@@ -70,7 +70,7 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
     sizes: numbers of training, validation and test samples, for the epoch loop; None builds the fed graph alone.
     """
     with tf.Graph().as_default(), tf1.variable_scope("", use_resource=True):
-        layers = network(config, n_classes)
+        layers = network(config, n_features, n_classes)
         with tf1.name_scope("input"):
             X = tf1.placeholder(tf.float32, (None, n_features), name="X")
             y = tf1.placeholder(tf.int32, (None,), name="y")

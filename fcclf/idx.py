@@ -5,6 +5,7 @@ The head has a magic number, 0x800 + the number of dimensions, and the length of
 
 import gzip
 import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -31,17 +32,16 @@ def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 def read(path: Path, dimensions: int) -> np.ndarray:
     """The uint8 array in an IDX file, packed by gzip or not. Raises RunError if it is not one of `dimensions`."""
     content = _content(path)
-    head = np.frombuffer(content[: 4 * (1 + dimensions)], ">u4")
-    magic = 0x800 + dimensions
-    if len(head) != 1 + dimensions or head[0] != magic:
+    magic, length = 0x800 + dimensions, 4 * (1 + dimensions)
+    if len(content) < length or int.from_bytes(content[:4], "big") != magic:
         raise RunError(f"{path} does not begin with {magic:#010x}, as IDX files of {dimensions} dimensions do.")
-    shape = tuple(map(int, head[1:]))
-    if len(content) - head.nbytes != math.prod(shape):
+    shape = struct.unpack(f">{dimensions}I", content[4:length])
+    if len(content) - length != math.prod(shape):
         raise RunError(
-            f"{path} has {len(content) - head.nbytes} bytes after its head, but its head tells of "
+            f"{path} has {len(content) - length} bytes after its head, but its head tells of "
             f"{' x '.join(map(str, shape))}: get it anew."
         )
-    return np.frombuffer(content, np.uint8, offset=head.nbytes).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=length).reshape(shape)
 
 
 def _content(path):

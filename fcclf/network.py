@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf import blocks, layers
+from fcclf import layers
 from fcclf.blocks import Block, Conv2D, Dense
 from fcclf.config import Config
-from fcclf.errors import ConfigError
 from fcclf.layers import Context, Phase
 
 tf1 = tf.compat.v1
@@ -105,12 +104,9 @@ def evaluation(logits, y, data_loss, histograms) -> Evaluation:
         )
 
 
-def network(config: Config, n_classes: int) -> Network:
-    """The network that `config` describes. Raises ConfigError if its loss does not fit the number of classes."""
-    sigmoid = config.training.loss == "sigmoid"
-    if sigmoid and n_classes != 2:
-        raise ConfigError("loss", f"is sigmoid, which is for two classes, but the data have {n_classes}: use softmax.")
-    named = blocks.named(config.model.layers, 1 if sigmoid else n_classes)
+def network(config: Config, n_features: int, n_classes: int) -> Network:
+    """The network that `config` describes. Raises ConfigError if it does not fit the data."""
+    named = config.layers(n_features, n_classes)
     phased = any(isinstance(block, layers.PHASED) for block in named.values())
     return Network(named, tf1.placeholder_with_default(config.training.seed, (), "seed"), phased)
 

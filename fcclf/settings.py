@@ -61,7 +61,8 @@ class Section:
         for item in settings_of(self):
             value = getattr(self, item.name)
             if item.metadata["changes_result"] and value != usual.get(item.name, item.default):
-                yield from [item.name.replace("_", "-")] + ([] if value is True else [slug(value)])
+                words = ("no-" if value is False else "") + item.name.replace("_", "-")
+                yield words if isinstance(value, bool) else f"{words}-{slug(value)}"
 
     def words(self, usual):
         """The words of a command line that make this section: each setting that is not as it usually is."""

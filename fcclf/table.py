@@ -19,6 +19,7 @@ from fcclf.errors import ConfigError, RunError
 from fcclf.settings import brief
 
 ROWS = 4096  # of a CSV file, read at once
+LARGEST = float(np.finfo(np.float32).max)
 FEWEST = 2  # samples of a class: one to train on, one to test
 
 
@@ -145,7 +146,7 @@ def _number(cell):
         value = float(cell)
     except ValueError:
         return None
-    return value if abs(value) <= np.finfo(np.float32).max else None
+    return value if abs(value) <= LARGEST else None
 
 
 # ---- NPZ -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"presets"},
     {"model"},
     {"config"},
-    {"flags", "idx", "table", "layers", "evaluation", "history", "summaries"},
+    {"flags", "advice", "idx", "table", "layers", "evaluation", "history", "summaries"},
     {"data"},
     {"plots", "animation"},
     {"diagnostics", "frames"},
