@@ -39,7 +39,7 @@ def _output():
 
 
 def _relu(units):
-    return Dense(units, "relu")
+    return Dense(units, "relu", "glorot_uniform")
 
 
 PRESETS = {
