@@ -50,7 +50,7 @@ def accuracy(session, built, config, dataset, seed):
         last = min(epoch + loop.order.shape[0], training.epochs) - 1
         n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train), training.batch_size)
         feed = loop.feed(dataset, orders.rows(epoch, last), last - epoch + 1, first=0, last=n_batches)
-        accuracies = session.run(loop.results, feed).metrics["test_accuracy"]
+        accuracies = session.run(loop.results, {**feed, built.seed: seed}).metrics["test_accuracy"]
     orders.close()
     return accuracies[last - epoch]
 

@@ -42,7 +42,7 @@ class Inputs(NamedTuple):
 class Graph(NamedTuple):
     """A built graph.
 
-    seed: int32 scalar placeholder, of the initial weights; the configuration's where it is not fed.
+    seed: int32 scalar placeholder, of the initial weights and the masks; the configuration's where it is not fed.
     outputs: {layer: float32 [batch, units]}, in prediction; logits, float32 [batch, classes], are those of the last.
     loss: in training. histograms: a serialized Summary of all trained variables, their change since the epoch began,
     and the outputs.
