@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf import data, epoch_loop, graph
-from fcclf.config import Config, Model, Training, add_flags, section_from_flags
+from fcclf.config import Config, Model, Training
+from fcclf.flags import add_flags, section_from_flags
 
 TARGETS = {0.1: 0.99, 0.2: 0.96, 0.3: 0.91}  # noise: the test accuracy that counts as success
 
@@ -49,7 +50,7 @@ def accuracy(session, built, config, dataset, seed):
         last = min(epoch + loop.order.shape[0], training.epochs) - 1
         n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train), training.batch_size)
         feed = loop.feed(dataset, orders.rows(epoch, last), last - epoch + 1, first=0, last=n_batches)
-        accuracies = session.run(loop.results, feed).metrics["test_accuracy"]
+        accuracies = session.run(loop.results, {**feed, built.seed: seed}).metrics["test_accuracy"]
     orders.close()
     return accuracies[last - epoch]
 

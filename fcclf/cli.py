@@ -1,8 +1,8 @@
-"""The command line: `fcclf train`, `evaluate`, `plot`, `compare`, `runs` and `verify`; scripts are thin doors to it.
+"""The command line: `fcclf train`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
 
-Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, and
-129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage errors are answered before
-TensorFlow is imported.
+The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
+1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
+errors are answered before TensorFlow is imported.
 """
 
 import argparse
@@ -16,11 +16,14 @@ from pathlib import Path
 
 from fcclf import __version__, commands, figures
 from fcclf.commands import FAILED
-from fcclf.config import add_flags
 from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.flags import add_config_flags, add_model_flags
+from fcclf.settings import flag
+from fcclf.sources import SOURCES
 from fcclf.terminal import open_standard_streams, say
 
 USAGE, DIVERGED = 2, 3
+MOST = 1_000_000  # features or classes
 
 
 def main(argv=None) -> int:
@@ -34,7 +37,7 @@ def main(argv=None) -> int:
     except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
         return 0
     except ConfigError as error:
-        return _fail(USAGE, f"{_flag(error.setting_name)} {error.problem}")
+        return _fail(USAGE, f"{_named(error.setting_name)} {error.problem}")
     except DivergedError as error:
         return _fail(DIVERGED, error)
     except RunError as error:
@@ -55,8 +58,9 @@ def _fail(code, sentence):
     return code
 
 
-def _flag(setting_name):
-    return "--" + setting_name.replace("_", "-")
+def _named(setting_name):
+    """What to call a setting: by its flag, and the layers of a model by what they make."""
+    return "the model" if setting_name == "model" else flag(setting_name)
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
@@ -94,6 +98,7 @@ def _parser():
     _add_train(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_summary(subparsers)
     _add_plot(subparsers)
     _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
@@ -108,14 +113,23 @@ def _add_run_command(subparsers, command, help):
     return parser
 
 
+def _add_summary(subparsers):
+    parser = subparsers.add_parser("summary", help="layers and parameters", description=commands.summary.__doc__)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; without it, what the flags describe")
+    for option, usual in (("--features", "784 for a preset, else 2"), ("--classes", "10 for a preset, else 2")):
+        parser.add_argument(option, type=_count, metavar="INT", help=f"of the data (default: {usual})")
+    add_model_flags(parser)
+    parser.set_defaults(command=commands.summary)
+
+
 def _add_plot(subparsers):
     parser = _add_run_command(subparsers, commands.plot, "draw the figures of a run")
-    for flag, choices, metavar, default in (
+    for option, choices, metavar, default in (
         ("--only", figures.NAMES, "NAME", "all that make sense"),
         ("--formats", figures.FORMATS, "FORMAT", "all"),
     ):
         parser.add_argument(
-            flag,
+            option,
             nargs="+",
             type=_one_of(choices),
             default=choices,
@@ -143,9 +157,12 @@ def _add_train(subparsers):
     sets = subparsers.add_parser("train", help="train a run, or go on with it").add_subparsers(
         required=True, metavar="DATA", parser_class=_Parser
     )
-    parser = sets.add_parser("moons", help="the two moons", description=commands.train.__doc__)
-    for section in commands.SECTIONS.values():
-        add_flags(parser, section)
+    for name, source in SOURCES.items():
+        _add_train_on(sets.add_parser(name, help=source.__doc__.split(".")[0], description=source.__doc__), source)
+
+
+def _add_train_on(parser, source):
+    add_config_flags(parser, source)
     run = parser.add_argument_group("run")
     run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
@@ -154,7 +171,7 @@ def _add_train(subparsers):
     run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
-    parser.set_defaults(command=commands.train)
+    parser.set_defaults(command=commands.train, source=source)
 
 
 def _run_name(text):
@@ -169,6 +186,12 @@ def _path(text):
     if not text or not text.isprintable():
         raise argparse.ArgumentTypeError(f"is {text!r}, but must be a printable path.")
     return text
+
+
+def _count(text):
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must be a whole number from 1 to {MOST}.")
+    return int(text)
 
 
 def _picture(text):

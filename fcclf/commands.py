@@ -11,21 +11,26 @@ import sys
 import time
 from pathlib import Path
 
-from fcclf import figures
-from fcclf.config import Config, Model, Moons, Session, Training, section_from_flags
+from fcclf import blocks, figures, presets, run_directory
+from fcclf.advice import advice
+from fcclf.config import Config
 from fcclf.durable import explained, replace_file
 from fcclf.errors import RunError
+from fcclf.flags import config_from_flags, model_from_flags
+from fcclf.model import Stack
+from fcclf.sources import Images
 from fcclf.terminal import progress_on_stderr, quiet_tensorflow, say, write
 
 FAILED = 1  # the exit code
-SECTIONS = {"data": Moons, "model": Model, "training": Training, "session": Session}
 
 
 def train(arguments) -> int:
-    """`fcclf train moons`: trains or continues a run, then evaluates and draws it."""
-    config = Config(**{name: section_from_flags(section, arguments) for name, section in SECTIONS.items()})
+    """`fcclf train`: trains or continues a run, then evaluates and draws it."""
+    config = config_from_flags(arguments.source, arguments)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_logdir(Path(arguments.logdir))
+    for sentence in advice(config):
+        say(f"warning: {sentence}")
     started = time.perf_counter()
     with quiet_tensorflow():
         from fcclf import training
@@ -39,6 +44,20 @@ def train(arguments) -> int:
         return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
     say(_summary(outcome, config, time.perf_counter() - started))
     return _evaluate(path, arguments.json, draw=not arguments.no_figures)
+
+
+def summary(arguments) -> int:
+    """`fcclf summary`: the layers of a run, a preset, or the model that the flags describe; nothing is trained."""
+    if arguments.run:
+        given = run_directory.read(Path(arguments.run))
+        layers = given.config.layers(given.data["n_features"], given.data["n_classes"])
+        write(blocks.summary(layers, given.data["n_features"]))
+        return 0
+    model = model_from_flags(arguments)
+    usual = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
+    n_features, n_classes = arguments.features or usual[0], arguments.classes or usual[1]
+    write(blocks.summary(Config(Images(), model).layers(n_features, n_classes), n_features))
+    return 0
 
 
 def evaluate(arguments) -> int:
@@ -127,7 +146,7 @@ def _report(run, as_json):
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
-            f"{evaluation.report(dataset.y_test, logits)}\n\n"
+            f"{evaluation.report(dataset.y_test, logits, dataset.classes)}\n\n"
             f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
         )
     try:

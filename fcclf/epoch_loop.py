@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fcclf.blocks import Conv2D
 from fcclf.config import Config, Training
+from fcclf.layers import Phase, network_variables
 from fcclf.network import correct, inference, loss, penalty, training
-from fcclf.state import Best, State
+from fcclf.state import Best, State, learning_rate
 
 tf1 = tf.compat.v1
 
@@ -66,11 +68,18 @@ def build(config: Config, network, optimizer, state: State, best: Best | None, n
             arrays.append(tf1.placeholder(tf.int32, (size,), f"y_{part}"))
         order = tf1.placeholder(tf.int32, (rows, sizes[0]), "order")
         scalars = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
-        compiled = config.session.jit != "off"
+        compiled = is_compiled(config)
         body = _Epochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
         metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(*arrays, order, *scalars)
         columns = dict(zip(metric_names(best is not None), tf.unstack(metrics, axis=1), strict=True))
         return EpochLoop(arrays, order, *scalars, results=EpochResults(columns, *after))
+
+
+def is_compiled(config: Config) -> bool:
+    """Whether XLA compiles the loop; by itself not where there are convolutions, which it makes ten times slower."""
+    if config.session.jit == "auto":
+        return not any(isinstance(block, Conv2D) for block in config.model.layers)
+    return config.session.jit == "on"
 
 
 def batches_per_epoch(train_size: int, batch_size: int) -> int:
@@ -142,11 +151,13 @@ class _Epochs:
 
     def batch(self, X, y, weights):
         """One training step; also adds to the sums of the epoch."""
-        logits = inference(X, self.network, self.fused)["output"]
-        losses = loss(logits, y, self.network, weights)
+        phase = Phase(self.state.global_step.read_value(), weights, updates=[])
+        logits = inference(X, self.network, self.fused, phase)["output"]
+        losses = loss(logits, y, self.network, weights, self.training.label_smoothing)
         train_op, norm = training(losses.total, self.optimizer, self.state.global_step, self.training.clip_norm)
         return [
             train_op,
+            *phase.updates,
             self.state.loss_sum.assign_add(losses.data * _count(y, weights)),
             self.state.correct_sum.assign_add(_count_correct(logits, y, weights)),
             self.state.gradient_norm_sum.assign_add(norm),
@@ -156,7 +167,7 @@ class _Epochs:
         """Counts the epoch and resets its sums. Returns its metrics, float32 [metrics], and whether to stop, bool."""
         state = self.state
         train = state.loss_sum / self.n_train, tf.cast(state.correct_sum, tf.float32) / self.n_train
-        after = penalty(self.network), state.gradient_norm_sum / self.n_batches, state.learning_rate.read_value()
+        after = penalty(self.network), state.gradient_norm_sum / self.n_batches, learning_rate(self.training, state)
         validation = self.evaluate(X_validation, y_validation) if self.best else ()
         metrics = tf.stack([*train, *after, *validation, *self.evaluate(X_test, y_test)])
         with tf.control_dependencies([metrics]):
@@ -174,7 +185,7 @@ class _Epochs:
         stopped = wait >= self.training.patience
         kept = [
             kept.assign(tf.where(improved, weight, kept))
-            for kept, weight in zip(best.weights, tf1.trainable_variables(), strict=True)
+            for kept, weight in zip(best.weights, network_variables(), strict=True)
         ]
         kept += [
             best.loss.assign(tf.where(improved, validation_loss, best.loss)),

@@ -6,6 +6,9 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import classification_report, confusion_matrix, precision_recall_fscore_support
 
+FEWEST_FOR_PAIRS = 4  # classes, from which on the report names the pairs that are confused most
+PAIRS = 5
+
 
 def metrics(y, logits) -> dict:
     """JSON-ready metrics of logits, float [samples, classes], against y, int [samples].
@@ -29,15 +32,34 @@ def metrics(y, logits) -> dict:
     }
 
 
-def report(y, logits) -> str:
-    """The same for people: scikit-learn's report and the confusion matrix, several lines."""
+def report(y, logits, names) -> str:
+    """The same for people: scikit-learn's report, the confusion matrix and, of many classes, which are confused most.
+
+    names: of the classes.
+    """
     classes = np.arange(logits.shape[1])
     predictions = logits.argmax(axis=1)
     matrix = confusion_matrix(y, predictions, labels=classes)
-    width = max(len(str(matrix.max())), 6) + 2
-    rows = [f"true {label:<6}" + "".join(f"{count:>{width}}" for count in row) for label, row in enumerate(matrix)]
-    heading = f"{'predicted':<11}" + "".join(f"{label:>{width}}" for label in classes)
-    return "\n".join([classification_report(y, predictions, labels=classes, digits=4, zero_division=0), heading, *rows])
+    table = classification_report(y, predictions, labels=classes, target_names=names, digits=4, zero_division=0)
+    first, width = max(map(len, names)) + 5, max(len(str(matrix.max())), 6) + 2
+    rows = [
+        f"{f'true {name}':<{first}}" + "".join(f"{count:>{width}}" for count in row)
+        for name, row in zip(names, matrix, strict=True)
+    ]
+    heading = f"{'predicted':<{first}}" + "".join(f"{name[: width - 2]:>{width}}" for name in names)
+    return "\n".join([table, heading, *rows, *_most_confused(matrix, names)])
+
+
+def _most_confused(matrix, names):
+    """Lines that name the pairs of classes most often taken for each other, where there are many classes."""
+    if len(names) < FEWEST_FOR_PAIRS:
+        return
+    both = np.triu(matrix + matrix.T, k=1)
+    yield from ("", "most confused")
+    for pair in np.argsort(both, axis=None, kind="stable")[::-1][:PAIRS]:
+        one, other = np.unravel_index(pair, both.shape)
+        if both[one, other]:
+            yield f"{both[one, other]:>6}  {names[one]} and {names[other]}"
 
 
 class Calibration(NamedTuple):

@@ -15,8 +15,9 @@ import tensorflow as tf
 from fcclf import epoch_loop
 from fcclf.config import Config
 from fcclf.epoch_loop import EpochLoop
-from fcclf.network import Evaluation, Loss, evaluation, inference, loss, network, training
-from fcclf.state import Best, State, best, state
+from fcclf.layers import Phase
+from fcclf.network import Evaluation, Loss, class_logits, evaluation, inference, loss, network, training
+from fcclf.state import Best, State, best, learning_rate, state
 
 tf1 = tf.compat.v1
 
@@ -41,9 +42,10 @@ class Inputs(NamedTuple):
 class Graph(NamedTuple):
     """A built graph.
 
-    seed: int32 scalar placeholder, of the initial weights; the configuration's where it is not fed.
-    outputs: {layer: float32 [batch, units]}; logits, float32 [batch, classes], are those of the last.
-    histograms: a serialized Summary of all trained variables, their change since the epoch began, and the outputs.
+    seed: int32 scalar placeholder, of the initial weights and the masks; the configuration's where it is not fed.
+    outputs: {layer: float32 [batch, units]}, in prediction; logits, float32 [batch, classes], are those of the last.
+    loss: in training. histograms: a serialized Summary of all trained variables, their change since the epoch began,
+    and the outputs.
     best: None without early stopping. loop: None where `build` was given no sizes.
     """
 
@@ -68,14 +70,17 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
     sizes: numbers of training, validation and test samples, for the epoch loop; None builds the fed graph alone.
     """
     with tf.Graph().as_default(), tf1.variable_scope("", use_resource=True):
-        layers = network(config, n_classes)
+        layers = network(config, n_features, n_classes)
         with tf1.name_scope("input"):
             X = tf1.placeholder(tf.float32, (None, n_features), name="X")
             y = tf1.placeholder(tf.int32, (None,), name="y")
         outputs = inference(X, layers)
-        losses = loss(outputs["output"], y, layers)
+        measured = loss(outputs["output"], y, layers)
         progress = state(config.training.learning_rate)
-        optimizer = OPTIMIZERS[config.training.optimizer](learning_rate=progress.learning_rate)
+        losses, updates = _trained_loss(config, layers, Inputs(X, y), progress.global_step) or (measured, [])
+        optimizer = OPTIMIZERS[config.training.optimizer](
+            learning_rate=lambda: learning_rate(config.training, progress)
+        )
         histograms = _histograms(progress.epoch_start, outputs)
         train_op, _ = training(losses.total, optimizer, progress.global_step, config.training.clip_norm)
         kept = best() if config.training.early_stopping else None
@@ -84,10 +89,10 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             inputs=Inputs(X, y),
             seed=layers.seed,
             outputs=outputs,
-            logits=outputs["output"],
+            logits=class_logits(outputs["output"]),
             loss=losses,
-            train_op=train_op,
-            evaluation=evaluation(outputs["output"], y, losses.data, histograms),
+            train_op=tf.group(train_op, *updates) if updates else train_op,
+            evaluation=evaluation(outputs["output"], y, measured.data, histograms),
             state=progress,
             best=kept,
             loop=loop,
@@ -95,6 +100,16 @@ def build(config: Config, n_features: int, n_classes: int, sizes: tuple[int, int
             initializer=tf1.global_variables_initializer(),
             saver=tf1.train.Saver(max_to_keep=None),
         )
+
+
+def _trained_loss(config, network, inputs, step):
+    """The loss in training and what each step must run besides, or None where it is the same as in prediction."""
+    smoothing = config.training.label_smoothing
+    if not network.phased and not smoothing:
+        return None
+    phase = Phase(step.read_value(), None, updates=[])
+    logits = inference(inputs.X, network, phase=phase)["output"]
+    return loss(logits, inputs.y, network, smoothing=smoothing), phase.updates
 
 
 def _histograms(epoch_start, outputs):

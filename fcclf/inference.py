@@ -13,6 +13,7 @@ from scipy.special import softmax
 from fcclf import checkpoint, data, graph, run_directory
 from fcclf.data import Dataset
 from fcclf.errors import RunError
+from fcclf.layers import network_variables
 from fcclf.trainer import predict, session_config
 
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read
@@ -59,9 +60,9 @@ class TrainedRun:
         return self.logits(X).argmax(axis=1)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """{variable name: values} of every kernel and bias."""
-        variables = self.session.graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
-        return self.session.run({variable.op.name: variable for variable in variables})
+        """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""
+        with self.session.graph.as_default():
+            return self.session.run({variable.op.name: variable for variable in network_variables()})
 
     def dataset(self) -> Dataset:
         """The data the run was trained and tested on. Raises RunError if they cannot be had again."""

@@ -8,17 +8,23 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fcclf import layers
+from fcclf.blocks import Block, Conv2D, Dense
 from fcclf.config import Config
-from fcclf.layers import Dense
+from fcclf.layers import Context, Phase
 
 tf1 = tf.compat.v1
 
 
 class Network(NamedTuple):
-    """The layers of a model under their names, with the seed of their initial values."""
+    """The blocks of a model under their names, with the seed of their initial values and masks.
 
-    layers: dict[str, Dense]
+    phased: some block does another thing in training than in prediction.
+    """
+
+    layers: dict[str, Block]
     seed: tf.Tensor
+    phased: bool
 
 
 class Loss(NamedTuple):
@@ -40,23 +46,28 @@ class Evaluation(NamedTuple):
     summaries: tf.Tensor
 
 
-def inference(X, network: Network, fused=False) -> dict:
-    """{layer name: its outputs, float32 [batch, units]} of X, float32 [batch, features]; "output" has the logits."""
+def inference(X, network: Network, fused=False, phase: Phase | None = None) -> dict:
+    """{layer name: its outputs, float32 [batch, ...]} of X, float32 [batch, features]; "output" has the logits.
+
+    fused: the graph will be compiled. phase: of training; None to predict.
+    """
     outputs, *hidden, last = {}, *network.layers
+    context = Context(network.seed, fused, phase)
     with tf1.name_scope("full-connect-layer"):
-        for index, name in enumerate(hidden):
-            X = outputs[name] = network.layers[name](X, name, seed=(network.seed, index), fused=fused)
-    outputs[last] = network.layers[last](X, last, seed=(network.seed, len(hidden)), fused=fused)
+        for number, name in enumerate(hidden):
+            X = outputs[name] = layers.call(network.layers[name], X, name, number, context)
+    outputs[last] = layers.call(network.layers[last], X, last, len(hidden), context)
     return outputs
 
 
-def loss(logits, y, network: Network, weights=None) -> Loss:
-    """Mean cross-entropy of logits, float32 [batch, classes], against y, int32 [batch], and the penalties.
+def loss(logits, y, network: Network, weights=None, smoothing=0.0) -> Loss:
+    """Mean cross-entropy of logits, float32 [batch, outputs], against y, int32 [batch], and the penalties.
 
-    weights: float32 [batch], or None where every sample counts the same.
+    weights: float32 [batch], or None where every sample counts the same. smoothing: share of each label that is spread
+    over all classes (Szegedy et al. 2016).
     """
     with tf1.name_scope("loss"):
-        losses = cross_entropy(logits, y)
+        losses = cross_entropy(logits, y, smoothing)
         data = tf.reduce_mean(losses) if weights is None else _weighted_mean(losses, weights)
         penalties = penalty(network)
         return Loss(data, penalties, total=data + penalties)
@@ -64,7 +75,8 @@ def loss(logits, y, network: Network, weights=None) -> Loss:
 
 def penalty(network: Network):
     """The penalties of all layers together: float32 scalar."""
-    return tf.add_n([layer.penalty(name) for name, layer in network.layers.items()])
+    weighted = {name: block for name, block in network.layers.items() if isinstance(block, Dense | Conv2D)}
+    return tf.add_n([layers.penalty(block, name) for name, block in weighted.items()])
 
 
 def training(total_loss, optimizer, global_step, clip_norm):
@@ -86,32 +98,39 @@ def evaluation(logits, y, data_loss, histograms) -> Evaluation:
         return Evaluation(
             loss=data_loss,
             accuracy=accuracy,
-            predictions=tf.argmax(logits, axis=1, output_type=tf.int32, name="predictions"),
-            probabilities=tf.nn.softmax(logits, name="probabilities"),
+            predictions=tf.argmax(class_logits(logits), axis=1, output_type=tf.int32, name="predictions"),
+            probabilities=tf.nn.softmax(class_logits(logits), name="probabilities"),
             summaries=tf1.summary.merge([*scalars, histograms], name="summaries"),
         )
 
 
-def network(config: Config, n_classes: int) -> Network:
-    """The layers that `config.model` describes."""
-    model = config.model
-    penalties = {"l1": model.l1, "l2": model.l2}
-    layers = {
-        f"fc{number}": Dense(units, model.activation, model.initializer, **penalties)
-        for number, units in enumerate(model.hidden, start=1)
-    }
-    layers["output"] = Dense(n_classes, "identity", model.initializer, **penalties)
-    return Network(layers, seed=tf1.placeholder_with_default(config.training.seed, (), "seed"))
+def network(config: Config, n_features: int, n_classes: int) -> Network:
+    """The network that `config` describes. Raises ConfigError if it does not fit the data."""
+    named = config.layers(n_features, n_classes)
+    phased = any(isinstance(block, layers.PHASED) for block in named.values())
+    return Network(named, tf1.placeholder_with_default(config.training.seed, (), "seed"), phased)
 
 
-def cross_entropy(logits, y):
-    """float32 [batch]."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+def class_logits(logits):
+    """float32 [batch, classes]. A single output is that of class 1 against 0 for class 0, which makes the softmax of
+    the two a sigmoid."""
+    return logits if logits.shape[1] > 1 else tf.concat([tf.zeros_like(logits), logits], axis=1)
+
+
+def cross_entropy(logits, y, smoothing=0.0):
+    """float32 [batch]: softmax cross-entropy, or sigmoid cross-entropy where there is one output for two classes."""
+    if logits.shape[1] == 1:
+        labels = (1 - smoothing) * tf.cast(y, tf.float32) + smoothing / 2
+        return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits[:, 0])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+    if not smoothing:
+        return losses
+    return (1 - smoothing) * losses - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
 
 
 def correct(logits, y):
     """bool [batch]: the prediction is the label."""
-    return tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y)
+    return tf.equal(tf.argmax(class_logits(logits), axis=1, output_type=tf.int32), y)
 
 
 def _weighted_mean(values, weights):

@@ -43,7 +43,7 @@ class Description(NamedTuple):
 
 def fingerprint(config: Config, data: dict) -> str:
     """sha256 of all that decides the result: equal for the same settings and data only."""
-    return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fcclf.config import Training
+from fcclf.layers import network_variables
+
 tf1 = tf.compat.v1
 
 
@@ -26,8 +29,8 @@ class State(NamedTuple):
 
 class Best(NamedTuple):
     """Early stopping. loss: float32, the lowest validation loss; epoch: int64, after which it was; wait: int64, epochs
-    since then; stopped: bool; weights: those of that epoch, in the order of the trained variables; saver: saves them
-    under the names of those; restore: gives them to the network."""
+    since then; stopped: bool; weights: those of that epoch, statistics included, in the order of
+    `layers.network_variables`; saver: saves them under the names of those; restore: gives them to the network."""
 
     loss: tf.Variable
     epoch: tf.Variable
@@ -54,9 +57,19 @@ def state(learning_rate: float) -> State:
         )
 
 
+def learning_rate(training: Training, state: State):
+    """float32 scalar: the learning rate of the next step, by the schedule."""
+    rate, step, steps = state.learning_rate.read_value(), state.global_step.read_value(), training.decay_steps
+    if training.schedule == "constant":
+        return rate
+    if training.schedule == "cosine":
+        return tf1.train.cosine_decay(rate, step, steps)
+    return tf1.train.exponential_decay(rate, step, steps, training.decay_rate, staircase=training.schedule == "step")
+
+
 def best() -> Best:
-    """No epoch yet; made in the current graph, whose trained variables must be there."""
-    weights = tf1.trainable_variables()
+    """No epoch yet; made in the current graph, whose network must be there."""
+    weights = network_variables()
     kept = _copies("best", weights)
     with tf1.variable_scope("best"):
         return Best(

@@ -7,10 +7,12 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf import checkpoint, data, epoch_loop, graph
+from fcclf.blocks import Standardize
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.epoch_loop import EpochResults
 from fcclf.errors import RunError
+from fcclf.layers import network_variables
 
 tf1 = tf.compat.v1
 
@@ -47,7 +49,7 @@ class Trainer(contextlib.ExitStack):
 
     def __init__(self, config: Config, dataset: data.Dataset):
         super().__init__()
-        self.dataset, self.step, self.stopped = dataset, 0, False
+        self.config, self.dataset, self.step, self.stopped = config, dataset, 0, False
         self.n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train), config.training.batch_size)
         self.graph = graph.build(config, dataset.n_features, dataset.n_classes, dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph, config=session_config(config.session.threads))
@@ -73,11 +75,21 @@ class Trainer(contextlib.ExitStack):
     def initialize(self, warm_start: str | None = None, say=lambda sentence: None):
         """Fresh weights; those that the checkpoint `warm_start` has by name and shape are taken from it."""
         self.run(self.graph.initializer)
+        with self.session.graph.as_default():
+            weights = network_variables()
+        self._standardize({weight.op.name: weight for weight in weights})
         if warm_start is not None:
-            weights = self.session.graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)
             loaded, others = checkpoint.load_matching(self.session, checkpoint.find(warm_start), weights)
             rest = f"; not loaded (missing, or of another shape): {', '.join(others)}" if others else ""
             say(f"warm start: loaded {', '.join(loaded)}{rest}")
+
+    def _standardize(self, variables):
+        """Gives the first layer the statistics of the training data, if it is there for that."""
+        first = self.config.model.layers[0]
+        if isinstance(first, Standardize):
+            for name, values in data.statistics(self.dataset.X_train, first.over == "features").items():
+                assign = variables[f"{first.label}1/{name}"].initializer
+                self.run(assign, {assign.inputs[1]: values})
 
     def restore(self, start: Checkpoint):
         """The state of a checkpoint. Raises RunError if it is not what the checkpoint's name says."""

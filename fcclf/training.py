@@ -60,7 +60,7 @@ def train(
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        dataset = data.load(config)
+        dataset = data.load(config, say)
         description = run_directory.describe(path, config, data.facts(dataset), say)
         start = _newest_checkpoint(path, description, say)
         epoch, committed = (start.epoch, start.committed) if start else (0, {})

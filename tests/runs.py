@@ -14,7 +14,9 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
 
 from fcclf import cli
-from fcclf.config import Config, Model, Moons, Session, Training
+from fcclf.config import Config, Session, Training
+from fcclf.model import Model, Stack
+from fcclf.sources import Moons
 
 VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "command/text_summary"}  # when and how it ran
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,8 +25,12 @@ FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inferen
 
 
 def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
-    """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them."""
-    sections = {"data": Moons, "model": Model, "training": Training, "session": Session}
+    """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them.
+
+    layers or preset: a `Stack` instead of the hidden layers.
+    """
+    model = Stack if {"layers", "preset"} & settings.keys() else Model
+    sections = {"data": Moons, "model": model, "training": Training, "session": Session}
     settings |= {
         "samples": samples,
         "noise": noise,

@@ -250,6 +250,10 @@ def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
         ("--learnin-rate 1", "there is no flag --learnin-rate; did you mean --learning-rate?"),
         ("--run-name ../x", "--run-name is '../x', but must be one printable directory name"),
         ("stars", "there is nothing to do with 'stars'"),
+        ("--preset selu20", "--preset is 'selu20', but must be one of beginner, dropout-mlp"),
+        ("--preset selu-20 --hidden 3", "--hidden cannot be set for --preset selu-20, which has its own layers"),
+        ("--preset lenet", "the model has Reshape after shape 2, but it makes 28 x 28 x 1"),
+        ("--dropout 1", "--dropout is 1.0, but must be a number of at least 0 and below 1"),
     ],
 )
 def test_usage_errors_are_one_sentence_and_leave_nothing_behind(logs, capsys, flags, words):
@@ -260,6 +264,58 @@ def test_usage_errors_are_one_sentence_and_leave_nothing_behind(logs, capsys, fl
     assert printed.err.startswith("fcclf: error: ")
     assert words in printed.err
     assert not logs.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("blobs --classes 3 --loss sigmoid", "--loss is sigmoid, which is for two classes, but the data have 3"),
+        ("blobs --classes 1", "--classes is 1, but must be a whole number of at least 2"),
+        ("table", "the following arguments are required: FILE"),
+    ],
+)
+def test_other_data_have_usage_errors_of_their_own(logs, capsys, flags, words):
+    assert run("train", *flags.split()) == 2
+    assert words in capsys.readouterr().err
+    assert not logs.exists()
+
+
+def test_images_that_are_not_there_are_exit_1_with_what_to_install(logs, capsys):
+    assert run("train", "images", "--data-dir", ".") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("fcclf: error: there is no train-images-idx3-ubyte, also not with .gz, in ")
+    assert "install Debian's package dataset-fashion-mnist" in error
+
+
+def test_a_table_is_trained_on_and_its_labels_reach_the_report(logs, capsys):
+    Path("pets.csv").write_text("".join(f"{row},{row % 2},{('dog', 'cat')[row % 2]}\n" for row in range(40)))
+    flags = ["--batch-size", "8", "--epochs", "2", "--jit", "off", "--no-figures", "--quiet"]
+    assert run("train", "table", "pets.csv", *flags) == 0
+    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert ["true", "cat"] in shown
+    assert ["true", "dog"] in shown
+    Path("moved.csv").write_bytes(Path("pets.csv").read_bytes())
+    assert run("train", "table", "moved.csv", *flags, "--run-name", "pets-batch-size-8-jit-off") == 0
+    Path("moved.csv").write_text(Path("pets.csv").read_text().replace("7,", "7.5,"))
+    assert run("train", "table", "moved.csv", *flags, "--run-name", "pets-batch-size-8-jit-off") == 2
+    assert "is a run with other settings (fingerprint: " in capsys.readouterr().err
+
+
+def test_a_summary_shows_a_preset_flags_or_a_run(logs, capsys, finished_run):
+    shown = []
+    for arguments in (["--hidden", "6", "4"], [finished_run]):
+        assert run("summary", *arguments) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert run("summary", "--preset", "lenet") == 0
+    assert "conv2 (Conv2D)              10 x 10 x 16             2,416\n" in capsys.readouterr().out
+    assert run("summary", "--preset", "lenet", "--features", 20) == 2
+    assert "the data must have 784 features" in capsys.readouterr().err
+
+
+def test_a_pairing_that_defeats_its_purpose_is_told_before_training(logs, capsys):
+    run("train", "moons", *SMALL, "--activation", "selu", "--initializer", "lecun_normal", "--quiet", "--no-figures")
+    assert capsys.readouterr().err.startswith("fcclf: warning: SELU needs inputs of mean 0 and variance 1: use --stand")
 
 
 def test_a_warm_start_from_nowhere_leaves_nothing_behind(logs, capsys):
@@ -274,7 +330,10 @@ def test_a_log_directory_that_is_a_file_is_exit_1(logs, capsys):
     assert capsys.readouterr().err == "fcclf: error: --logdir is 'logs', but logs is a file: name a directory.\n"
 
 
-@pytest.mark.parametrize("flags", ["--help", "--version", "train moons --help", "train moons --noise x", "evaluate"])
+@pytest.mark.parametrize(
+    "flags",
+    ["--help", "--version", "train moons --help", "train moons --noise x", "evaluate", "summary --preset lenet"],
+)
 def test_help_version_and_usage_errors_do_not_import_tensorflow(flags):
     program = (
         "import sys; from fcclf.cli import main\n"

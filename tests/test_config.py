@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from fcclf import config as settings
 from fcclf.config import Config, Model, Moons, Session, Training
 from fcclf.errors import ConfigError
+from fcclf.flags import add_flags, section_from_flags
 
 
 def parsed(section, *flags):
     parser = argparse.ArgumentParser()
-    settings.add_flags(parser, section)
-    return settings.section_from_flags(section, parser.parse_args(flags))
+    add_flags(parser, section)
+    return section_from_flags(section, parser.parse_args(flags))
 
 
 @pytest.mark.parametrize("section", [Moons, Model, Training, Session])
@@ -101,7 +102,7 @@ def test_every_config_reads_back_from_its_json(noise, hidden, clip_norm, epochs,
         ({"modle": {}}, "config has an unknown setting 'modle'; known are data, model, training, session"),
         ({"model": {"units": 6}}, "model has an unknown setting 'units'"),
         ({"model": {"hidden": "6 4"}}, "hidden is '6 4'"),
-        ({"data": {"name": "suns"}}, "data.name must be 'moons'"),
+        ({"data": {"name": "suns"}}, "data.name is 'suns', but must be one of moons"),
         ({"training": 7}, "training must be an object of settings"),
     ],
 )

@@ -7,6 +7,7 @@ from sklearn.datasets import make_moons
 
 from fcclf import data
 from fcclf.config import Config, Training
+from fcclf.sources import Blobs, Circles, Spirals
 
 
 def test_the_moons_are_scikit_learns_and_their_last_fifth_is_the_test_part():
@@ -75,3 +76,29 @@ def test_orders_made_ahead_are_the_orders_of_their_epochs(stretches):
             np.testing.assert_array_equal(rows[row], data.epoch_order(5, epoch, 40, "shuffle"))
         assert not rows[last - first + 1 :].any()
     orders.close()
+
+
+@pytest.mark.parametrize(("source", "classes"), [(Circles, 2), (Blobs, 3), (Spirals, 3)])
+def test_shapes_have_as_many_classes_as_they_say_and_are_functions_of_their_seed(source, classes):
+    dataset, again, other = (data.load(Config(source(data_seed=seed))) for seed in (1, 1, 2))
+    assert dataset.n_features == 2
+    assert sorted(set(dataset.y_train)) == list(range(classes)) == list(range(dataset.n_classes))
+    assert data.fingerprint(dataset) == data.fingerprint(again) != data.fingerprint(other)
+
+
+def test_a_spiral_without_noise_winds_once_around():
+    dataset = data.load(Config(Spirals(noise=0.0, classes=4)))
+    radius = np.linalg.norm(dataset.X_train, axis=1)
+    angle = np.arctan2(*dataset.X_train.T[::-1])
+    turns = radius + dataset.y_train / 4 - angle / (2 * np.pi)
+    np.testing.assert_allclose(turns, np.round(turns), atol=1e-4)
+
+
+def test_statistics_are_means_and_deviations_and_a_constant_has_deviation_1(monkeypatch):
+    monkeypatch.setattr(data, "BLOCK", 7)
+    X = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+    X[:, 2] = 5
+    measured = data.statistics(X, each_feature=True)
+    np.testing.assert_allclose(measured["mean"], X.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(measured["stddev"], [*X.std(0)[:2], 1, X.std(0)[3]], rtol=1e-6)
+    assert data.statistics(X, each_feature=False)["stddev"] == pytest.approx(X.std(), rel=1e-6)

@@ -36,7 +36,7 @@ def test_a_certain_mistake_costs_its_logits_and_not_infinity():
 
 
 def test_the_report_shows_every_class_and_the_matrix():
-    report = evaluation.report(Y, LOGITS).splitlines()
+    report = evaluation.report(Y, LOGITS, ["0", "1", "2"]).splitlines()
     assert report[-4].split() == ["predicted", "0", "1", "2"]
     assert [line.split() for line in report[-3:]] == [
         ["true", "0", "1", "0", "0"],

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import runs
 import tensorflow as tf
+from scipy.special import log_softmax
+from test_layers import CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf import data, epoch_loop, graph
 from fcclf.config import OPTIMIZERS
+from fcclf.errors import ConfigError
 
 tf1 = tf.compat.v1
 
@@ -145,13 +148,25 @@ def test_twenty_points_are_learned_by_heart():
 @pytest.mark.parametrize("jit", ["on", "off"])
 def test_the_epoch_loop_does_what_the_fed_step_does(jit):
     """Also with a last batch of 11 instead of 23 samples, clipping and penalties."""
-    config = runs.config(batch_size=23, jit=jit, l1=1e-3, l2=1e-2, clip_norm=1.0)
-    looped, fed = Built(config), Built(config)
+    assert_loop_does_what_the_fed_step_does(runs.config(batch_size=23, jit=jit, l1=1e-3, l2=1e-2, clip_norm=1.0))
+
+
+@pytest.mark.parametrize("layers", [EVERY_DENSE, CONVOLUTIONAL])
+def test_the_epoch_loop_does_what_the_fed_step_does_with_every_block(layers):
+    """The masks are the same too: batches of one size, not compiled."""
+    config = runs.config(
+        batch_size=20, layers=layers, label_smoothing=0.1, optimizer="sgd", schedule="step", decay_steps=5
+    )
+    assert_loop_does_what_the_fed_step_does(config)
+
+
+def assert_loop_does_what_the_fed_step_does(config):
+    looped, fed, size = Built(config), Built(config), config.training.batch_size
     looped.stretch(0, 12)
     for epoch in range(3):
         order = fed.order(epoch)
-        for first in range(0, 80, 23):
-            samples = order[first : first + 23]
+        for first in range(0, 80, size):
+            samples = order[first : first + size]
             X, y = fed.dataset.X_train[samples], fed.dataset.y_train[samples]
             fed.run(fed.graph.train_op, {fed.graph.inputs.X: X, fed.graph.inputs.y: y})
     expected, actual = fed.variables(), looped.variables()
@@ -256,3 +271,61 @@ def test_a_process_that_switched_version_2_behaviour_off_can_still_build_a_graph
     built = Built(runs.config())
     built.stretch(0, 5)
     assert float(runs.python(program)) == float(built.variables()["fc1/kernel"].sum())
+
+
+def test_one_sigmoid_output_is_a_network_of_two_classes():
+    built = Built(runs.config(loss="sigmoid", l2=0.0))
+    logits, loss, probabilities = built.run(
+        [built.graph.logits, built.graph.loss.data, built.graph.evaluation.probabilities], built.fed()
+    )
+    assert built.variables()["output/kernel"].shape == (4, 1)
+    np.testing.assert_array_equal(logits[:, 0], 0)
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-logits[:, 1])), rtol=1e-5)
+    y = built.dataset.y_train
+    assert loss == pytest.approx(-np.log(probabilities[np.arange(80), y]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
+    built = Built(runs.config(loss=loss, label_smoothing=0.2, l2=0.0))
+    trained, measured, logits = built.run(
+        [built.graph.loss.data, built.graph.evaluation.loss, built.graph.logits], built.fed()
+    )
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    labels = np.eye(2)[built.dataset.y_train]
+    assert trained == pytest.approx(-((0.8 * labels + 0.1) * log_probabilities).sum(1).mean(), rel=1e-5)
+    assert measured == pytest.approx(-(labels * log_probabilities).sum(1).mean(), rel=1e-5)
+
+
+def test_a_sigmoid_is_refused_for_more_than_two_classes():
+    with pytest.raises(ConfigError, match="loss is sigmoid, which is for two classes, but the data have 3"):
+        graph.build(runs.config(loss="sigmoid"), n_features=2, n_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factor"),
+    [
+        ("step", lambda step: 0.5 ** (step // 4)),
+        ("exponential", lambda step: 0.5 ** (step / 4)),
+        ("cosine", lambda step: (1 + np.cos(np.pi * min(step, 4) / 4)) / 2),
+    ],
+)
+def test_the_learning_rate_is_a_function_of_the_global_step(schedule, factor):
+    """With it a step of plain gradient descent is `factor` of what it is with a constant rate, from the same place."""
+    settings = {"optimizer": "sgd", "learning_rate": 0.5, "batch_size": 80, "hidden": (), "l2": 0.0}
+    scheduled = Built(runs.config(**settings, schedule=schedule, decay_steps=4, decay_rate=0.5))
+    constant = Built(runs.config(**settings))
+    for step in range(6):
+        before = scheduled.variables()
+        for variable in constant.session.graph.get_collection("trainable_variables"):
+            constant.run(variable.initializer, {variable.initializer.inputs[1]: before[variable.op.name]})
+        constant.run(constant.graph.train_op, constant.fed())
+        scheduled.stretch(step, step + 1)
+        moved, whole = (each.variables()["output/kernel"] - before["output/kernel"] for each in (scheduled, constant))
+        np.testing.assert_allclose(moved, factor(step) * whole, rtol=1e-2, atol=1e-6)
+
+
+def test_auto_compiles_all_but_convolutions():
+    assert epoch_loop.is_compiled(runs.config(jit="auto"))
+    assert not epoch_loop.is_compiled(runs.config(jit="auto", layers=CONVOLUTIONAL))
+    assert epoch_loop.is_compiled(runs.config(jit="on", layers=CONVOLUTIONAL))

@@ -8,8 +8,13 @@ import runs
 PACKAGE = Path(__file__).parent.parent / "fcclf"
 LEVELS = [  # a module may import from the levels above its own, and nothing else of the package
     {"__init__", "errors"},
-    {"config", "durable", "interrupts", "terminal"},
-    {"data", "layers", "evaluation", "history", "summaries"},
+    {"settings", "durable", "interrupts", "terminal"},
+    {"sources", "blocks"},
+    {"presets"},
+    {"model"},
+    {"config"},
+    {"flags", "advice", "idx", "table", "layers", "evaluation", "history", "summaries"},
+    {"data"},
     {"plots", "animation"},
     {"diagnostics", "frames"},
     {"state", "network", "checkpoint", "record", "run_directory"},

@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcclf import config, layers
-from fcclf.layers import Dense
+from fcclf import blocks, layers
+from fcclf.blocks import (
+    Activation,
+    AlphaDropout,
+    AveragePool,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool,
+    Reshape,
+    Standardize,
+)
+from fcclf.layers import Context, Phase
 
 tf1 = tf.compat.v1
 
@@ -28,6 +41,21 @@ DEFINITIONS = {
 }
 
 
+EVERY_DENSE = (
+    Standardize(),
+    Dropout(0.1),
+    *(Dense(8, "selu", "lecun_normal", l2=1e-3), BatchNorm(), AlphaDropout(0.1)),
+    *(Dense(8, use_bias=False), BatchNorm(momentum=0.9, center=False), Activation("relu"), Dropout(0.2)),
+    Dense(None),
+)
+CONVOLUTIONAL = (
+    Reshape(1, 2, 1),
+    *(Conv2D(4, 2, activation="relu", l1=1e-3), BatchNorm(), Dropout(0.1), MaxPool(1), AveragePool(1)),
+    Flatten(),
+    Dense(None),
+)
+
+
 def evaluated(build):
     """The values of the tensors that `build` returns, with fresh variables."""
     with tf.Graph().as_default(), tf1.Session() as session:
@@ -37,14 +65,14 @@ def evaluated(build):
 
 
 def test_every_activation_of_the_command_line_is_built_and_no_other():
-    assert tuple(layers.ACTIVATIONS) == config.ACTIVATIONS
+    assert tuple(layers.ACTIVATIONS) == blocks.ACTIVATIONS
 
 
-@pytest.mark.parametrize("activation", config.ACTIVATIONS)
+@pytest.mark.parametrize("activation", blocks.ACTIVATIONS)
 @pytest.mark.parametrize("fused", [False, True])
 def test_dense_is_activation_of_product_plus_bias(activation, fused):
     def build():
-        output = Dense(2, activation)(tf.constant(X), "fc1", seed=(0, 0), fused=fused)
+        output = layers.call(Dense(2, activation), tf.constant(X), "fc1", 0, Context(0, fused))
         return output, tf1.trainable_variables()
 
     output, (kernel, bias) = evaluated(build)
@@ -53,8 +81,7 @@ def test_dense_is_activation_of_product_plus_bias(activation, fused):
 
 def test_a_layer_called_twice_shares_its_variables():
     def build():
-        layer = Dense(2)
-        first, second = (layer(tf.constant(X), "fc1", seed=(0, 0)) for _ in range(2))
+        first, second = (layers.call(Dense(2), tf.constant(X), "fc1", 0, Context(0)) for _ in range(2))
         assert [variable.op.name for variable in tf1.global_variables()] == ["fc1/kernel", "fc1/bias"]
         return first, second
 
@@ -83,7 +110,7 @@ def test_initial_kernels_have_the_variance_of_their_scheme(name, variance):
 
 
 def test_every_initializer_of_the_command_line_is_built():
-    for name in config.INITIALIZERS:
+    for name in blocks.INITIALIZERS:
         assert evaluated(lambda name=name: layers.initial_kernel(name, (0, 0), (3, 2))).shape == (3, 2)
 
 
@@ -98,8 +125,8 @@ def test_initial_kernels_depend_on_seed_and_layer_alone():
 def test_penalties_are_l1_of_the_kernel_and_half_its_squares():
     def build():
         layer = Dense(2, l1=0.3, l2=0.7)
-        layer(tf.constant(X), "fc1", seed=(0, 0))
-        return layer.penalty("fc1"), tf1.trainable_variables()[0]
+        layers.call(layer, tf.constant(X), "fc1", 0, Context(0))
+        return layers.penalty(layer, "fc1"), tf1.trainable_variables()[0]
 
     penalty, kernel = evaluated(build)
     assert penalty == pytest.approx(0.3 * np.abs(kernel).sum() + 0.7 * (kernel**2).sum() / 2, rel=1e-6)
@@ -108,7 +135,126 @@ def test_penalties_are_l1_of_the_kernel_and_half_its_squares():
 def test_a_layer_without_penalties_adds_exactly_nothing():
     def build():
         layer = Dense(2)
-        layer(tf.constant(X), "fc1", seed=(0, 0))
-        return layer.penalty("fc1")
+        layers.call(layer, tf.constant(X), "fc1", 0, Context(0))
+        return layers.penalty(layer, "fc1")
 
     assert evaluated(build) == 0
+
+
+def called(block, inputs, phase=None, number=3, fused=False):
+    """What `block` makes of `inputs`, an array."""
+    return layers.call(block, tf.constant(inputs), "layer", number, Context(7, fused, phase))
+
+
+def phase(step=0, weights=None):
+    """Training, at a step."""
+    return Phase(tf.constant(step, tf.int64), weights, updates=[])
+
+
+def test_every_block_is_built_and_only_called_with_its_kind():
+    for kind in blocks.KINDS.values():
+        assert layers._outputs.dispatch(kind) is not layers._outputs.dispatch(object), kind
+    with pytest.raises(TypeError, match="is not a block"):
+        evaluated(lambda: layers.call(None, tf.constant(X), "layer", 0, Context(0)))
+
+
+def test_batch_norm_brings_a_batch_to_mean_0_and_variance_1_and_moves_its_statistics():
+    def build():
+        training = phase()
+        output = called(BatchNorm(momentum=0.75, epsilon=1e-6), X, training)
+        with tf.control_dependencies([output, *training.updates]):
+            return output, [variable.read_value() for variable in tf1.model_variables()]
+
+    output, (mean, variance) = evaluated(build)
+    np.testing.assert_allclose(output, (X - X.mean(0)) / np.sqrt(X.var(0) + 1e-6), rtol=1e-4)
+    np.testing.assert_allclose(mean, 0.25 * X.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, 0.75 + 0.25 * X.var(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 2, 2, 3)])
+def test_samples_that_weigh_nothing_do_not_count_in_batch_statistics(shape):
+    inputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    weights = [0.0, 1.0, 1.0, 1.0]
+    output = evaluated(lambda: called(BatchNorm(epsilon=1e-6), inputs, phase(weights=weights)))
+    axes = tuple(range(len(shape) - 1))
+    expected = (inputs - inputs[1:].mean(axes)) / np.sqrt(inputs[1:].var(axes) + 1e-6)
+    np.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_batch_norm_predicts_with_its_moving_statistics():
+    output = evaluated(lambda: called(BatchNorm(epsilon=0.5), X))
+    np.testing.assert_allclose(output, X / np.sqrt(1.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_dropout_zeroes_its_share_and_keeps_the_mean(fused):
+    inputs = np.ones((200, 200), np.float32)
+    function = tf.function(lambda: called(Dropout(0.3), inputs, phase(), fused=fused), jit_compile=fused)
+    output = evaluated(function)
+    assert set(np.unique(output)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+    assert np.mean(output == 0) == pytest.approx(0.3, abs=0.01)
+    assert output.mean() == pytest.approx(1, abs=0.015)
+
+
+def test_alpha_dropout_keeps_the_mean_0_and_variance_1_of_selu():
+    inputs = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    inputs = DEFINITIONS["selu"](inputs).astype(np.float32)
+    output = evaluated(lambda: called(AlphaDropout(0.4), inputs, phase()))
+    assert output.mean() == pytest.approx(0, abs=0.02)
+    assert output.var() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("block", [Dropout(0.5), AlphaDropout(0.5)])
+def test_masks_depend_on_seed_layer_and_step_alone(block):
+    def masked(seed, number, step):
+        return evaluated(lambda: layers.call(block, tf.ones((9, 9)), "layer", number, Context(seed, phase=phase(step))))
+
+    np.testing.assert_array_equal(masked(1, 2, 3), masked(1, 2, 3))
+    others = [masked(*other) for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
+    assert all(not np.array_equal(masked(1, 2, 3), other) for other in others)
+
+
+@pytest.mark.parametrize("block", [Dropout(0.5), AlphaDropout(0.5)])
+def test_nothing_is_dropped_in_prediction(block):
+    np.testing.assert_array_equal(evaluated(lambda: called(block, X)), X)
+
+
+def test_a_convolution_multiplies_each_place_with_its_kernel():
+    image = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
+
+    def build():
+        return called(Conv2D(1, 2, padding="valid"), image), tf1.trainable_variables()[0]
+
+    output, kernel = evaluated(build)
+    squares = np.lib.stride_tricks.sliding_window_view(image[0, :, :, 0], (2, 2))
+    places = (squares * kernel[:, :, 0, 0]).sum((2, 3))
+    np.testing.assert_allclose(output[0, :, :, 0], places, rtol=1e-5)
+
+
+def test_pools_take_the_largest_and_the_mean_of_each_square():
+    image = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)
+    np.testing.assert_array_equal(evaluated(lambda: called(MaxPool(2), image))[0, :, :, 0], [[6, 8], [16, 18]])
+    np.testing.assert_array_equal(evaluated(lambda: called(AveragePool(2), image))[0, :, :, 0], [[3, 5], [13, 15]])
+
+
+def test_the_initial_variance_of_a_convolution_counts_its_places():
+    kernel = evaluated(lambda: layers.initial_kernel("he_normal", (3, 0), (5, 5, 40, 50)))
+    assert kernel.var() == pytest.approx(2 / (25 * 40), rel=0.03)
+
+
+@pytest.mark.parametrize("stack", [EVERY_DENSE, CONVOLUTIONAL])
+def test_the_shapes_and_parameters_of_a_summary_are_those_of_the_graph(stack):
+    named = blocks.named(stack, 2)
+
+    def build():
+        outputs = tf.zeros((5, 2))
+        for number, ((name, block), row) in enumerate(zip(named.items(), blocks.rows(named, 2), strict=True)):
+            before = len(tf1.trainable_variables()), len(tf1.model_variables())
+            outputs = layers.call(block, outputs, name, number, Context(0))
+            assert tuple(outputs.shape[1:]) == row.shape
+            trained, statistics = tf1.trainable_variables()[before[0] :], tf1.model_variables()[before[1] :]
+            assert sum(variable.shape.num_elements() for variable in trained) == row.trained
+            assert sum(variable.shape.num_elements() for variable in statistics) == row.statistics
+        return outputs
+
+    evaluated(build)

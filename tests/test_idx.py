@@ -1,0 +1,84 @@
+"""IDX files: what is read, and what is refused with a sentence that names the file."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcclf import data, idx
+from fcclf.config import Config, Training
+from fcclf.errors import RunError
+from fcclf.sources import FASHION_MNIST, Images
+
+
+def idx_bytes(array):
+    """A uint8 array as the content of an IDX file."""
+    return struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Four files: 6 training and 3 test images of 2 x 3 pixels, the test part packed."""
+    for part, size, pack, suffix in (("train", 6, bytes, ""), ("t10k", 3, gzip.compress, ".gz")):
+        images = np.arange(size * 6, dtype=np.uint8).reshape(size, 2, 3)
+        (tmp_path / f"{part}-images-idx3-ubyte{suffix}").write_bytes(pack(idx_bytes(images)))
+        (tmp_path / f"{part}-labels-idx1-ubyte{suffix}").write_bytes(
+            pack(idx_bytes(np.arange(size, dtype=np.uint8) % 3))
+        )
+    return tmp_path
+
+
+def load(directory):
+    return data.load(Config(Images(str(directory)), training=Training(batch_size=2)))
+
+
+def test_images_are_rows_of_pixels_from_0_to_1(directory):
+    dataset = load(directory)
+    np.testing.assert_array_equal(dataset.X_train, np.arange(36, dtype=np.float32).reshape(6, 6) / np.float32(255))
+    np.testing.assert_array_equal(dataset.y_test, [0, 1, 2])
+    assert dataset.X_test.dtype == np.float32
+    assert dataset.y_train.dtype == np.int32
+    assert (dataset.n_classes, dataset.classes) == (3, ["0", "1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("train-images-idx3-ubyte", b"", "does not begin with 0x00000803"),
+        ("train-images-idx3-ubyte", idx_bytes(np.zeros(6, np.uint8)), "does not begin with 0x00000803"),
+        ("train-images-idx3-ubyte", idx_bytes(np.zeros((6, 2, 3), np.uint8))[:-1], "has 35 bytes after its head"),
+        ("train-labels-idx1-ubyte", idx_bytes(np.zeros(5, np.uint8)), "has 5 labels: get both anew"),
+        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(99), mtime=0)[:-9], "cannot be unpacked"),
+        ("t10k-labels-idx1-ubyte.gz", idx_bytes(np.full(3, 9, np.uint8)), "do not belong together"),
+        ("t10k-images-idx3-ubyte.gz", idx_bytes(np.zeros((3, 3, 3), np.uint8)), "do not belong together"),
+    ],
+    ids=["empty", "other dimensions", "cut", "too few", "damaged gzip", "unknown label", "other size"],
+)
+def test_a_damaged_file_is_refused(directory, file, content, words):
+    (directory / file).write_bytes(content)
+    with pytest.raises(RunError, match=words):
+        load(directory)
+
+
+def test_missing_files_are_told_with_what_to_install_or_download(tmp_path):
+    with pytest.raises(RunError) as error:
+        load(tmp_path)
+    assert f"there is no train-images-idx3-ubyte, also not with .gz, in {tmp_path}" in str(error.value)
+    assert "install Debian's package dataset-fashion-mnist, or download the four files" in str(error.value)
+
+
+@pytest.mark.skipif(not Path(FASHION_MNIST).is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_fashion_mnist_is_read_with_the_names_of_its_classes():
+    dataset = data.load(Config(Images()))
+    assert (dataset.sizes, dataset.n_features) == ((60000, 0, 10000), 784)
+    np.testing.assert_array_equal(np.bincount(dataset.y_test), 10 * [1000])
+    assert dataset.classes[dataset.y_test[0]] == "Ankle boot"
+    assert 0.28 < dataset.X_train.mean() < 0.29
+
+
+def test_the_parts_are_found_with_and_without_gz(directory):
+    for part, size in (("train", 6), ("test", 3)):
+        images, labels = idx.read_part(directory, part)
+        assert (len(images), len(labels)) == (size, size)

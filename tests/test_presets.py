@@ -1,0 +1,82 @@
+"""The presets: what they are made of, and that each trains."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from fcclf import blocks, data
+from fcclf.advice import advice
+from fcclf.blocks import Dense, Dropout
+from fcclf.config import Config, Session, Training
+from fcclf.errors import ConfigError
+from fcclf.flags import add_config_flags, config_from_flags
+from fcclf.model import Stack
+from fcclf.presets import N_CLASSES, N_FEATURES, PRESETS
+from fcclf.sources import Images
+from fcclf.trainer import Trainer
+
+PARAMETERS = {  # trained and not, as counted by hand from the layers' shapes
+    "selu-20": (784 * 100 + 100) + 19 * (100 * 100 + 100) + 1010 + 2,
+    "bn-20": (784 * 100 + 100) + 19 * (100 * 100 + 100) + 20 * 400 + 1010 + 2,
+    "bn-20-before": 784 * 100 + 19 * 100 * 100 + 20 * 400 + 1010 + 2,
+    "dropout-mlp": (784 * 200 + 200) + (200 * 100 + 100) + (100 * 60 + 60) + 610,
+    "beginner": (784 * 128 + 128) + 1290,
+    "mnist-bn": (784 * 512 + 512) + 512 * 512 + 2 * 2048 + 5130,
+    "lenet": (25 * 6 + 6) + (25 * 6 * 16 + 16) + (400 * 120 + 120) + (120 * 84 + 84) + 850,
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_the_parameters_of_its_layers(name):
+    named = Config(Images(), Stack(name)).layers(N_FEATURES, N_CLASSES)
+    assert sum(row.trained + row.statistics for row in blocks.rows(named, N_FEATURES)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_sound_settings_and_follows_the_advice(name):
+    model = Stack(name)
+    assert list(advice(Config(Images(), model, Training(**model.usual)))) == []
+
+
+def few_images(config):
+    """40 images of 28 x 28 random pixels for training, 10 for validation if it is asked for, 10 for the test."""
+    random = np.random.default_rng(0)
+    X, y = random.uniform(size=(60, 784)).astype(np.float32), np.arange(60, dtype=np.int32) % 10
+    _, *sizes = config.part_sizes(60, 10)
+    return data.split(X, y, *sizes, 10)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_trains(name):
+    """Two epochs of random images, not compiled; the loss of each is a number and every variable stays finite."""
+    model = Stack(name)
+    settings = {**model.usual, "batch_size": 20, "epochs": 2}
+    config = Config(Images(), model, Training(**settings), Session(jit="off"))
+    with Trainer(config, few_images(config)) as trainer:
+        trainer.initialize()
+        results = trainer.advance(2 * trainer.n_batches)
+    assert results.finite
+    assert results.global_step == 2 * trainer.n_batches
+    assert (results.metrics["train_loss"][:2] > 0).all()
+
+
+def test_flags_change_the_settings_of_a_preset_but_not_its_layers():
+    parser = argparse.ArgumentParser()
+    add_config_flags(parser, Images)
+    given = parser.parse_args(["--preset", "selu-20", "--no-early-stopping", "--epochs", "3"])
+    config = config_from_flags(Images, given)
+    assert config.model.layers == PRESETS["selu-20"].layers
+    assert (config.training.early_stopping, config.training.epochs) == (False, 3)
+    assert config.training.learning_rate == PRESETS["selu-20"].training["learning_rate"]
+    assert config.run_name() == "fashion-mnist-selu-20-no-early-stopping"
+    assert config.command() == "fcclf train images --preset selu-20 --epochs 3 --no-early-stopping"
+    with pytest.raises(ConfigError, match="hidden cannot be set for --preset selu-20"):
+        config_from_flags(Images, parser.parse_args(["--preset", "selu-20", "--hidden", "7"]))
+
+
+def test_a_run_keeps_the_layers_of_its_preset(monkeypatch):
+    stored = Config(Images(), Stack("beginner")).to_dict()
+    monkeypatch.setitem(PRESETS, "beginner", PRESETS["lenet"])
+    layers = Config.from_dict(stored).model.layers
+    assert layers == (Dense(128, "relu"), Dropout(0.2), Dense(None, initializer="glorot_uniform"))

@@ -1,0 +1,156 @@
+"""Tables: what is read from CSV and NPZ files, and what is refused with line and column."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fcclf import data, table
+from fcclf.config import Config, Training
+from fcclf.errors import ConfigError, RunError
+from fcclf.sources import Table
+
+ROWS = ["1,2,cat", "3,4.5,dog", "-5,6e1,cat", "7,8,dog"]
+HEADED = ["width,height,kind", *ROWS]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes lines into a CSV file; its path."""
+
+    def write(lines):
+        path = tmp_path / "pets.csv"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("lines", [ROWS, HEADED])
+def test_numbers_and_labels_are_read_with_and_without_a_heading(file, lines):
+    contents = table.read(file(lines), None)
+    np.testing.assert_array_equal(contents.X, np.float32([[1, 2], [3, 4.5], [-5, 60], [7, 8]]))
+    np.testing.assert_array_equal(contents.y, [0, 1, 0, 1])
+    assert contents.X.dtype == np.float32
+    assert contents.y.dtype == np.int32
+    assert contents.classes == ("cat", "dog")
+    assert contents.columns == (["width", "height"] if lines is HEADED else ["column 1", "column 2"])
+
+
+@pytest.mark.parametrize("label", ["kind", "1"])
+def test_the_column_of_labels_may_be_any(file, label):
+    contents = table.read(file(["kind,width,height", "b,1,2", "a,3,4", "b,5,6", "a,7,8"]), label)
+    np.testing.assert_array_equal(contents.X, [[1, 2], [3, 4], [5, 6], [7, 8]])
+    assert (contents.classes, contents.y.tolist()) == (("a", "b"), [1, 0, 1, 0])
+
+
+def test_labels_that_are_numbers_are_ordered_as_numbers(file):
+    assert table.read(file(["1,10", "2,9", "3,10", "4,9"]), None).classes == ("9", "10")
+
+
+def test_quoted_cells_blank_lines_and_spaces_are_read(file):
+    contents = table.read(file(['"1", 2,"a,b"', "", "3,4,c", '5,6,"a,b"', "7,8,c"]), None)
+    assert contents.classes == ("a,b", "c")
+    assert contents.X.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "needs two columns or more"),
+        (["1", "2"], "needs two columns or more"),
+        (HEADED[:1], "has no row below its heading"),
+        ([*HEADED, "9,cat"], "line 6 has 2 columns, but the first row has 3: correct it, or leave the row out"),
+        ([*HEADED, "", "9,,cat"], "line 7, 'height' is empty"),
+        ([*ROWS, "9,10,"], "line 5, 'column 3' is empty"),
+        ([*HEADED, "9,tall,cat", "10,,dog"], "line 6, 'height' is 'tall', which is no finite number"),
+        ([*HEADED, "nan,9,cat"], "line 6, 'width' is 'nan', which is no finite number"),
+        ([*HEADED, "9,1e99,cat"], "line 6, 'height' is '1e99', which is no finite number"),
+        (["1,2,cat", "3,4,cat"], "has one class only, 'cat'"),
+        ([*ROWS, "1,2,cow"], "has 1 row with the label 'cow': each label needs 2 or more"),
+    ],
+)
+def test_a_table_that_cannot_be_trained_on_is_refused_with_line_and_column(file, lines, words):
+    with pytest.raises(RunError, match=words):
+        table.read(file(lines), None)
+
+
+def test_damage_is_found_beyond_the_rows_that_are_read_at_once(file, monkeypatch):
+    monkeypatch.setattr(table, "ROWS", 2)
+    with pytest.raises(RunError, match="line 8, 'width' is 'x'"):
+        table.read(file([*HEADED, *ROWS[:2], "x,1,cat"]), None)
+
+
+@pytest.mark.parametrize(("lines", "known"), [(HEADED, "width, height, kind"), (ROWS, "numbers from 1 to 3")])
+def test_a_label_column_that_is_not_there_is_refused(file, lines, known):
+    with pytest.raises(ConfigError, match=f"label_column is 'colour', but the columns of .* are {known}"):
+        table.read(file(lines), "colour")
+
+
+def test_a_column_with_one_value_is_told_and_kept(file):
+    said = []
+    contents = table.read(file(["1,2,a", "1,3,b", "1,4,a", "1,5,b"]), None, said.append)
+    assert contents.X.shape == (4, 2)
+    assert said[0].endswith("has columns with one value only, which tell nothing: column 1")
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=8, max_size=8))
+def test_every_number_is_read_back(tmp_path_factory, numbers):
+    path = tmp_path_factory.mktemp("tables") / "table.csv"
+    path.write_text(
+        "".join(
+            f"{one!r},{other!r},{row % 2}\n" for row, (one, other) in enumerate(zip(*[iter(numbers)] * 2, strict=True))
+        )
+    )
+    np.testing.assert_array_equal(table.read(path, None).X.ravel(), np.float32(numbers))
+
+
+def test_arrays_are_read_from_an_npz_file(tmp_path):
+    X, y = np.arange(8.0).reshape(4, 2), np.array(["dog", "cat", "dog", "cat"])
+    np.savez(tmp_path / "pets.npz", X=X, y=y)
+    contents = table.read(tmp_path / "pets.npz", None)
+    np.testing.assert_array_equal(contents.X, X.astype(np.float32))
+    assert (contents.classes, contents.y.tolist()) == (("cat", "dog"), [1, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"X": np.zeros((2, 2))}, "must be an NPZ file with the arrays X and y"),
+        ({"X": np.zeros((2, 2)), "y": np.array([{}, {}])}, "must be an NPZ file with the arrays X and y"),
+        ({"X": np.zeros(2), "y": np.zeros(2)}, r"has X \(2,\) of float64 and y \(2,\)"),
+        ({"X": np.array([["a"], ["b"]]), "y": np.zeros(2)}, "but X must be numbers"),
+        ({"X": np.array([[0.0, np.nan]]), "y": np.zeros(1)}, r"has nan at X\[0, 1\]"),
+    ],
+)
+def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, words):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(RunError, match=words):
+        table.read(tmp_path / "bad.npz", None)
+
+
+def loaded(path, **settings):
+    return data.load(Config(Table(str(path), **settings), training=Training(batch_size=1)))
+
+
+def test_each_class_keeps_its_share_in_both_parts_and_no_row_is_lost(file):
+    path = file([f"{row},{row % 10 < 3}" for row in range(100)])
+    dataset = loaded(path, test_ratio=0.3)
+    assert np.bincount(dataset.y_train).tolist() == [49, 21]
+    assert np.bincount(dataset.y_test).tolist() == [21, 9]
+    assert dataset.class_names == ("False", "True")
+    X, y = np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test])
+    assert sorted(X[:, 0].tolist()) == list(range(100))
+    np.testing.assert_array_equal(y, X[:, 0] % 10 < 3)
+
+
+def test_another_seed_splits_otherwise_and_the_same_seed_alike(file):
+    path = file(f"{row},{row % 2}" for row in range(40))
+    prints = [data.fingerprint(loaded(path, data_seed=seed)) for seed in (1, 1, 2)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_test_part_too_small_for_the_classes_is_refused(file):
+    path = file(f"{row},{row % 5}" for row in range(20))
+    with pytest.raises(ConfigError, match=r"test_ratio is 0\.1, which leaves a part without some class"):
+        loaded(path, test_ratio=0.1)
