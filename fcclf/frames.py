@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
 from fcclf import plots
+from fcclf.blocks import Activation, Dense
 
 GRID = 120  # points along each axis of the plane that the boundary is drawn from
 WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's cards
@@ -25,6 +26,8 @@ class Frames:
     def __init__(self, trainer):
         self.trainer, self.dataset = trainer, trainer.dataset
         self.is_plane = self.dataset.n_features == 2
+        layers = trainer.config.layers(self.dataset.n_features, self.dataset.n_classes)
+        *self.hidden, _ = (name for name, block in layers.items() if isinstance(block, Dense | Activation))
 
     def draw(self, logits, title: str):
         """Yields (directory of the run, tag, PNG) of each picture. logits: float32 [test samples, classes]."""
@@ -32,7 +35,7 @@ class Frames:
         title = f"{title}, test accuracy {accuracy:.4f}"
         if self.is_plane and self.dataset.n_classes <= plots.MOST_CLASSES:
             yield "", "pictures/boundary", self.boundary(title)
-        if self.is_plane and len(self.trainer.graph.outputs) > 1:
+        if self.is_plane and self.hidden:
             yield "", "pictures/units", self.units(title)
         if self.dataset.n_classes <= MOST_CLASSES:
             yield "test", "pictures/confusion", self.confusion(logits, title)
@@ -48,8 +51,9 @@ class Frames:
         """Purple where a unit is negative, orange where it is positive; each by its own largest value."""
         low, high = plots.plane(self.dataset)
         first, second = np.meshgrid(np.linspace(low[0], high[0], TILE), np.linspace(high[1], low[1], TILE))
-        *hidden, _ = self.trainer.outputs(np.column_stack([first.ravel(), second.ravel()])).values()
-        mosaic = np.vstack([_mosaic(values[:, :MOST_UNITS].T.reshape(-1, TILE, TILE)) for values in hidden])
+        outputs = self.trainer.outputs(np.column_stack([first.ravel(), second.ravel()]))
+        shown = [outputs[name][:, :MOST_UNITS].T.reshape(-1, TILE, TILE) for name in self.hidden]
+        mosaic = np.vstack([_mosaic(pictures) for pictures in shown])
         figure, axes = _frame(mosaic.shape[1], mosaic.shape[0], title)
         axes.imshow(mosaic, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="none", aspect="auto")
         axes.set_axis_off()
