@@ -48,6 +48,7 @@ EVERY_DENSE = (
     *(Dense(8, use_bias=False), BatchNorm(momentum=0.9, center=False), Activation("relu"), Dropout(0.2)),
     Dense(None),
 )
+COMPILED = (Standardize(), Dense(4, "selu"), BatchNorm(), AlphaDropout(0.1), Dropout(0.1), Dense(None))
 CONVOLUTIONAL = (
     Reshape(1, 2, 1),
     *(Conv2D(4, 2, activation="relu", l1=1e-3), BatchNorm(), Dropout(0.1), MaxPool(1), AveragePool(1)),

@@ -79,4 +79,5 @@ def test_a_run_keeps_the_layers_of_its_preset(monkeypatch):
     stored = Config(Images(), Stack("beginner")).to_dict()
     monkeypatch.setitem(PRESETS, "beginner", PRESETS["lenet"])
     layers = Config.from_dict(stored).model.layers
-    assert layers == (Dense(128, "relu"), Dropout(0.2), Dense(None, initializer="glorot_uniform"))
+    glorot = "glorot_uniform"
+    assert layers == (Dense(128, "relu", glorot), Dropout(0.2), Dense(None, initializer=glorot))
