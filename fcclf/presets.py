@@ -82,11 +82,11 @@ PRESETS = {
     ),
     "bn-20": Preset(
         _deep(_relu(100), BatchNorm()),
-        {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 32, "epochs": 10},
+        {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 10},
     ),
     "bn-20-before": Preset(
         _deep(Dense(100, use_bias=False), BatchNorm(), Activation("relu")),
-        {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 32, "epochs": 10},
+        {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 10},
     ),
     "lenet": Preset(
         (
