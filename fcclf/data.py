@@ -124,7 +124,7 @@ def _pixels(X):
 
 def _table(config, say):
     source = config.data
-    contents = table.read(Path(source.file), source.label_column, say)
+    contents = table.read(Path(source.file), source.label, say)
     size = len(contents.y)
     _, validation_size, test_size = config.part_sizes(size, int(size * source.test_ratio))
     if min(test_size, size - test_size) < len(contents.classes):

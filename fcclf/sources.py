@@ -15,12 +15,12 @@ FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package datas
 
 @dataclass(frozen=True)
 class Source(Section):
-    """A kind of data. name: in config.json and on the command line; label: begins the name of a run."""
+    """A kind of data. name: in config.json and on the command line; prefix: begins the name of a run."""
 
     name: typing.ClassVar[str]
 
     @property
-    def label(self) -> str:
+    def prefix(self) -> str:
         """Begins the name of a run."""
         return self.name
 
@@ -28,7 +28,7 @@ class Source(Section):
         return {"name": self.name, **super().to_dict()}
 
     def name_parts(self, usual):
-        yield self.label
+        yield self.prefix
         yield from super().name_parts(usual)
 
 
@@ -119,7 +119,7 @@ class Images(Source):
         object.__setattr__(self, "data_dir", os.path.abspath(self.data_dir))
 
     @property
-    def label(self):
+    def prefix(self):
         return slug(Path(self.data_dir).name)
 
 
@@ -128,7 +128,7 @@ class Table(Source):
     """A CSV file with a column of labels, or an NPZ file with arrays X and y."""
 
     file: str = required("the file, .csv or .npz", metavar="FILE", changes_result=False)
-    label_column: str | None = setting(
+    label: str | None = setting(
         None, "name or number, from 1, of the CSV column that holds the labels (default: the last)", metavar="COLUMN"
     )
     test_ratio: float = setting(0.2, "share of each class that is kept for the test part", above=0, below=1)
@@ -141,7 +141,7 @@ class Table(Source):
         object.__setattr__(self, "file", os.path.abspath(self.file))
 
     @property
-    def label(self):
+    def prefix(self):
         return slug(Path(self.file).stem)
 
 

@@ -97,7 +97,7 @@ class _Csv:
         if label.isdigit() and 1 <= int(label) <= width:
             return int(label) - 1
         known = ", ".join(self.columns) if self.headed else f"numbers from 1 to {width}"
-        raise ConfigError("label_column", f"is {label!r}, but the columns of {self.path} are {known}.")
+        raise ConfigError("label", f"is {label!r}, but the columns of {self.path} are {known}.")
 
     def contents(self):
         values, numbers, labels = array("f"), array("i"), {}

@@ -17,6 +17,7 @@ from fcclf import __version__, cli, durable, figures, plots, run_directory, term
 
 SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
 SMALL += ["--jit", "off", "--image-every", "0"]
+PLAIN = [*SMALL, "--no-figures"]
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_training_prints_results_to_stdout_and_progress_to_stderr(logs, capsys):
 
 
 def test_the_run_is_the_one_the_library_trains(logs, finished_run):
-    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet")
+    run("train", "moons", *PLAIN, "--run-name", "mine", "--quiet")
     runs.assert_same_run(logs / "mine", finished_run)
 
 
@@ -66,7 +67,7 @@ def test_the_progress_bar_begins_where_the_run_does(capsys):
 
 
 def test_json_is_the_only_thing_on_stdout_and_quiet_shows_no_progress(logs, capsys):
-    assert run("train", "moons", *SMALL, "--json", "--quiet") == 0
+    assert run("train", "moons", *PLAIN, "--json", "--quiet") == 0
     printed = capsys.readouterr()
     measured = json.loads(printed.out)
     assert measured["epoch"] == 6
@@ -75,38 +76,38 @@ def test_json_is_the_only_thing_on_stdout_and_quiet_shows_no_progress(logs, caps
 
 
 def test_the_same_command_again_says_that_it_is_done_and_more_epochs_go_on(logs, capsys):
-    run("train", "moons", *SMALL, "--run-name", "mine")
-    assert run("train", "moons", *SMALL, "--run-name", "mine") == 0
+    run("train", "moons", *PLAIN, "--run-name", "mine")
+    assert run("train", "moons", *PLAIN, "--run-name", "mine") == 0
     assert "this run has finished 6 epochs; a larger --epochs continues it" in capsys.readouterr().err
-    assert run("train", "moons", *SMALL, "--run-name", "mine", "--epochs", 8) == 0
+    assert run("train", "moons", *PLAIN, "--run-name", "mine", "--epochs", 8) == 0
     assert "trained epochs 7 to 8" in capsys.readouterr().err
-    assert run("train", "moons", *SMALL, "--run-name", "mine", "--epochs", 7) == 0
+    assert run("train", "moons", *PLAIN, "--run-name", "mine", "--epochs", 7) == 0
     assert "has finished 8 epochs, past the 7 asked for" in capsys.readouterr().err
 
 
 def test_another_configuration_under_a_run_name_is_a_usage_error(logs, capsys):
-    run("train", "moons", *SMALL, "--run-name", "mine")
-    assert run("train", "moons", *SMALL, "--run-name", "mine", "--hidden", "3") == 2
+    run("train", "moons", *PLAIN, "--run-name", "mine")
+    assert run("train", "moons", *PLAIN, "--run-name", "mine", "--hidden", "3") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "--run-name 'mine' is a run with other settings (model.hidden: (6, 4) -> (3,))" in error
-    assert run("train", "moons", *SMALL, "--run-name", "mine", "--hidden", "3", "--fresh") == 0
+    assert run("train", "moons", *PLAIN, "--run-name", "mine", "--hidden", "3", "--fresh") == 0
     assert (logs / "mine.old-1").is_dir()
 
 
 def test_divergence_is_exit_3(logs, capsys):
     flags = ["--optimizer", "sgd", "--learning-rate", "1e6", "--activation", "relu"]
-    assert run("train", "moons", *SMALL, *flags) == 3
+    assert run("train", "moons", *PLAIN, *flags) == 3
     assert capsys.readouterr().err.splitlines()[-1].startswith("fcclf: error: training diverged in epoch 1:")
 
 
 def test_a_run_that_is_in_use_is_exit_1(logs, capsys):
     with run_directory.claimed(logs / "mine"):
-        assert run("train", "moons", *SMALL, "--run-name", "mine") == 1
+        assert run("train", "moons", *PLAIN, "--run-name", "mine") == 1
     assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
 
 
 def test_evaluate_repeats_the_metrics(logs, capsys):
-    run("train", "moons", *SMALL, "--run-name", "mine", "--json")
+    run("train", "moons", *PLAIN, "--run-name", "mine", "--json")
     first = capsys.readouterr().out
     assert run("evaluate", "logs/mine", "--json") == 0
     assert capsys.readouterr().out == first
@@ -160,7 +161,7 @@ def test_an_interrupt_while_figures_are_drawn_ends_by_the_signal_after_the_resul
 
 
 def test_plot_prints_what_it_writes_and_says_what_it_leaves_out(logs, capsys):
-    run("train", "moons", *SMALL, "--run-name", "mine", "--quiet", "--no-figures")
+    run("train", "moons", *PLAIN, "--run-name", "mine", "--quiet")
     capsys.readouterr()
     assert run("plot", "logs/mine", "--only", "weights", "mistakes", "--formats", "png", "--output", "here") == 0
     printed = capsys.readouterr()
@@ -314,7 +315,7 @@ def test_a_summary_shows_a_preset_flags_or_a_run(logs, capsys, finished_run):
 
 
 def test_a_pairing_that_defeats_its_purpose_is_told_before_training(logs, capsys):
-    run("train", "moons", *SMALL, "--activation", "selu", "--initializer", "lecun_normal", "--quiet", "--no-figures")
+    run("train", "moons", *PLAIN, "--activation", "selu", "--initializer", "lecun_normal", "--quiet")
     assert capsys.readouterr().err.startswith("fcclf: warning: SELU needs inputs of mean 0 and variance 1: use --stand")
 
 
@@ -326,7 +327,7 @@ def test_a_warm_start_from_nowhere_leaves_nothing_behind(logs, capsys):
 
 def test_a_log_directory_that_is_a_file_is_exit_1(logs, capsys):
     logs.write_text("")
-    assert run("train", "moons", *SMALL) == 1
+    assert run("train", "moons", *PLAIN) == 1
     assert capsys.readouterr().err == "fcclf: error: --logdir is 'logs', but logs is a file: name a directory.\n"
 
 
@@ -358,7 +359,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
 
 def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path):
     """Shells show 130. The same command then ends as a run that was never interrupted."""
-    flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "2000"]
+    flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "2000", "--image-every", "0", "--no-figures"]
     command = [sys.executable, "-m", "fcclf", *flags]
     started = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=runs.heed_signals

@@ -82,8 +82,8 @@ def test_damage_is_found_beyond_the_rows_that_are_read_at_once(file, monkeypatch
 
 
 @pytest.mark.parametrize(("lines", "known"), [(HEADED, "width, height, kind"), (ROWS, "numbers from 1 to 3")])
-def test_a_label_column_that_is_not_there_is_refused(file, lines, known):
-    with pytest.raises(ConfigError, match=f"label_column is 'colour', but the columns of .* are {known}"):
+def test_a_label_that_is_not_there_is_refused(file, lines, known):
+    with pytest.raises(ConfigError, match=f"label is 'colour', but the columns of .* are {known}"):
         table.read(file(lines), "colour")
 
 
