@@ -43,8 +43,7 @@ def main():
 
 
 def configured(name) -> Config:
-    model = Stack(name)
-    return Config(Images(), model, Training(**model.usual), Session(image_every=0))
+    return Config(Images(), Stack(name), Training(**PRESETS[name].training), Session(image_every=0))
 
 
 def reached(name):

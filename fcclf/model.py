@@ -4,7 +4,7 @@ import hashlib
 import typing
 from dataclasses import dataclass
 
-from fcclf import blocks
+from fcclf import blocks, presets
 from fcclf.blocks import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -82,8 +82,8 @@ class Stack(Section):
 
     @property
     def usual(self) -> dict:
-        """{setting: value} of the training settings that belong to the preset."""
-        return PRESETS[self.preset].training if self.preset else {}
+        """{setting: value} of the settings for training that belong to the preset."""
+        return {**PRESETS[self.preset].training, **presets.SESSION} if self.preset else {}
 
     def name_parts(self, usual):
         return [self.preset or "stack-" + hashlib.sha256(repr(self.layers).encode()).hexdigest()[:6]]

@@ -1,4 +1,4 @@
-"""The networks of well-known tutorials, by name: layers and the training settings that belong to them.
+"""The networks of well-known tutorials, by name: layers and the settings that belong to them.
 
 Made for images of 28 x 28 pixels in ten classes. Everything a preset says of training can be set otherwise by a flag.
 """
@@ -20,6 +20,7 @@ from fcclf.blocks import (
 )
 
 N_FEATURES, N_CLASSES = 784, 10
+SESSION = {"histogram_every": 1, "image_every": 1}  # settings of each: epochs are few and take seconds, worth a look
 
 
 class Preset(NamedTuple):

@@ -35,8 +35,7 @@ def test_a_preset_has_the_parameters_of_its_layers(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_sound_settings_and_follows_the_advice(name):
-    model = Stack(name)
-    assert list(advice(Config(Images(), model, Training(**model.usual)))) == []
+    assert list(advice(Config(Images(), Stack(name), Training(**PRESETS[name].training)))) == []
 
 
 def few_images(config):
@@ -50,9 +49,8 @@ def few_images(config):
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_trains(name):
     """Two epochs of random images, not compiled; the loss of each is a number and every variable stays finite."""
-    model = Stack(name)
-    settings = {**model.usual, "batch_size": 20, "epochs": 2}
-    config = Config(Images(), model, Training(**settings), Session(jit="off"))
+    settings = {**PRESETS[name].training, "batch_size": 20, "epochs": 2}
+    config = Config(Images(), Stack(name), Training(**settings), Session(jit="off"))
     with Trainer(config, few_images(config)) as trainer:
         trainer.initialize()
         results = trainer.advance(2 * trainer.n_batches)
@@ -69,6 +67,7 @@ def test_flags_change_the_settings_of_a_preset_but_not_its_layers():
     assert config.model.layers == PRESETS["selu-20"].layers
     assert (config.training.early_stopping, config.training.epochs) == (False, 3)
     assert config.training.learning_rate == PRESETS["selu-20"].training["learning_rate"]
+    assert config.session.image_every == 1
     assert config.run_name() == "fashion-mnist-selu-20-no-early-stopping"
     assert config.command() == "fcclf train images --preset selu-20 --epochs 3 --no-early-stopping"
     with pytest.raises(ConfigError, match="hidden cannot be set for --preset selu-20"):
