@@ -104,15 +104,17 @@ def draw_weights(axes, kernel, limit: float):
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def mistakes(X, y, probabilities, title: str):
+def mistakes(X, y, probabilities, classes: list[str], title: str):
     """The images that were predicted wrong with the highest confidence, most confident first.
 
-    X: float [samples, pixels of a square]; y: int [samples]; probabilities: float [samples, classes], one is wrong.
+    X: float [samples, pixels of a square]; y: int [samples]; probabilities: float [samples, classes], one is wrong;
+    classes: their names.
     """
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != y)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_IMAGES]
-    names = [f"{y[each]}, not {predictions[each]}\n{confidence[each]:.1%} sure" for each in worst]
+    told = zip(y[worst], predictions[worst], confidence[worst], strict=True)
+    names = [f"{classes[true]},\nnot {classes[predicted]}\n{sure:.1%} sure" for true, predicted, sure in told]
     side = image_side(X.shape[1])
     return _images(X[worst].reshape(-1, side, side), names, title, cmap="gray_r")
 
@@ -122,7 +124,11 @@ def _images(images, names, title, label=None, **style):
     n_columns = min(5, len(images))
     n_rows = -(-len(images) // n_columns)
     figure, grid = new_figure(
-        title, size=(max(5, 1.6 * n_columns), 0.6 + 1.75 * n_rows), nrows=n_rows, ncols=n_columns, squeeze=False
+        title,
+        size=(max(5, 1.6 * n_columns), 0.6 + (1.75 if label else 1.95) * n_rows),
+        nrows=n_rows,
+        ncols=n_columns,
+        squeeze=False,
     )
     for axes in grid.flat:
         axes.set_axis_off()

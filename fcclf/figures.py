@@ -30,7 +30,7 @@ def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, s
     for name in names:
         try:
             if name == ANIMATION:
-                yield _animate(run, directory / f"{name}.gif")
+                yield seen.animate(directory / f"{name}.gif")
                 continue
             figure = getattr(seen, name)()
         except LeftOutError as reason:
@@ -46,16 +46,6 @@ def _save(figure, directory, name, formats):
     for suffix in formats:
         plots.save(figure, directory / f"{name}.{suffix}")
         yield directory / f"{name}.{suffix}"
-
-
-def _animate(run, path):
-    from fcclf import animation
-
-    pictures = animation.recorded(run.path)
-    if not pictures:
-        raise LeftOutError("the run has no pictures of its boundary; --image-every of `fcclf train` records them")
-    animation.write(path, pictures)
-    return path
 
 
 class _Seen:
@@ -78,12 +68,29 @@ class _Seen:
     def decision_boundary(self):
         from fcclf import plots
 
+        self.check_plane()
+        return plots.decision_boundary(self.dataset, self.run.probabilities, self.title)
+
+    def check_plane(self):
+        """Raises LeftOutError unless a boundary can be drawn."""
+        from fcclf import plots
+
         if self.dataset.n_features != 2:
             raise LeftOutError(f"the data have {self.dataset.n_features} features, and a boundary is drawn for 2")
         if self.dataset.n_classes > plots.MOST_CLASSES:
             most = f"{plots.MOST_CLASSES} at most"
             raise LeftOutError(f"the data have {self.dataset.n_classes} classes, and a boundary is drawn for {most}")
-        return plots.decision_boundary(self.dataset, self.run.probabilities, self.title)
+
+    def animate(self, path):
+        """Writes the animation; its path."""
+        from fcclf import animation
+
+        self.check_plane()
+        pictures = animation.recorded(self.run.path)
+        if not pictures:
+            raise LeftOutError("the run has no pictures of its boundary; --image-every of `fcclf train` records them")
+        animation.write(path, pictures)
+        return path
 
     def confusion_matrix(self):
         from sklearn.metrics import confusion_matrix
@@ -92,7 +99,7 @@ class _Seen:
 
         predictions, labels = self.probabilities.argmax(axis=1), range(self.dataset.n_classes)
         matrix = confusion_matrix(self.dataset.y_test, predictions, labels=labels)
-        return plots.confusion_matrix(matrix, self.title)
+        return plots.confusion_matrix(matrix, self.dataset.classes, self.title)
 
     def calibration(self):
         from fcclf import diagnostics, evaluation
@@ -114,4 +121,5 @@ class _Seen:
             raise LeftOutError(f"the data have {self.dataset.n_features} features, which are no square image")
         if (self.probabilities.argmax(axis=1) == self.dataset.y_test).all():
             raise LeftOutError("every test sample is predicted right")
-        return diagnostics.mistakes(self.dataset.X_test, self.dataset.y_test, self.probabilities, self.title)
+        X, y, classes = self.dataset.X_test, self.dataset.y_test, self.dataset.classes
+        return diagnostics.mistakes(X, y, self.probabilities, classes, self.title)

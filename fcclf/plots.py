@@ -165,7 +165,7 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
     _draw_points(axes, dataset.X_train, dataset.y_train, small)
-    _draw_points(axes, dataset.X_test, dataset.y_test, large, [f"class {each}" for each in range(dataset.n_classes)])
+    _draw_points(axes, dataset.X_test, dataset.y_test, large, [f"class {name}" for name in dataset.classes])
     axes.scatter([], [], c="black", label="training", **small)
     wrong = probabilities(dataset.X_test).argmax(axis=1) != dataset.y_test
     thin = scale if wrong.sum() < 100 else 0.5 * scale
@@ -226,10 +226,15 @@ def _two_colors():
 # ---- confusion matrix ------------------------------------------------------------------------------------------------
 
 
-def confusion_matrix(matrix, title: str):
-    """How often each class was taken for which. matrix: int [classes, classes], rows are true classes."""
+def confusion_matrix(matrix, classes: list[str], title: str):
+    """How often each class was taken for which. matrix: int [classes, classes], rows are true classes; classes: their
+    names."""
     figure, axes = new_figure(title, size=(6, 5))
     image = draw_confusion(axes, matrix)
+    shown = [classes[number] for number in axes.get_xticks()]
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, shown)) > 4 else {}
+    axes.set_xticks(axes.get_xticks(), shown, **slanted)
+    axes.set_yticks(axes.get_yticks(), shown)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     return figure
 

@@ -48,6 +48,10 @@ def test_only_squares_that_are_large_enough_are_images(n_features, side):
 def test_mistakes_are_the_wrong_images_the_surest_first():
     X, y = np.arange(4 * 64.0).reshape(4, 64), np.array([0, 1, 2, 0])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.9, 0.1, 0.0], [0.2, 0.5, 0.3]])
-    figure = diagnostics.mistakes(X, y, probabilities, "title")
-    assert titles(figure) == ["2, not 0\n90.0% sure", "1, not 0\n60.0% sure", "0, not 1\n50.0% sure"]
+    figure = diagnostics.mistakes(X, y, probabilities, ["shoe", "bag", "coat"], "title")
+    assert titles(figure) == [
+        "coat,\nnot shoe\n90.0% sure",
+        "bag,\nnot shoe\n60.0% sure",
+        "shoe,\nnot bag\n50.0% sure",
+    ]
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), X[2].reshape(8, 8))

@@ -111,13 +111,15 @@ def test_a_comparison_has_a_curve_for_each_run():
 
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_the_true_class():
-    figure = plots.confusion_matrix([[3, 1], [0, 4]], "title")
+    figure = plots.confusion_matrix([[3, 1], [0, 4]], ["no", "yes"], "title")
     assert [text.get_text() for text in figure.axes[0].texts] == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "4\n100.0%"]
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), [[0.75, 0.25], [0, 1]])
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["no", "yes"]
 
 
 def test_a_large_confusion_matrix_has_no_numbers_that_nobody_could_read():
-    assert not plots.confusion_matrix(np.eye(60, dtype=int), "title").axes[0].texts
+    assert not plots.confusion_matrix(np.eye(60, dtype=int), [*map(str, range(60))], "title").axes[0].texts
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
