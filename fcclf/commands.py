@@ -169,12 +169,10 @@ def _draw(run):
 def _summary(outcome, config, seconds):
     total, early = config.training.epochs, ""
     if outcome.best_epoch:
-        early = f"; the best was epoch {outcome.best_epoch}" + (", it stopped early" if outcome.epoch < total else "")
+        early = f"; the best was epoch {outcome.best_epoch}" + (", it stopped early" if outcome.stopped else "")
     if outcome.begun_at == outcome.epoch:
         past = f", past the {total} asked for" if outcome.epoch > total else ""
-        remedy = (
-            "--fresh starts over" if outcome.epoch < total else "a larger --epochs continues it, --fresh starts over"
-        )
+        remedy = "--fresh starts over" if outcome.stopped else "a larger --epochs continues it, --fresh starts over"
         return f"this run has finished {outcome.epoch} epochs{past}{early}; {remedy}"
     begun = f"epochs {outcome.begun_at + 1} to {outcome.epoch}" if outcome.begun_at else f"{outcome.epoch} epochs"
     return f"trained {begun} in {seconds:.1f} s, TensorFlow's import included{early}"

@@ -143,7 +143,7 @@ class Config:
         return _shortened("-".join(parts))
 
     def command(self):
-        """The command line that makes this run: every setting that is not the default."""
+        """The command line that makes this run, but for layers that no preset has: every setting that is not usual."""
         words = [word for section in sections(self) for word in section.words(self.model.usual)]
         return shlex.join(["fcclf", "train", self.data.name, *words])
 
@@ -155,6 +155,13 @@ class Config:
             for item in dataclasses.fields(getattr(self, group.name))
             if item.metadata.get("changes_result", True)
         }
+
+    def told(self):
+        """{setting: value} of the settings that change the result, for people: layers by the name they go by."""
+        settings = {key.partition(".")[2]: value for key, value in self.identity().items() if key != "data.name"}
+        if "layers" in settings:
+            settings["layers"] = self.model.title
+        return {"data": self.data.name, **settings}
 
     def to_dict(self):
         """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""

@@ -35,7 +35,7 @@ LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at
 
 def about(description: Description, run_name: str) -> bytes:
     """Layout, session and text of a run."""
-    settings = {key.partition(".")[2]: value for key, value in description.config.identity().items()}
+    settings = description.config.told()
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
     return _merged(
         custom_scalar_summary.pb(_layout()),

@@ -41,13 +41,21 @@ def report(y, logits, names) -> str:
     predictions = logits.argmax(axis=1)
     matrix = confusion_matrix(y, predictions, labels=classes)
     table = classification_report(y, predictions, labels=classes, target_names=names, digits=4, zero_division=0)
-    first, width = max(map(len, names)) + 5, max(len(str(matrix.max())), 6) + 2
+    first, width = max(map(len, names)) + 5, max(len(str(matrix.max())), _letters(names)) + 2
     rows = [
         f"{f'true {name}':<{first}}" + "".join(f"{count:>{width}}" for count in row)
         for name, row in zip(names, matrix, strict=True)
     ]
     heading = f"{'predicted':<{first}}" + "".join(f"{name[: width - 2]:>{width}}" for name in names)
     return "\n".join([table, heading, *rows, *_most_confused(matrix, names)])
+
+
+def _letters(names, fewest=6):
+    """How many letters of each name tell them apart, but not less than `fewest`."""
+    longest = max(map(len, names))
+    return next(
+        (n for n in range(fewest, longest) if len({name[:n] for name in names}) == len(names)), max(longest, fewest)
+    )
 
 
 def _most_confused(matrix, names):

@@ -10,6 +10,8 @@ what draws is imported inside.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fcclf.errors import RunError
+
 ANIMATION = "boundary"
 NAMES = ("learning_curves", "decision_boundary", "confusion_matrix", "calibration", "weights", "mistakes", ANIMATION)
 AT_THE_END = NAMES[:3]  # drawn whenever training has ended
@@ -24,20 +26,26 @@ def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, s
     """Writes the figures `names` of a run into `directory`; yields the path of each file.
 
     run: an open `inference.TrainedRun`. say(sentence): told of each figure that is left out and why.
-    Raises RunError if a file cannot be written or what the run has written down cannot be read.
+    Raises RunError, after the others are written, if one cannot be, or what it is made of cannot be read.
     """
-    seen = _Seen(run)
+    seen, failed = _Seen(run), None
     for name in names:
         try:
-            if name == ANIMATION:
-                yield seen.animate(directory / f"{name}.gif")
-                continue
-            figure = getattr(seen, name)()
+            yield from _write(seen, name, directory, formats)
         except LeftOutError as reason:
             if say:
                 say(f"{name} is left out: {reason}")
-            continue
-        yield from _save(figure, directory, name, formats)
+        except RunError as error:
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _write(seen, name, directory, formats):
+    if name == ANIMATION:
+        yield seen.animate(directory / f"{name}.gif")
+    else:
+        yield from _save(getattr(seen, name)(), directory, name, formats)
 
 
 def _save(figure, directory, name, formats):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fcclf import durable
+from fcclf.config import Training
 from fcclf.errors import RunError
 
 FILE = "history.csv"
@@ -85,3 +86,19 @@ def read(run_path: Path) -> dict[str, np.ndarray]:
         raise RunError(f"{path} is damaged ({error}): train the run again, which mends it.") from error
     columns = dict(zip(names, values.T, strict=True))
     return {**columns, FIRST: columns[FIRST].astype(np.int64)}
+
+
+def early_stopping(columns: dict[str, np.ndarray], training: Training) -> tuple[int | None, bool]:
+    """(best epoch, whether the run has stopped) by the rule of the epoch loop; (None, False) without early stopping.
+
+    columns: of a history.
+    """
+    if not training.early_stopping:
+        return None, False
+    lowest, best, wait = np.float32(np.inf), None, 0
+    for epoch, loss in enumerate(np.float32(columns.get("validation_loss", ())), start=1):
+        if loss < lowest - np.float32(training.min_delta):
+            lowest, best, wait = loss, epoch, 0
+        else:
+            wait += 1
+    return best, wait >= training.patience

@@ -85,8 +85,13 @@ class Stack(Section):
         """{setting: value} of the settings for training that belong to the preset."""
         return {**PRESETS[self.preset].training, **presets.SESSION} if self.preset else {}
 
+    @property
+    def title(self) -> str:
+        """The preset's name, or one made of the layers."""
+        return self.preset or "stack-" + hashlib.sha256(repr(self.layers).encode()).hexdigest()[:6]
+
     def name_parts(self, usual):
-        return [self.preset or "stack-" + hashlib.sha256(repr(self.layers).encode()).hexdigest()[:6]]
+        return [self.title]
 
     def to_dict(self):
         return {"preset": self.preset, "layers": [blocks.to_dict(block) for block in self.layers]}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf import durable, history, run_directory
-from fcclf.config import Config, Training
+from fcclf.config import Config
 from fcclf.errors import RunError
 
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
@@ -50,7 +50,7 @@ def read(path: Path) -> Overview:
     columns = {name: values[:epochs] for name, values in columns.items()}
     if epochs and len(columns["epoch"]) < epochs:
         raise RunError(f"{path / history.FILE} lacks epochs before {epochs}: train the run again, which mends it.")
-    best, stopped = _early_stopping(columns, config.training) if config.training.early_stopping else (None, False)
+    best, stopped = history.early_stopping(columns, config.training)
     state = FINISHED if stopped or epochs >= config.training.epochs else UNFINISHED
     counts = (best or epochs) - 1  # the row of the epoch whose weights count
     metrics = {name: float(columns[name][counts]) for name in METRICS} if epochs else {}
@@ -78,17 +78,6 @@ def _epochs_committed(path):
     return max(positions, default=0)
 
 
-def _early_stopping(columns, training: Training):
-    """(best epoch or None, whether training has stopped): the rule of the epoch loop, on the recorded losses."""
-    lowest, best, wait = np.float32(np.inf), None, 0
-    for epoch, loss in enumerate(np.float32(columns.get("validation_loss", ())), start=1):
-        if loss < lowest - np.float32(training.min_delta):
-            lowest, best, wait = loss, epoch, 0
-        else:
-            wait += 1
-    return best, wait >= training.patience
-
-
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -109,12 +98,12 @@ def listing(runs: list[Overview]) -> list[dict]:
 
 def comparison(runs: list[Overview]) -> list[dict]:
     """A row for each run: epochs, metrics, best epoch and every setting in which some of the runs differ."""
-    identities = [run.config.identity() for run in runs]
+    identities = [run.config.told() for run in runs]
     settings = dict.fromkeys(key for identity in identities for key in identity)
     differing = [key for key in settings if len({identity.get(key) for identity in identities}) > 1]
     return [
         {"run": name, "epochs": run.epochs, **run.metrics, "best_epoch": run.best_epoch}
-        | {key.partition(".")[2]: identity.get(key) for key in differing}
+        | {key: identity.get(key) for key in differing}
         for name, run, identity in zip(names(runs), runs, identities, strict=True)
     ]
 

@@ -142,7 +142,8 @@ def _rule(item):
 def _broken_rule(item, value, rule):
     near = difflib.get_close_matches(str(value), item.metadata["choices"] or (), n=1)
     default = " ".join(map(plain, item.default)) if isinstance(item.default, tuple) else plain(item.default)
-    remedy = f"did you mean {near[0]}?" if near else f"the default is {default}."
+    remedy = "leave it out for none." if item.default is None else f"the default is {default}."
+    remedy = f"did you mean {near[0]}?" if near else remedy
     if item.default is dataclasses.MISSING:
         remedy = "it has no default."
     return ConfigError(item.name, f"is {brief(value)}, but must be {rule}; {remedy}")

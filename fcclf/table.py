@@ -6,6 +6,7 @@ may be any text. Every error names the line and the column.
 
 import csv
 import itertools
+import math
 import zipfile
 import zlib
 from array import array
@@ -20,6 +21,7 @@ from fcclf.settings import brief
 
 ROWS = 4096  # of a CSV file, read at once
 LARGEST = float(np.finfo(np.float32).max)
+SEPARATORS = {";": "semicolons", "\t": "tabs"}  # that other programs write
 FEWEST = 2  # samples of a class: one to train on, one to test
 
 
@@ -52,14 +54,21 @@ def read(path: Path, label: str | None, say=lambda sentence: None) -> Contents:
     return contents
 
 
-def _numbered(labels):
-    """(class numbers, int32, the labels' texts): in the order of numbers if all are numbers, else of the texts."""
+def _numbered(labels, path):
+    """(class number of each label, int32; the classes' texts): in the order of numbers if all labels are numbers,
+    of which equal ones are one class, else of the texts. Raises RunError if one is no finite number among numbers."""
     try:
-        order = sorted(labels, key=float)
+        values = {text: float(text) for text in labels}
     except ValueError:
-        order = sorted(labels)
-    numbers = {text: number for number, text in enumerate(order)}
-    return np.array([numbers[text] for text in labels], np.int32), tuple(order)
+        values = {text: text for text in labels}
+    for text, value in values.items():
+        if value != value or value in (math.inf, -math.inf):
+            raise RunError(f"{path} has the label {text!r} among numbers: correct it, or leave the row out.")
+    texts = {}  # of each class, as it stands first
+    for text, value in values.items():
+        texts.setdefault(value, text)
+    numbers = {value: number for number, value in enumerate(sorted(texts))}
+    return np.array([numbers[values[text]] for text in labels], np.int32), tuple(texts[value] for value in numbers)
 
 
 # ---- CSV -------------------------------------------------------------------------------------------------------------
@@ -77,13 +86,14 @@ class _Csv:
     """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
 
     def __init__(self, path, file, label):
-        self.path, self.reader = path, csv.reader(file, skipinitialspace=True)
-        self.rows = filter(None, self.reader)  # a blank line is no row
+        self.path, self.rows = path, _rows(csv.reader(file, skipinitialspace=True))
         first = next(self.rows, None)
         if first is None or len(first) < 2:
-            raise RunError(f"{path} needs two columns or more, numbers and a label, with commas between.")
+            seen = next((f", not {name}" for mark, name in SEPARATORS.items() if first and mark in first[0]), "")
+            raise RunError(f"{path} needs two columns or more, numbers and a label, with commas between{seen}.")
         self.headed = not any(_number(cell) is not None for cell in first)
-        self.columns = first if self.headed else [f"column {number}" for number, _ in enumerate(first, start=1)]
+        numbered = [f"column {number}" for number, _ in enumerate(first, start=1)]
+        self.columns = [cell.rstrip() for cell in first] if self.headed else numbered
         self.label = self._label_index(label)
         if not self.headed:
             self.rows = itertools.chain([first], self.rows)
@@ -92,6 +102,8 @@ class _Csv:
         width = len(self.columns)
         if label is None:
             return width - 1
+        if self.headed and self.columns.count(label) > 1:
+            raise ConfigError("label", f"is {label!r}, which is the name of several columns: give a number from 1.")
         if self.headed and label in self.columns:
             return self.columns.index(label)
         if label.isdigit() and 1 <= int(label) <= width:
@@ -104,7 +116,7 @@ class _Csv:
         while rows := list(itertools.islice(self.rows, ROWS)):
             if {*map(len, rows)} != {len(self.columns)}:
                 raise self._damage()
-            numbers.extend([labels.setdefault(row.pop(self.label), len(labels)) for row in rows])
+            numbers.extend([labels.setdefault(row.pop(self.label).rstrip(), len(labels)) for row in rows])
             try:
                 values.extend(map(float, itertools.chain.from_iterable(rows)))
             except ValueError:
@@ -114,7 +126,7 @@ class _Csv:
         X = np.frombuffer(values, np.float32).reshape(len(numbers), -1)
         if not np.isfinite(X).all() or "" in labels:
             raise self._damage()
-        renumbered, classes = _numbered(labels)
+        renumbered, classes = _numbered(labels, self.path)
         columns = self.columns[: self.label] + self.columns[self.label + 1 :]
         return Contents(X, renumbered[np.frombuffer(numbers, np.int32)], classes, columns)
 
@@ -122,7 +134,7 @@ class _Csv:
         """The error for the first row that is none; reads the file again, row by row."""
         with open(self.path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, skipinitialspace=True)
-            rows = filter(None, reader)
+            rows = _rows(reader)
             if self.headed:
                 next(rows)
             damages = (self._damage_in(row) for row in rows)
@@ -133,11 +145,16 @@ class _Csv:
         if len(row) != len(self.columns):
             return f" has {len(row)} columns, but the first row has {len(self.columns)}"
         for column, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
-            if not cell:
+            if not cell.rstrip():
                 return f", {name!r} is empty"
             if column != self.label and _number(cell) is None:
                 return f", {name!r} is {brief(cell)}, which is no finite number"
         return None
+
+
+def _rows(reader):
+    """The rows of a CSV reader; a blank line is no row."""
+    return filter(None, reader)
 
 
 def _number(cell):
@@ -156,17 +173,18 @@ def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as arrays:
             X, labels = arrays["X"], arrays["y"]
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{path} cannot be read ({error}): it must be an NPZ file with the arrays X and y.") from error
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub":
         raise RunError(
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
             "y a label for each sample."
         )
+    fitting = np.abs(X) <= LARGEST
+    if not fitting.all():
+        row, column = np.argwhere(~fitting)[0]
+        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
     X = X.astype(np.float32, copy=False)
-    if not np.isfinite(X).all():
-        row, column = np.argwhere(~np.isfinite(X))[0]
-        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which is no finite number: correct it.")
     texts, numbers = np.unique(labels, return_inverse=True)
-    renumbered, classes = _numbered(list(map(str, texts)))
+    renumbered, classes = _numbered(list(map(str, texts)), path)
     return Contents(X, renumbered[numbers], classes, [f"X[:, {column}]" for column in range(X.shape[1])])

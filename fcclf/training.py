@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from fcclf import checkpoint, dashboard, data, durable, run_directory
+from fcclf import checkpoint, dashboard, data, durable, history, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.epoch_loop import metric_names
@@ -31,12 +31,13 @@ MOST_GROWTH = 16  # of the next chunk over the last
 
 class Outcome(NamedTuple):
     """How `train` ended. epoch: epochs finished; begun_at: those finished before; interrupted: a signal ended it;
-    best_epoch: with early stopping, the epoch whose weights count."""
+    with early stopping, best_epoch: the epoch whose weights count, stopped: it ended the run."""
 
     epoch: int
     begun_at: int
     interrupted: bool
     best_epoch: int | None = None
+    stopped: bool = False
 
 
 def train(
@@ -57,17 +58,18 @@ def train(
     """
     if config.training.warm_start is not None and (fresh or not path.exists()):
         _check_warm_start(config.training.warm_start, path)
+    dataset = data.load(config, say)
+    config.layers(dataset.n_features, dataset.n_classes)  # refuses what does not fit before anything is made or moved
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        dataset = data.load(config, say)
         description = run_directory.describe(path, config, data.facts(dataset), say)
         start = _newest_checkpoint(path, description, say)
         epoch, committed = (start.epoch, start.committed) if start else (0, {})
         metrics = metric_names(config.training.early_stopping)
         committed = recover(path, epoch, committed, metrics, say)
         if epoch >= config.training.epochs:
-            return Outcome(epoch, epoch, interrupted=False)
+            return Outcome(epoch, epoch, False, *history.early_stopping(history.read(path), config.training))
         with Trainer(config, dataset) as trainer, Record(path, committed, epoch + 1, metrics) as record:
             run = _Run(description, path, trainer, record)
             run.begin(start, say)
@@ -95,6 +97,7 @@ class _Run:
         self.description, self.config, self.path = description, description.config, path
         self.trainer, self.record, self.frames = trainer, record, Frames(trainer)
         self.saved_step, self.saved_best, self.saved_at = 0, None, time.monotonic()
+        self.epoch_began = time.perf_counter()
 
     def begin(self, start: Checkpoint | None, say):
         """Restores `start`, or initialises and commits the beginning; compiles the epoch loop."""
@@ -105,6 +108,7 @@ class _Run:
         else:
             self.trainer.initialize(self.config.training.warm_start, say)
         self.trainer.advance(self.trainer.step)
+        self.epoch_began = time.perf_counter()
         if not start:
             self.record.graph(dashboard.graph_picture(self.trainer.session.graph))
             self.record.summary("", 0, dashboard.about(self.description, self.path.name))
@@ -132,7 +136,7 @@ class _Run:
             if trainer.step != self.saved_step:
                 self.save()
         interrupted = trainer.step < end and not trainer.stopped
-        return Outcome(trainer.epoch, begun_at, interrupted, trainer.best_epoch)
+        return Outcome(trainer.epoch, begun_at, interrupted, trainer.best_epoch, trainer.stopped)
 
     def next_stop(self, budget):
         """The step to end the next chunk before: the budget, the trainer's limit, the next interval."""
@@ -145,16 +149,19 @@ class _Run:
 
     def chunk(self, stop):
         """Trains up to step `stop` and records the epochs that ended; the last one's metrics, {} if none did."""
-        started, first_epoch = time.perf_counter(), self.trainer.epoch
+        first_epoch = self.trainer.epoch
+        if not self.trainer.batch:
+            self.epoch_began = time.perf_counter()
         results = self.trainer.advance(stop)
         metrics, count = results.metrics, self.trainer.epoch - first_epoch
         sound = _leading_finite(metrics, count)
         if sound:
-            seconds = (time.perf_counter() - started) / count
+            seconds = (time.perf_counter() - self.epoch_began) / count
             self.record.epochs(first_epoch + 1, {name: values[:sound] for name, values in metrics.items()}, seconds)
         if sound < count or not results.finite:
             raise self.diverged(first_epoch + sound + 1)
         if count:
+            self.epoch_began = time.perf_counter()
             self.observe()
         return {name: values[count - 1] for name, values in metrics.items()} if count else {}
 

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcclf import config as settings
+from fcclf.blocks import Dense
 from fcclf.config import Config, Model, Moons, Session, Training
 from fcclf.errors import ConfigError
 from fcclf.flags import add_flags, section_from_flags
+from fcclf.model import Stack
+from fcclf.sources import Images
 
 
 def parsed(section, *flags):
@@ -147,3 +150,9 @@ def test_every_setting_has_help():
     for section in settings.sections(Config()):
         for item in dataclasses.fields(section):
             assert item.metadata["help"], item.name
+
+
+def test_layers_are_told_by_the_name_they_go_by():
+    assert Config(Images(), Stack("lenet")).told()["layers"] == "lenet"
+    assert Config(model=Stack(layers=(Dense(5), Dense(None)))).told()["layers"].startswith("stack-")
+    assert Config().told()["hidden"] == (6, 4)

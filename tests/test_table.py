@@ -154,3 +154,39 @@ def test_a_test_part_too_small_for_the_classes_is_refused(file):
     path = file(f"{row},{row % 5}" for row in range(20))
     with pytest.raises(ConfigError, match=r"test_ratio is 0\.1, which leaves a part without some class"):
         loaded(path, test_ratio=0.1)
+
+
+def test_space_around_labels_makes_no_other_class(file):
+    contents = table.read(file(["a,kind ", "1,x", "2,x ", "3, y", "4,y"]), "kind")
+    assert contents.classes == ("x", "y")
+    np.testing.assert_array_equal(contents.y, [0, 0, 1, 1])
+
+
+def test_equal_numbers_are_one_label_and_come_in_their_order(file):
+    contents = table.read(file(["a,b", "1,10", "2,2", "3,2.0", "4,10"]), None)
+    assert contents.classes == ("2", "10")
+    np.testing.assert_array_equal(contents.y, [1, 0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["a,b", "1,1", "2,nan", "3,1"], "has the label 'nan' among numbers"),
+        (["a;b", "1;1"], "with commas between, not semicolons"),
+    ],
+)
+def test_a_label_or_a_separator_that_is_none_is_named(file, lines, words):
+    with pytest.raises(RunError, match=words):
+        table.read(file(lines), None)
+
+
+def test_a_label_that_names_two_columns_is_refused(file):
+    with pytest.raises(ConfigError, match="'b', which is the name of several columns"):
+        table.read(file(["b,b,c", "1,1,1"]), "b")
+
+
+def test_an_npz_that_is_none_is_one_sentence(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros((4, 2)))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    with pytest.raises(RunError, match="must be an NPZ file with the arrays X and y"):
+        table.read(tmp_path / "array.npz", None)

@@ -1,5 +1,7 @@
 """The session loop: resuming, finishing, cadences, divergence."""
 
+import dataclasses
+import itertools
 import shutil
 
 import numpy as np
@@ -9,8 +11,11 @@ import tensorflow as tf
 from test_layers import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf import history, training
+from fcclf.config import Config, Session, Training
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.inference import TrainedRun
+from fcclf.model import Stack
+from fcclf.sources import Table
 
 
 class StopAfter:
@@ -287,3 +292,33 @@ def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, mo
     monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 3)
     train_with_stops(config, tmp_path / "cut", chunks=6)
     runs.assert_same_run(tmp_path / "cut", tmp_path / "untouched")
+
+
+def test_the_seconds_of_an_epoch_cover_all_its_chunks(tmp_path, monkeypatch):
+    """A clock that goes on by one whenever it is read is read once or more in each chunk."""
+    monkeypatch.setattr(training.time, "perf_counter", itertools.count().__next__)
+    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 1)
+    training.train(runs.config(), tmp_path / "run")
+    assert (history.read(tmp_path / "run")["seconds"] > 5).all()
+
+
+def test_a_run_that_stopped_early_in_its_last_epoch_says_so_each_time(tmp_path):
+    config = runs.config(epochs=2, early_stopping=True, patience=1, min_delta=10.0)
+    first, second = (training.train(config, tmp_path / "run") for _ in range(2))
+    assert (first.epoch, first.best_epoch, first.stopped) == (2, 1, True)
+    assert second == first._replace(begun_at=2)
+
+
+def test_nothing_is_made_or_moved_when_the_data_are_not_there_or_do_not_fit(tmp_path):
+    table, path = tmp_path / "table.csv", tmp_path / "run"
+    table.write_text("a,b\n" + "1,0\n2,1\n" * 20)
+    config = Config(Table(str(table)), training=Training(batch_size=8, epochs=1), session=Session(jit="off"))
+    training.train(config, path)
+    table.unlink()
+    with pytest.raises(RunError, match="cannot read"):
+        training.train(config, path, fresh=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+    table.write_text("a,b\n" + "1,0\n2,1\n" * 20)
+    with pytest.raises(ConfigError, match="the data must have 784 features"):
+        training.train(dataclasses.replace(config, model=Stack("lenet")), tmp_path / "other")
+    assert not (tmp_path / "other").exists()

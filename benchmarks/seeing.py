@@ -1,6 +1,6 @@
 """What it costs to see a run learn, measured in one run, alternating.
 
-    python benchmarks/tensorboard.py
+    python benchmarks/seeing.py
 
 Prints, as medians over the rounds: seconds of 5000 epochs with and without curves (history.csv and scalars) and
 histograms, pictures off; and seconds of the whole command at defaults with and without pictures and figures.
