@@ -78,7 +78,7 @@ class Session(Section):
     )
     keep: int = setting(3, "newest checkpoints kept", at_least=1, at_most=1_000_000, changes_result=False)
     histogram_every: int = setting(
-        50, "epochs between two histograms of the variables; 0: none", at_least=0, at_most=10**9, changes_result=False
+        100, "epochs between two histograms of the variables; 0: none", at_least=0, at_most=10**9, changes_result=False
     )
     image_every: int = setting(
         100,
