@@ -69,8 +69,9 @@ def build(config: Config, network, optimizer, state: State, best: Best | None, n
         order = tf1.placeholder(tf.int32, (rows, sizes[0]), "order")
         scalars = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
         compiled = is_compiled(config)
-        body = _Epochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
-        metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(*arrays, order, *scalars)
+        body = _RunEpochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
+        train, held_out = arrays[:2], arrays[2:]
+        metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(train, held_out, order, *scalars)
         columns = dict(zip(metric_names(best is not None), tf.unstack(metrics, axis=1), strict=True))
         return EpochLoop(arrays, order, *scalars, results=EpochResults(columns, *after))
 
@@ -94,60 +95,92 @@ def metric_names(early_stopping: bool) -> tuple[str, ...]:
     return (*train, *validation, "test_loss", "test_accuracy")
 
 
-class _Epochs:
-    """The body of the epoch loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end."""
+class Epochs:
+    """The body of an epoch loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end.
 
-    def __init__(self, training: Training, network, optimizer, state, best, sizes, fused):
-        self.training, self.network, self.optimizer, self.fused = training, network, optimizer, fused
-        self.state, self.best = state, best
-        self.n_train = sizes[0]
-        self.n_batches = batches_per_epoch(self.n_train, training.batch_size)
+    What a batch and the end of an epoch do is up to the subclasses; `names` are those of the metrics that it gives.
+    """
 
-    def run(self, X_train, y_train, X_validation, y_validation, X_test, y_test, order, n_epochs, first, last):
-        """Metrics, float32 [rows of order, metrics]; then as in `EpochResults`: global_step, finite, stopped."""
+    def __init__(self, network, optimizer, state, n_train, batch_size, names, fused):
+        self.network, self.optimizer, self.state, self.fused = network, optimizer, state, fused
+        self.n_train, self.batch_size, self.names = n_train, batch_size, names
+        self.n_batches = batches_per_epoch(n_train, batch_size)
+
+    def run(self, train, held_out, order, n_epochs, first, last):
+        """Metrics, float32 [rows of order, metrics]; then as in `EpochResults`: global_step, finite, stopped.
+
+        train: arrays with a row for each training sample; held_out: arrays for `finish`.
+        """
 
         def epoch(row, stopped, metrics):
             start = tf.where(tf.equal(row, 0), first, 0)
             stop = tf.where(tf.equal(row, n_epochs - 1), last, self.n_batches)
 
             def finished():
-                values, stopped = self.finish(X_validation, y_validation, X_test, y_test)
+                values, stopped = self.finish(*held_out)
                 return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
             with tf.control_dependencies(self.begin(start)):
-                trained = self.batches(X_train, y_train, order[row], start, stop)
+                trained = self.batches(train, order[row], start, stop)
             with tf.control_dependencies([trained]):
                 whole = tf.equal(stop, self.n_batches)
                 return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))
 
-        metrics = tf.zeros((order.shape[0], len(metric_names(self.best is not None))))
-        stopped = self.best.stopped.read_value() if self.best else tf.constant(False)
+        metrics = tf.zeros((order.shape[0], len(self.names)))
         _, stopped, metrics = tf.while_loop(
             lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
             epoch,
-            (0, stopped, metrics),
+            (0, self.stopped(), metrics),
         )
         with tf.control_dependencies([metrics]):
             return metrics, self.state.global_step.read_value(), _all_finite(), stopped
 
-    def begin(self, start):
-        """Notes the weights that an epoch begins with; `start`, int32: the batch that begins now."""
-        return [
-            kept.assign(tf.where(tf.equal(start, 0), weight, kept))
-            for kept, weight in zip(self.state.epoch_start, tf1.trainable_variables(), strict=True)
-        ]
+    def stopped(self):
+        """bool: an earlier stretch has ended the run."""
+        return tf.constant(False)
 
-    def batches(self, X_train, y_train, order, start, stop):
+    def begin(self, start):
+        """What precedes batch `start`, int32, which begins now: operations."""
+        return []
+
+    def batches(self, train, order, start, stop):
         """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
 
         def batch(number):
-            first, weights = _window(number, self.training.batch_size, self.n_train)
-            samples = tf.slice(order, [first], [self.training.batch_size])
-            trained = self.batch(tf.gather(X_train, samples), tf.gather(y_train, samples), weights)
+            first, weights = window(number, self.batch_size, self.n_train)
+            samples = tf.slice(order, [first], [self.batch_size])
+            trained = self.batch(*(tf.gather(array, samples) for array in train), weights)
             with tf.control_dependencies(trained):
                 return (number + 1,)
 
         return tf.while_loop(lambda number: number < stop, batch, (start,))[0]
+
+    def batch(self, *arrays_and_weights):
+        """One training step on the rows of a batch, with the weights that `window` gives them: operations."""
+        raise NotImplementedError
+
+    def finish(self, *held_out):
+        """Ends the epoch. Returns its metrics, float32 [metrics], and whether to stop, bool."""
+        raise NotImplementedError
+
+
+class _RunEpochs(Epochs):
+    """The epochs of a run: metrics of each part, and early stopping by the validation loss."""
+
+    def __init__(self, training: Training, network, optimizer, state, best, sizes, fused):
+        names = metric_names(best is not None)
+        super().__init__(network, optimizer, state, sizes[0], training.batch_size, names, fused)
+        self.training, self.best = training, best
+
+    def stopped(self):
+        return self.best.stopped.read_value() if self.best else super().stopped()
+
+    def begin(self, start):
+        """Notes the weights that an epoch begins with."""
+        return [
+            kept.assign(tf.where(tf.equal(start, 0), weight, kept))
+            for kept, weight in zip(self.state.epoch_start, tf1.trainable_variables(), strict=True)
+        ]
 
     def batch(self, X, y, weights):
         """One training step; also adds to the sums of the epoch."""
@@ -202,7 +235,7 @@ class _Epochs:
         size = min(EVALUATION_BATCH, total)
 
         def batch(number, loss_sum, correct_sum):
-            first, weights = _window(number, size, total)
+            first, weights = window(number, size, total)
             X, y = tf.slice(X_all, [first, 0], [size, X_all.shape[1]]), tf.slice(y_all, [first], [size])
             logits = inference(X, self.network, self.fused)["output"]
             data_loss = loss(logits, y, self.network, weights).data
@@ -214,7 +247,7 @@ class _Epochs:
         return sums[0] / total, tf.cast(sums[1], tf.float32) / total
 
 
-def _window(number, size, total):
+def window(number, size, total):
     """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
 
     All batches have one shape, as XLA wants it. If the last would run over the end it begins earlier, and the samples

@@ -77,11 +77,13 @@ class Phase(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a network is built with. seed: int32 scalar; fused: the graph will be compiled; phase: None to predict."""
+    """What a network is built with. seed: int32 scalar; fused: the graph will be compiled; phase: None to predict.
+    dropout: float32 scalar, counts instead of the rate of every `Dropout`; None: as the blocks say."""
 
     seed: tf.Tensor
     fused: bool = False
     phase: Phase | None = None
+    dropout: tf.Tensor | None = None
 
 
 def call(block: Block, inputs, name: str, number: int, context: Context):
@@ -173,7 +175,14 @@ def _(block: Activation, inputs, number, context):
 def _(block: Dropout, inputs, number, context):
     if not context.phase or not block.rate:
         return inputs
-    return tf.where(_kept(inputs, block.rate, number, context), inputs / (1 - block.rate), 0.0)
+    if context.dropout is None:
+        return tf.where(_kept(inputs, block.rate, number, context), inputs / (1 - block.rate), 0.0)
+    kept = tf.cond(  # where nothing is dropped, drawing would only take time
+        context.dropout > 0,
+        lambda: _kept(inputs, context.dropout, number, context),
+        lambda: tf.ones_like(inputs, tf.bool),
+    )
+    return tf.where(kept, inputs / (1 - context.dropout), 0.0)
 
 
 @_outputs.register

@@ -1,0 +1,174 @@
+"""The epoch loop of an estimator's fit: the network and the steps of a run, with scikit-learn's rules around them.
+
+What a grid search varies (learning rate, penalties, dropout, tolerance) is fed, as `Dials`: one compiled program serves
+all its values. Whether to stop is decided in the graph, so a fit ends after the same epoch however its epochs are cut
+into stretches.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fcclf.epoch_loop import EVALUATION_BATCH, Epochs, batches_per_epoch, window
+from fcclf.layers import Phase, network_variables
+from fcclf.network import correct, cross_entropy, inference, training
+
+tf1 = tf.compat.v1
+
+SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends the fit
+ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
+
+
+class Dials(NamedTuple):
+    """Settings that are fed: float32 scalars, but for seed, int32, and n_iter_no_change, int64. Named as the
+    parameters of `FCClassifier`."""
+
+    seed: tf.Tensor
+    learning_rate_init: tf.Tensor
+    power_t: tf.Tensor
+    alpha: tf.Tensor
+    l1: tf.Tensor
+    l2: tf.Tensor
+    dropout: tf.Tensor
+    tol: tf.Tensor
+    n_iter_no_change: tf.Tensor
+
+
+class FitState(NamedTuple):
+    """What a fit keeps besides weights and slots. global_step, epoch, t: int64, batches, epochs and samples trained on;
+    learning_rate: float32; loss_sum: float32, over the samples of the unfinished epoch; best: float32, the highest
+    validation score or, negated, the lowest loss; wait: int64, epochs since it rose by `tol`;
+    best_weights: with validation data, those of the highest score, in the order of `layers.network_variables`."""
+
+    global_step: tf.Variable
+    epoch: tf.Variable
+    t: tf.Variable
+    learning_rate: tf.Variable
+    loss_sum: tf.Variable
+    best: tf.Variable
+    wait: tf.Variable
+    best_weights: list[tf.Variable]
+
+
+def dials() -> Dials:
+    """The placeholders, in the current graph."""
+    types = {"seed": tf.int32, "n_iter_no_change": tf.int64}
+    with tf1.name_scope("dials"):
+        return Dials(*(tf1.placeholder(types.get(name, tf.float32), (), name) for name in Dials._fields))
+
+
+def fit_state(early_stopping: bool) -> FitState:
+    """The beginning of a fit, in the current graph, whose network must be there."""
+    weights = network_variables() if early_stopping else []
+    with tf1.variable_scope("fit"):
+        return FitState(
+            global_step=_variable("global_step", tf.int64),
+            epoch=_variable("epoch", tf.int64),
+            t=_variable("t", tf.int64),
+            learning_rate=_variable("learning_rate"),
+            loss_sum=_variable("loss_sum"),
+            best=_variable("best", value=tf.float32.min),
+            wait=_variable("wait", tf.int64),
+            best_weights=[_variable(f"best/{each.op.name}", shape=each.shape) for each in weights],
+        )
+
+
+def _variable(name, dtype=tf.float32, value=0, shape=()):
+    return tf1.get_variable(name, shape, dtype, initializer=tf1.constant_initializer(value), trainable=False)
+
+
+class FitEpochs(Epochs):
+    """The epochs of a fit. Training arrays: X, y and, where they are given, the weights of the samples. Held-out
+    arrays: none, or X, y and weights of the validation data. Metrics: loss and, with validation data, score."""
+
+    def __init__(self, network, optimizer, state: FitState, dials: Dials, schedule, sizes, batch_size, fused):
+        names = ("loss", "score") if sizes[1] else ("loss",)
+        super().__init__(network, optimizer, state, sizes[0], batch_size, names, fused)
+        self.dials, self.schedule = dials, schedule
+
+    def batch(self, X, y, *weights):
+        """One training step. weights: of the samples, if there are any, and those that `window` gives the batch."""
+        *given, counted = weights
+        size = float(self.batch_size) if counted is None else tf.reduce_sum(counted)
+        weights = _product([*given, *([] if counted is None else [counted])])
+        mass = size if weights is None else tf.reduce_sum(weights)
+        phase = Phase(self.state.global_step.read_value(), weights, updates=[])
+        losses = cross_entropy(inference(X, self.network, self.fused, phase)["output"], y)
+        data = tf.reduce_sum(losses if weights is None else losses * weights)
+        total = tf.math.divide_no_nan(data, mass) + self.penalty(mass)  # all samples of a batch may weigh nothing
+        train_op, _ = training(total, self.optimizer, self.state.global_step, clip_norm=None)
+        return [train_op, *phase.updates, self.state.loss_sum.assign_add(total * size)]
+
+    def penalty(self, mass):
+        """l1 * sum(|kernels|) + (l2 + alpha / mass) / 2 * sum(kernels^2); mass: weight of the batch."""
+        kernels = [each for each in tf1.trainable_variables() if each.op.name.endswith("/kernel")]
+        l1 = self.dials.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
+        l2 = self.dials.l2 + tf.math.divide_no_nan(self.dials.alpha, mass)
+        return l1 + l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+
+    def finish(self, *held_out):
+        state = self.state
+        loss = state.loss_sum / self.n_train
+        metrics = tf.stack([loss, self.score(*held_out)] if held_out else [loss])
+        with tf.control_dependencies([metrics]):
+            t = state.t.assign_add(self.n_train, read_value=True)
+            counted = [state.epoch.assign_add(1), state.loss_sum.assign(0)]
+        with tf.control_dependencies(counted):
+            stopped = self.compare(metrics[1] if held_out else -loss)
+        with tf.control_dependencies([stopped]):
+            return tf.identity(metrics), self.adapt(stopped, t)
+
+    def compare(self, quality):
+        """Notes whether this epoch is the best so far; bool: none was better by `tol` for too long."""
+        state, best = self.state, self.state.best.read_value()
+        waited = tf.where(quality < best + self.dials.tol, state.wait + 1, tf.zeros((), tf.int64))
+        kept = [
+            each.assign(tf.where(quality > best, weight, each))
+            for each, weight in zip(state.best_weights, network_variables() if state.best_weights else [], strict=True)
+        ]
+        with tf.control_dependencies([waited, *kept]):
+            noted = [state.wait.assign(waited), state.best.assign(tf.maximum(best, quality))]
+        with tf.control_dependencies(noted):
+            return tf.identity(waited > self.dials.n_iter_no_change)
+
+    def adapt(self, exhausted, t):
+        """Sets the learning rate of the next epoch; bool: stop. t: int64, samples trained on."""
+        rate = self.state.learning_rate
+        if self.schedule == "constant":
+            return tf.identity(exhausted)
+        if self.schedule == "invscaling":
+            slower = self.dials.learning_rate_init / tf.cast(t + 1, tf.float32) ** self.dials.power_t
+            with tf.control_dependencies([rate.assign(slower)]):
+                return tf.identity(exhausted)
+        stopped = tf.logical_and(exhausted, rate <= SLOWEST_RATE)
+        slowed = tf.logical_and(exhausted, rate > SLOWEST_RATE)
+        with tf.control_dependencies([stopped, slowed]):
+            wait = self.state.wait.assign(tf.where(slowed, tf.zeros((), tf.int64), self.state.wait))
+            adapted = rate.assign(tf.where(slowed, rate / ADAPTIVE_FACTOR, rate))
+        with tf.control_dependencies([wait, adapted]):
+            return tf.identity(stopped)
+
+    def score(self, X_all, y_all, weights_all):
+        """Weighted accuracy, at most EVALUATION_BATCH samples at a time."""
+        total = y_all.shape.num_elements()
+        size = min(EVALUATION_BATCH, total)
+
+        def batch(number, right):
+            first, counted = window(number, size, total)
+            X, y, given = (tf.slice(X_all, [first, 0], [size, X_all.shape[1]]), *_slices(first, size, y_all, weights_all))
+            weights = given if counted is None else given * counted
+            logits = inference(X, self.network, self.fused)["output"]
+            return number + 1, right + tf.reduce_sum(tf.where(correct(logits, y), weights, 0.0))
+
+        n_batches = batches_per_epoch(total, size)
+        right = tf.while_loop(lambda number, _: number < n_batches, batch, (0, 0.0))[1]
+        return right / tf.reduce_sum(weights_all)
+
+
+def _slices(first, size, *vectors):
+    return [tf.slice(vector, [first], [size]) for vector in vectors]
+
+
+def _product(factors):
+    """Of a list of tensors; None of an empty one."""
+    return None if not factors else factors[0] if len(factors) == 1 else factors[0] * factors[1]
