@@ -69,9 +69,8 @@ def build(config: Config, network, optimizer, state: State, best: Best | None, n
         order = tf1.placeholder(tf.int32, (rows, sizes[0]), "order")
         scalars = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
         compiled = is_compiled(config)
-        body = _RunEpochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
-        train, held_out = arrays[:2], arrays[2:]
-        metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(train, held_out, order, *scalars)
+        body = _Epochs(config.training, network, optimizer, state, best, sizes, fused=compiled)
+        metrics, *after = tf.function(body.run, jit_compile=compiled, autograph=False)(*arrays, order, *scalars)
         columns = dict(zip(metric_names(best is not None), tf.unstack(metrics, axis=1), strict=True))
         return EpochLoop(arrays, order, *scalars, results=EpochResults(columns, *after))
 
@@ -95,88 +94,46 @@ def metric_names(early_stopping: bool) -> tuple[str, ...]:
     return (*train, *validation, "test_loss", "test_accuracy")
 
 
-class Epochs:
-    """The body of an epoch loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end.
+class _Epochs:
+    """The body of the epoch loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end."""
 
-    What a batch and the end of an epoch do is up to the subclasses; `names` are those of the metrics that it gives.
-    """
+    def __init__(self, training: Training, network, optimizer, state, best, sizes, fused):
+        self.training, self.network, self.optimizer, self.fused = training, network, optimizer, fused
+        self.state, self.best = state, best
+        self.n_train = sizes[0]
+        self.n_batches = batches_per_epoch(self.n_train, training.batch_size)
 
-    def __init__(self, network, optimizer, state, n_train, batch_size, names, fused):
-        self.network, self.optimizer, self.state, self.fused = network, optimizer, state, fused
-        self.n_train, self.batch_size, self.names = n_train, batch_size, names
-        self.n_batches = batches_per_epoch(n_train, batch_size)
-
-    def run(self, train, held_out, order, n_epochs, first, last):
-        """Metrics, float32 [rows of order, metrics]; then as in `EpochResults`: global_step, finite, stopped.
-
-        train: arrays with a row for each training sample; held_out: arrays for `finish`.
-        """
+    def run(self, X_train, y_train, X_validation, y_validation, X_test, y_test, order, n_epochs, first, last):
+        """Metrics, float32 [rows of order, metrics]; then as in `EpochResults`: global_step, finite, stopped."""
 
         def epoch(row, stopped, metrics):
             start = tf.where(tf.equal(row, 0), first, 0)
             stop = tf.where(tf.equal(row, n_epochs - 1), last, self.n_batches)
 
             def finished():
-                values, stopped = self.finish(*held_out)
+                values, stopped = self.finish(X_validation, y_validation, X_test, y_test)
                 return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
             with tf.control_dependencies(self.begin(start)):
-                trained = self.batches(train, order[row], start, stop)
+                trained = in_batches(
+                    self.batch, (X_train, y_train), order[row], self.training.batch_size, start, stop
+                )
             with tf.control_dependencies([trained]):
                 whole = tf.equal(stop, self.n_batches)
                 return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))
 
-        metrics = tf.zeros((order.shape[0], len(self.names)))
+        metrics = tf.zeros((order.shape[0], len(metric_names(self.best is not None))))
+        stopped = self.best.stopped.read_value() if self.best else tf.constant(False)
         _, stopped, metrics = tf.while_loop(
             lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
             epoch,
-            (0, self.stopped(), metrics),
+            (0, stopped, metrics),
         )
         with tf.control_dependencies([metrics]):
-            return metrics, self.state.global_step.read_value(), _all_finite(), stopped
-
-    def stopped(self):
-        """bool: an earlier stretch has ended the run."""
-        return tf.constant(False)
+            return metrics, self.state.global_step.read_value(), all_finite(), stopped
 
     def begin(self, start):
-        """What precedes batch `start`, int32, which begins now: operations."""
-        return []
-
-    def batches(self, train, order, start, stop):
-        """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
-
-        def batch(number):
-            first, weights = window(number, self.batch_size, self.n_train)
-            samples = tf.slice(order, [first], [self.batch_size])
-            trained = self.batch(*(tf.gather(array, samples) for array in train), weights)
-            with tf.control_dependencies(trained):
-                return (number + 1,)
-
-        return tf.while_loop(lambda number: number < stop, batch, (start,))[0]
-
-    def batch(self, *arrays_and_weights):
-        """One training step on the rows of a batch, with the weights that `window` gives them: operations."""
-        raise NotImplementedError
-
-    def finish(self, *held_out):
-        """Ends the epoch. Returns its metrics, float32 [metrics], and whether to stop, bool."""
-        raise NotImplementedError
-
-
-class _RunEpochs(Epochs):
-    """The epochs of a run: metrics of each part, and early stopping by the validation loss."""
-
-    def __init__(self, training: Training, network, optimizer, state, best, sizes, fused):
-        names = metric_names(best is not None)
-        super().__init__(network, optimizer, state, sizes[0], training.batch_size, names, fused)
-        self.training, self.best = training, best
-
-    def stopped(self):
-        return self.best.stopped.read_value() if self.best else super().stopped()
-
-    def begin(self, start):
-        """Notes the weights that an epoch begins with."""
+        """Notes the weights that an epoch begins with; `start`, int32: the batch that begins now."""
         return [
             kept.assign(tf.where(tf.equal(start, 0), weight, kept))
             for kept, weight in zip(self.state.epoch_start, tf1.trainable_variables(), strict=True)
@@ -247,6 +204,25 @@ class _RunEpochs(Epochs):
         return sums[0] / total, tf.cast(sums[1], tf.float32) / total
 
 
+def in_batches(step, arrays, order, batch_size, start, stop):
+    """Runs `step` on batches start to stop of an epoch; the returned tensor is there once they are done.
+
+    step(*rows, weights): operations of one step on the rows of each of `arrays` that batch has, with the weights that
+    `window` gives them. order: int32 [samples], of the epoch.
+    """
+    total = order.shape.num_elements()
+
+    def batch(number):
+        first, weights = window(number, batch_size, total)
+        samples = tf.slice(order, [first], [batch_size])
+        with tf.control_dependencies(step(*(tf.gather(array, samples) for array in arrays), weights)):
+            return (tf.identity(number + 1),)
+
+    if (start, stop) == (0, 1):
+        return batch(0)[0]
+    return tf.while_loop(lambda number: number < stop, batch, (start,))[0]
+
+
 def window(number, size, total):
     """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
 
@@ -270,6 +246,7 @@ def _count_correct(logits, y, weights):
     return tf.reduce_sum(tf.cast(counted, tf.int32))
 
 
-def _all_finite():
+def all_finite():
+    """bool: every float variable of the current graph is."""
     floats = [variable for variable in tf1.global_variables() if variable.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats])

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcclf import blocks, samples
 from fcclf.blocks import ACTIVATIONS, INITIALIZERS
 from fcclf.epoch_loop import batches_per_epoch
+from fcclf.fit_loop import Dials
 from fcclf.model import Model
 from fcclf.program import COMPILED_FROM, Fitter, Plan, Predictor, Solver, borrowed
 
@@ -219,7 +220,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("The layers differ from those of the previous call: set warm_start=False, or set them back.")
         plan, arrays = self._plan(train, validation, n_epochs), [*train.arrays, *(validation.arrays if validation else [])]
         with borrowed(Fitter, plan) as fitter:
-            fitter.begin(self._settings(), self._values | values)
+            fitter.begin(self._dials(), self._values | values, len(self.loss_curve_))
             stretches = self._stretches(fitter, arrays, n_epochs)
             fitted, names = fitter.values(), fitter.network_names
         if not all(stretch.finite for stretch in stretches):
@@ -229,7 +230,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             )
         if validation:
             fitted |= {name: fitted[f"fit/best/{name}"] for name in names}
-        self._note(fitted, np.concatenate([stretch.metrics for stretch in stretches]))
+        self._note(fitted, np.concatenate([stretch.metrics for stretch in stretches]), len(train.y))
         return self
 
     def _stretches(self, fitter, arrays, n_epochs):
@@ -261,7 +262,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
                 if len(row) > 1:
                     print(f"Validation score: {row[1]:.6f}")
 
-    def _note(self, fitted, metrics):
+    def _note(self, fitted, metrics, n_train):
         """The attributes, from the variables and the metrics of the epochs."""
         self._values = fitted
         self.coefs_ = [fitted[f"{name}/kernel"] for name, block in self._layers if isinstance(block, blocks.Dense)]
@@ -270,7 +271,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             for name, block in self._layers
             if isinstance(block, blocks.Dense)
         ]
-        self.n_layers_, self.n_iter_, self.t_ = len(self.coefs_) + 1, len(metrics), int(fitted["fit/t"])
+        self.n_layers_, self.n_iter_, self.t_ = len(self.coefs_) + 1, len(metrics), self.t_ + len(metrics) * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics[:, 0].tolist()]
         self.loss_ = self.loss_curve_[-1]
         if self.early_stopping:
@@ -313,22 +314,24 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             batch_size=int(batch_size),
             sizes=(size, len(validation.y) if validation else 0),
             weighted=train.weights is not None,
+            dropout=self.dropout > 0,
             compiled=n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
         )
 
-    def _settings(self):
-        """{dial: value} of this fit."""
-        return {
-            "seed": self._seed,
-            "learning_rate_init": self.learning_rate_init,
-            "power_t": self.power_t,
-            "alpha": self.alpha,
-            "l1": self.l1,
-            "l2": self.l2,
-            "dropout": self.dropout,
-            "tol": self.tol,
-            "n_iter_no_change": min(self.n_iter_no_change, MOST_EPOCHS),
-        }
+    def _dials(self):
+        """The settings that are fed."""
+        return Dials(
+            seed=self._seed,
+            learning_rate_init=self.learning_rate_init,
+            power_t=self.power_t,
+            alpha=self.alpha,
+            l1=self.l1,
+            l2=self.l2,
+            dropout=self.dropout,
+            tol=self.tol,
+            n_iter_no_change=min(self.n_iter_no_change, MOST_EPOCHS),
+            t=self.t_,
+        )
 
     # ---- predicting
 

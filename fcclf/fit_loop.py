@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf.epoch_loop import EVALUATION_BATCH, Epochs, batches_per_epoch, window
+from fcclf.epoch_loop import EVALUATION_BATCH, all_finite, batches_per_epoch, in_batches, window
 from fcclf.layers import Phase, network_variables
-from fcclf.network import correct, cross_entropy, inference, training
+from fcclf.network import correct, cross_entropy, inference
 
 tf1 = tf.compat.v1
 
@@ -21,7 +21,7 @@ ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
 
 class Dials(NamedTuple):
     """Settings that are fed: float32 scalars, but for seed, int32, and n_iter_no_change, int64. Named as the
-    parameters of `FCClassifier`."""
+    parameters of `FCClassifier`. t: samples trained on before this stretch."""
 
     seed: tf.Tensor
     learning_rate_init: tf.Tensor
@@ -32,17 +32,16 @@ class Dials(NamedTuple):
     dropout: tf.Tensor
     tol: tf.Tensor
     n_iter_no_change: tf.Tensor
+    t: tf.Tensor
 
 
 class FitState(NamedTuple):
-    """What a fit keeps besides weights and slots. global_step, epoch, t: int64, batches, epochs and samples trained on;
-    learning_rate: float32; loss_sum: float32, over the samples of the unfinished epoch; best: float32, the highest
-    validation score or, negated, the lowest loss; wait: int64, epochs since it rose by `tol`;
-    best_weights: with validation data, those of the highest score, in the order of `layers.network_variables`."""
+    """What a fit keeps besides weights and slots. global_step: int64, batches trained on; learning_rate: float32;
+    loss_sum: float32, over the samples of the unfinished epoch; best: float32, the highest validation score or,
+    negated, the lowest loss; wait: int64, epochs since it rose by `tol`; best_weights: with validation data, those of
+    the highest score, in the order of `layers.network_variables`."""
 
     global_step: tf.Variable
-    epoch: tf.Variable
-    t: tf.Variable
     learning_rate: tf.Variable
     loss_sum: tf.Variable
     best: tf.Variable
@@ -63,8 +62,6 @@ def fit_state(early_stopping: bool) -> FitState:
     with tf1.variable_scope("fit"):
         return FitState(
             global_step=_variable("global_step", tf.int64),
-            epoch=_variable("epoch", tf.int64),
-            t=_variable("t", tf.int64),
             learning_rate=_variable("learning_rate"),
             loss_sum=_variable("loss_sum"),
             best=_variable("best", value=tf.float32.min),
@@ -77,14 +74,42 @@ def _variable(name, dtype=tf.float32, value=0, shape=()):
     return tf1.get_variable(name, shape, dtype, initializer=tf1.constant_initializer(value), trainable=False)
 
 
-class FitEpochs(Epochs):
-    """The epochs of a fit. Training arrays: X, y and, where they are given, the weights of the samples. Held-out
-    arrays: none, or X, y and weights of the validation data. Metrics: loss and, with validation data, score."""
+class FitEpochs:
+    """The body of the loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end.
 
-    def __init__(self, network, optimizer, state: FitState, dials: Dials, schedule, sizes, batch_size, fused):
-        names = ("loss", "score") if sizes[1] else ("loss",)
-        super().__init__(network, optimizer, state, sizes[0], batch_size, names, fused)
-        self.dials, self.schedule = dials, schedule
+    Training arrays: X, y and, where they are given, the weights of the samples. Held-out arrays: none, or X, y and
+    weights of the validation data. Metrics: loss and, with validation data, score.
+    """
+
+    def __init__(self, network, optimizer, state: FitState, dials: Dials, schedule, batch_size, fused):
+        self.network, self.optimizer, self.state, self.dials = network, optimizer, state, dials
+        self.schedule, self.batch_size, self.fused = schedule, batch_size, fused
+
+    def run(self, train, held_out, order, n_epochs):
+        """Trains for n_epochs rows of order, int32 [most epochs, samples], or until the fit stops.
+
+        Returns metrics, float32 [most epochs, metrics]; how many epochs those are; whether all variables are finite;
+        whether the fit is over.
+        """
+
+        def epoch(row, stopped, metrics):
+            trained = self.epoch(train, order[row])
+            with tf.control_dependencies([trained]):
+                values, stopped = self.finish(row, order.shape[1], *held_out)
+            return row + 1, stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
+
+        n_epochs, _, metrics = done = tf.while_loop(
+            lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
+            epoch,
+            (0, False, tf.zeros((order.shape[0], 2 if held_out else 1))),
+        )
+        with tf.control_dependencies(done):
+            return metrics, n_epochs, all_finite(), done[1]
+
+    def epoch(self, train, order):
+        """Trains on all batches; the returned tensor is there once they are done."""
+        n_batches = batches_per_epoch(order.shape.num_elements(), self.batch_size)
+        return in_batches(self.batch, train, order, self.batch_size, 0, n_batches)
 
     def batch(self, X, y, *weights):
         """One training step. weights: of the samples, if there are any, and those that `window` gives the batch."""
@@ -95,28 +120,26 @@ class FitEpochs(Epochs):
         phase = Phase(self.state.global_step.read_value(), weights, updates=[])
         losses = cross_entropy(inference(X, self.network, self.fused, phase)["output"], y)
         data = tf.reduce_sum(losses if weights is None else losses * weights)
-        total = tf.math.divide_no_nan(data, mass) + self.penalty(mass)  # all samples of a batch may weigh nothing
-        train_op, _ = training(total, self.optimizer, self.state.global_step, clip_norm=None)
+        total = _divided(data, mass) + self.penalty(mass)
+        train_op = self.optimizer.minimize(total, self.state.global_step)
         return [train_op, *phase.updates, self.state.loss_sum.assign_add(total * size)]
 
     def penalty(self, mass):
         """l1 * sum(|kernels|) + (l2 + alpha / mass) / 2 * sum(kernels^2); mass: weight of the batch."""
         kernels = [each for each in tf1.trainable_variables() if each.op.name.endswith("/kernel")]
         l1 = self.dials.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
-        l2 = self.dials.l2 + tf.math.divide_no_nan(self.dials.alpha, mass)
+        l2 = self.dials.l2 + _divided(self.dials.alpha, mass)
         return l1 + l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
 
-    def finish(self, *held_out):
-        state = self.state
-        loss = state.loss_sum / self.n_train
+    def finish(self, row, n_train, *held_out):
+        """Ends an epoch, which was `row` of the stretch. Returns its metrics, float32 [metrics], and whether to stop."""
+        loss = self.state.loss_sum / n_train
         metrics = tf.stack([loss, self.score(*held_out)] if held_out else [loss])
         with tf.control_dependencies([metrics]):
-            t = state.t.assign_add(self.n_train, read_value=True)
-            counted = [state.epoch.assign_add(1), state.loss_sum.assign(0)]
-        with tf.control_dependencies(counted):
-            stopped = self.compare(metrics[1] if held_out else -loss)
-        with tf.control_dependencies([stopped]):
-            return tf.identity(metrics), self.adapt(stopped, t)
+            exhausted = self.compare(metrics[1] if held_out else -loss)
+            reset = self.state.loss_sum.assign(0)
+        with tf.control_dependencies([exhausted, reset]):
+            return tf.identity(metrics), self.adapt(exhausted, self.dials.t + tf.cast((row + 1) * n_train, tf.float32))
 
     def compare(self, quality):
         """Notes whether this epoch is the best so far; bool: none was better by `tol` for too long."""
@@ -132,12 +155,12 @@ class FitEpochs(Epochs):
             return tf.identity(waited > self.dials.n_iter_no_change)
 
     def adapt(self, exhausted, t):
-        """Sets the learning rate of the next epoch; bool: stop. t: int64, samples trained on."""
+        """Sets the learning rate of the next epoch; bool: stop. t: samples trained on."""
         rate = self.state.learning_rate
         if self.schedule == "constant":
             return tf.identity(exhausted)
         if self.schedule == "invscaling":
-            slower = self.dials.learning_rate_init / tf.cast(t + 1, tf.float32) ** self.dials.power_t
+            slower = self.dials.learning_rate_init / (t + 1) ** self.dials.power_t
             with tf.control_dependencies([rate.assign(slower)]):
                 return tf.identity(exhausted)
         stopped = tf.logical_and(exhausted, rate <= SLOWEST_RATE)
@@ -167,6 +190,11 @@ class FitEpochs(Epochs):
 
 def _slices(first, size, *vectors):
     return [tf.slice(vector, [first], [size]) for vector in vectors]
+
+
+def _divided(value, mass):
+    """value / mass; 0 where all samples of a batch weigh nothing."""
+    return value / mass if isinstance(mass, float) else tf.math.divide_no_nan(value, mass)
 
 
 def _product(factors):

@@ -25,7 +25,7 @@ class Network(NamedTuple):
     layers: dict[str, Block]
     seed: tf.Tensor
     phased: bool
-    dropout: tf.Tensor | None = None
+    dropout: tf.Tensor | float | None = None
 
 
 class Loss(NamedTuple):

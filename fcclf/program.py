@@ -16,7 +16,7 @@ import tensorflow as tf
 from fcclf.blocks import Block
 from fcclf.data import epoch_order
 from fcclf.epoch_loop import MOST_EPOCHS_PER_RUN, MOST_SAMPLES_PER_RUN, batches_per_epoch
-from fcclf.fit_loop import FitEpochs, dials, fit_state
+from fcclf.fit_loop import Dials, FitEpochs, dials, fit_state
 from fcclf.graph import OPTIMIZERS
 from fcclf.layers import PHASED, network_variables
 from fcclf.network import Network, class_logits, inference
@@ -55,7 +55,7 @@ class Solver:
 @dataclass(frozen=True)
 class Plan:
     """The shape of a fit: all that its program is made for. layers: (name, block) of a network; sizes: training and
-    validation samples, 0 where there is no validation; weighted: samples have weights."""
+    validation samples, 0 where there is no validation; weighted: samples have weights; dropout: some is dropped."""
 
     layers: tuple[tuple[str, Block], ...]
     n_features: int
@@ -63,6 +63,7 @@ class Plan:
     batch_size: int
     sizes: tuple[int, int]
     weighted: bool
+    dropout: bool
     compiled: bool
 
     @property
@@ -132,7 +133,7 @@ class Fitter(Program):
         """The epoch loop with its placeholders, in the current graph."""
         plan, self.dials = self.plan, dials()
         phased = any(isinstance(block, PHASED) for block in layers.values())
-        network = Network(layers, self.dials.seed, phased, self.dials.dropout)
+        network = Network(layers, self.dials.seed, phased, self.dials.dropout if plan.dropout else 0.0)
         inference(tf1.placeholder(tf.float32, (None, n_features)), network)
         self.network_names = [each.op.name for each in network_variables()]
         self.state = state = fit_state(early_stopping=bool(plan.sizes[1]))
@@ -143,34 +144,31 @@ class Fitter(Program):
         self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")
         self.n_epochs = tf1.placeholder(tf.int32, (), "n_epochs")
         body = FitEpochs(
-            network, optimizer, state, self.dials, plan.solver.schedule, plan.sizes, plan.batch_size, plan.compiled
+            network, optimizer, state, self.dials, plan.solver.schedule, plan.batch_size, fused=plan.compiled
         )
         run = tf.function(body.run, jit_compile=plan.compiled, autograph=False)
-        metrics, step, finite, stopped = run(self.train, self.held_out, self.order, self.n_epochs, 0, body.n_batches)
-        with tf.control_dependencies([step]):
-            self.results = metrics, state.epoch.read_value(), finite, stopped
+        self.results = run(self.train, self.held_out, self.order, self.n_epochs)
 
-    def begin(self, settings: dict, values: dict[str, np.ndarray]):
-        """Gives the variables `values`, by name, and the others their initial ones. settings: {dial: value}."""
-        self.feed = {getattr(self.dials, name): value for name, value in settings.items()}
-        self.seed, self.epoch = settings["seed"], int(values.get("fit/epoch", 0))
-        self.session.run(self.initializer, self.feed)
+    def begin(self, dials: Dials, values: dict[str, np.ndarray], epoch: int):
+        """Gives the variables `values`, by name, and the others their initial ones. epoch: epochs trained before."""
+        self.set, self.done = dials, epoch
+        self.session.run(self.initializer, {self.dials.seed: dials.seed})
         self.load({name: value for name, value in values.items() if name in self.variables})
 
     def advance(self, arrays, shuffle: bool, n_epochs: int) -> Stretch:
         """Trains for `n_epochs`, or until the fit stops, on the training arrays and the held-out ones."""
-        feeds = dict(zip([*self.train, *self.held_out], arrays, strict=True))
+        feeds = dict(zip([*self.dials, *self.train, *self.held_out], [*self.set, *arrays], strict=True))
         feeds |= {self.order: self._orders(shuffle, n_epochs), self.n_epochs: n_epochs}
-        metrics, epoch, finite, stopped = self.session.run(self.results, self.feed | feeds)
-        done, self.epoch = int(epoch) - self.epoch, int(epoch)
-        return Stretch(metrics[:done], bool(finite and np.isfinite(metrics[:done]).all()), bool(stopped))
+        metrics, count, finite, stopped = self.session.run(self.results, feeds)
+        self.done, self.set = self.done + count, self.set._replace(t=self.set.t + count * self.plan.sizes[0])
+        return Stretch(metrics[:count], bool(finite and np.isfinite(metrics[:count]).all()), bool(stopped))
 
     def _orders(self, shuffle, n_epochs):
         """int32 [most epochs, train samples]: a row for each epoch; the rows after them are not read."""
         orders = np.zeros(self.order.shape, np.int32)
         for row in range(n_epochs):
             size = orders.shape[1]
-            orders[row] = epoch_order(self.seed, self.epoch + row, size, "shuffle") if shuffle else np.arange(size)
+            orders[row] = epoch_order(self.set.seed, self.done + row, size, "shuffle") if shuffle else np.arange(size)
         return orders
 
 

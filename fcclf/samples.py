@@ -39,7 +39,7 @@ def classes_of(y) -> np.ndarray:
     """The labels in order. Raises ValueError unless there are two at least."""
     classes = unique_labels(y)
     if len(classes) < 2:
-        raise ValueError(f"This solver needs samples of at least 2 classes in the data, but the data contains {classes}.")
+        raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class.")
     return classes
 
 
