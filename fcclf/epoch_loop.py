@@ -115,9 +115,7 @@ class _Epochs:
                 return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
             with tf.control_dependencies(self.begin(start)):
-                trained = in_batches(
-                    self.batch, (X_train, y_train), order[row], self.training.batch_size, start, stop
-                )
+                trained = in_batches(self.batch, (X_train, y_train), order[row], self.training.batch_size, start, stop)
             with tf.control_dependencies([trained]):
                 whole = tf.equal(stop, self.n_batches)
                 return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))

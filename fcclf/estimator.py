@@ -8,6 +8,7 @@ Weights, losses and predictions are float32. Fits with the same `random_state`, 
 machine type and one version of the libraries, whatever the process or the number of jobs.
 """
 
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral, Real
@@ -173,7 +174,14 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             )
         given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
         parts = self._parts(given, X_val, y_val, sample_weight_val)
-        return self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init})
+        stopped = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init})
+        if self.n_iter_ == self.max_iter and not stopped:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -189,7 +197,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             self._start(samples.classes_of(classes))
         samples.check_known(y, self.classes_)
         given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
-        return self._train(given, None, 1, {} if self._values else {"fit/learning_rate": self.learning_rate_init})
+        self._train(given, None, 1, {} if self._values else {"fit/learning_rate": self.learning_rate_init})
+        return self
 
     def _start(self, classes):
         """Forgets what was fitted."""
@@ -215,10 +224,18 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         return given, samples.with_weights(samples.samples(X_val, y_val, self.classes_, sample_weight_val))
 
     def _train(self, train, validation, n_epochs, values):
-        """Up to `n_epochs` on `Samples`; values: {variable: value} that count instead of those of the last call."""
+        """Up to `n_epochs` on `Samples`; whether it stopped by itself. Notes the attributes.
+
+        values: {variable: value} that count instead of those of the last call.
+        """
         if self._network() != self._layers:
-            raise ValueError("The layers differ from those of the previous call: set warm_start=False, or set them back.")
-        plan, arrays = self._plan(train, validation, n_epochs), [*train.arrays, *(validation.arrays if validation else [])]
+            raise ValueError(
+                "The layers differ from those of the previous call: set warm_start=False, or set them back."
+            )
+        plan, arrays = (
+            self._plan(train, validation, n_epochs),
+            [*train.arrays, *(validation.arrays if validation else [])],
+        )
         with borrowed(Fitter, plan) as fitter:
             fitter.begin(self._dials(), self._values | values, len(self.loss_curve_))
             stretches = self._stretches(fitter, arrays, n_epochs)
@@ -231,29 +248,33 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         if validation:
             fitted |= {name: fitted[f"fit/best/{name}"] for name in names}
         self._note(fitted, np.concatenate([stretch.metrics for stretch in stretches]), len(train.y))
-        return self
+        return stretches[-1].stopped
 
     def _stretches(self, fitter, arrays, n_epochs):
         """Trains in a thread, so that an interrupt loses nothing: the stretch that runs is finished and counts."""
-        done, left = [], n_epochs
+        done, stop = [], threading.Event()
         with ThreadPoolExecutor(max_workers=1) as thread:
-            while left and not (done and (done[-1].stopped or not done[-1].finite)):
-                running = thread.submit(fitter.advance, arrays, self.shuffle, min(left, fitter.plan.most_epochs))
-                try:
-                    done.append(running.result())
-                except KeyboardInterrupt:
-                    warnings.warn("Training interrupted by user.", stacklevel=5)
-                    return [*done, running.result()]
-                self._report(n_epochs - left, done[-1].metrics)
-                left -= len(done[-1].metrics)
-        if n_epochs == self.max_iter > 1 and not done[-1].stopped:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({n_epochs}) reached and the optimization hasn't converged "
-                "yet.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            thread.submit(int).result()  # the block waits for the thread only once it has begun
+            try:
+                thread.submit(self._advance, fitter, arrays, n_epochs, done, stop).result()
+            except KeyboardInterrupt:
+                stop.set()
+        if not done:
+            raise KeyboardInterrupt
+        if stop.is_set():
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         return done
+
+    def _advance(self, fitter, arrays, n_epochs, done, stop):
+        """Appends stretches to `done` until the fit is over or `stop` is set."""
+        left = n_epochs
+        while left and not stop.is_set():
+            stretch = fitter.advance(arrays, self.shuffle, min(left, fitter.plan.most_epochs))
+            self._report(n_epochs - left, stretch.metrics)
+            done.append(stretch)
+            left -= len(stretch.metrics)
+            if stretch.stopped or not stretch.finite:
+                return
 
     def _report(self, before, metrics):
         if self.verbose:
@@ -301,7 +322,9 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         """What `Fitter` needs to know. Whether to compile depends on the amount of work alone, so it repeats."""
         size = len(train.y)
         if self.batch_size != "auto" and self.batch_size > size:
-            warnings.warn(f"batch_size is {self.batch_size}, but there are {size} samples: it is clipped.", stacklevel=4)
+            warnings.warn(
+                f"batch_size is {self.batch_size}, but there are {size} samples: it is clipped.", stacklevel=4
+            )
         batch_size = min(200 if self.batch_size == "auto" else self.batch_size, size)
         return Plan(
             layers=self._layers,

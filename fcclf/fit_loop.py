@@ -132,7 +132,7 @@ class FitEpochs:
         return l1 + l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
 
     def finish(self, row, n_train, *held_out):
-        """Ends an epoch, which was `row` of the stretch. Returns its metrics, float32 [metrics], and whether to stop."""
+        """Ends epoch `row` of the stretch. Returns its metrics, float32 [metrics], and whether to stop, bool."""
         loss = self.state.loss_sum / n_train
         metrics = tf.stack([loss, self.score(*held_out)] if held_out else [loss])
         with tf.control_dependencies([metrics]):
@@ -178,7 +178,10 @@ class FitEpochs:
 
         def batch(number, right):
             first, counted = window(number, size, total)
-            X, y, given = (tf.slice(X_all, [first, 0], [size, X_all.shape[1]]), *_slices(first, size, y_all, weights_all))
+            X, y, given = (
+                tf.slice(X_all, [first, 0], [size, X_all.shape[1]]),
+                *_slices(first, size, y_all, weights_all),
+            )
             weights = given if counted is None else given * counted
             logits = inference(X, self.network, self.fused)["output"]
             return number + 1, right + tf.reduce_sum(tf.where(correct(logits, y), weights, 0.0))

@@ -138,7 +138,9 @@ class Fitter(Program):
         self.network_names = [each.op.name for each in network_variables()]
         self.state = state = fit_state(early_stopping=bool(plan.sizes[1]))
         optimizer = plan.solver.optimizer(lambda: state.learning_rate.read_value())
-        optimizer.apply_gradients([(tf.zeros_like(each), each) for each in tf1.trainable_variables()])  # makes the slots
+        optimizer.apply_gradients(
+            [(tf.zeros_like(each), each) for each in tf1.trainable_variables()]
+        )  # makes the slots
         self.train = _placeholders("train", plan.sizes[0], n_features, plan.weighted)
         self.held_out = _placeholders("validation", plan.sizes[1], n_features, True) if plan.sizes[1] else []
         self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")

@@ -73,14 +73,10 @@ def held_out(given: Samples, fraction: float, seed: int) -> tuple[Samples, Sampl
         np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
     )
     if len(validation) < 2:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-        )
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return tuple(Samples(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
 
 
 def with_weights(given: Samples) -> Samples:
     """The same, with weights of 1 where there are none."""
     return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), np.float32))
-
-

@@ -34,9 +34,7 @@ def session_config(threads: int) -> tf1.ConfigProto:
 def predict(session, inputs, fetches, X):
     """`fetches`, tensors with a row for each sample fed to `inputs`, for X, [samples, features], in batches."""
     X = np.asarray(X, np.float32)
-    batches = [
-        session.run(fetches, {inputs: X[first : first + BATCH]}) for first in range(0, max(1, len(X)), BATCH)
-    ]
+    batches = [session.run(fetches, {inputs: X[first : first + BATCH]}) for first in range(0, max(1, len(X)), BATCH)]
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
