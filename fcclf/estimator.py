@@ -11,27 +11,19 @@ machine type and one version of the libraries, whatever the process or the numbe
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf import blocks, samples
-from fcclf.blocks import ACTIVATIONS, INITIALIZERS
-from fcclf.epoch_loop import batches_per_epoch
-from fcclf.fit_loop import Dials
-from fcclf.model import Model
-from fcclf.program import COMPILED_FROM, Fitter, Plan, Predictor, Solver, borrowed
-
-SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
-FED_DROPOUT = 0.5  # stands for any rate in a plan: the one that counts is fed
-MOST_EPOCHS = np.iinfo(np.int64).max
+from fcclf import parameters, samples
+from fcclf.blocks import Dense
+from fcclf.inference import TrainedRun
+from fcclf.program import Fitter, Predictor, borrowed
 
 
 class FCClassifier(ClassifierMixin, BaseEstimator):
@@ -61,36 +53,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         batch_norm="before" the hidden layers' intercepts are zeros.
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({*ACTIVATIONS, "logistic"})],
-        "solver": [StrOptions(set(SOLVERS))],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
-        "kernel_initializer": [StrOptions(set(INITIALIZERS))],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
+    _parameter_constraints: dict = parameters.RULES
 
     def __init__(
         self,
@@ -206,7 +169,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         self.n_outputs_ = 1 if len(classes) == 2 else len(classes)
         self.out_activation_ = "logistic" if len(classes) == 2 else "softmax"
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._values, self._layers, self.t_, self.loss_curve_ = {}, self._network(), 0, []
+        self._values, self._layers = {}, parameters.network(self, self.n_outputs_)
+        self.t_, self.loss_curve_ = 0, []
         self.best_loss_ = self.best_validation_score_ = None
         self.validation_scores_ = [] if self.early_stopping else None
 
@@ -228,16 +192,15 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
 
         values: {variable: value} that count instead of those of the last call.
         """
-        if self._network() != self._layers:
+        if parameters.network(self, self.n_outputs_) != self._layers:
             raise ValueError(
                 "The layers differ from those of the previous call: set warm_start=False, or set them back."
             )
-        plan, arrays = (
-            self._plan(train, validation, n_epochs),
-            [*train.arrays, *(validation.arrays if validation else [])],
-        )
+        plan = parameters.plan(self, self._layers, self.n_features_in_, train, validation, n_epochs)
+        dials = parameters.dials(self, self._seed, self.t_)
+        arrays = [*train.arrays, *(validation.arrays if validation else [])]
         with borrowed(Fitter, plan) as fitter:
-            fitter.begin(self._dials(), self._values | values, len(self.loss_curve_))
+            fitter.begin(dials, self._values | values, len(self.loss_curve_))
             stretches = self._stretches(fitter, arrays, n_epochs)
             fitted, names = fitter.values(), fitter.network_names
         if not all(stretch.finite for stretch in stretches):
@@ -285,14 +248,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
 
     def _note(self, fitted, metrics, n_train):
         """The attributes, from the variables and the metrics of the epochs."""
-        self._values = fitted
-        self.coefs_ = [fitted[f"{name}/kernel"] for name, block in self._layers if isinstance(block, blocks.Dense)]
-        self.intercepts_ = [
-            fitted.get(f"{name}/bias", np.zeros(fitted[f"{name}/kernel"].shape[1], np.float32))
-            for name, block in self._layers
-            if isinstance(block, blocks.Dense)
-        ]
-        self.n_layers_, self.n_iter_, self.t_ = len(self.coefs_) + 1, len(metrics), self.t_ + len(metrics) * n_train
+        self._note_weights(fitted)
+        self.n_iter_, self.t_ = len(metrics), self.t_ + len(metrics) * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics[:, 0].tolist()]
         self.loss_ = self.loss_curve_[-1]
         if self.early_stopping:
@@ -301,60 +258,36 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         else:
             self.best_loss_ = min(self.loss_curve_)
 
-    # ---- the program that a fit needs
+    def _note_weights(self, values):
+        """values: {variable: value}; the attributes share their memory."""
+        self._values = values
+        dense = [name for name, block in self._layers if isinstance(block, Dense)]
+        self.coefs_ = [values[f"{name}/kernel"] for name in dense]
+        zeros = [np.zeros(kernel.shape[1], np.float32) for kernel in self.coefs_]
+        self.intercepts_ = [values.get(f"{name}/bias", zero) for name, zero in zip(dense, zeros, strict=True)]
+        self.n_layers_ = len(dense) + 1
 
-    def _network(self):
-        """((scope, block), ...) of the layers."""
-        sizes = self.hidden_layer_sizes if np.iterable(self.hidden_layer_sizes) else [self.hidden_layer_sizes]
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
-        model = Model(
-            hidden=tuple(sizes),
-            activation="sigmoid" if self.activation == "logistic" else self.activation,
-            initializer=self.kernel_initializer,
-            l2=0.0,
-            batch_norm={None: "none", False: "none", True: "before"}.get(self.batch_norm, self.batch_norm),
-            dropout=FED_DROPOUT,
-        )
-        return tuple(blocks.named(model.layers, self.n_outputs_).items())
+    @classmethod
+    def from_run(cls, path, classes=None):
+        """A fitted classifier from a run directory, with the weights that `fcclf evaluate` would measure.
 
-    def _plan(self, train, validation, n_epochs):
-        """What `Fitter` needs to know. Whether to compile depends on the amount of work alone, so it repeats."""
-        size = len(train.y)
-        if self.batch_size != "auto" and self.batch_size > size:
-            warnings.warn(
-                f"batch_size is {self.batch_size}, but there are {size} samples: it is clipped.", stacklevel=4
-            )
-        batch_size = min(200 if self.batch_size == "auto" else self.batch_size, size)
-        return Plan(
-            layers=self._layers,
-            n_features=self.n_features_in_,
-            solver=Solver(
-                self.solver,
-                self.learning_rate if self.solver == "sgd" else "constant",
-                *(self.momentum, self.nesterovs_momentum, self.beta_1, self.beta_2, self.epsilon),
-            ),
-            batch_size=int(batch_size),
-            sizes=(size, len(validation.y) if validation else 0),
-            weighted=train.weights is not None,
-            dropout=self.dropout > 0,
-            compiled=n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
-        )
-
-    def _dials(self):
-        """The settings that are fed."""
-        return Dials(
-            seed=self._seed,
-            learning_rate_init=self.learning_rate_init,
-            power_t=self.power_t,
-            alpha=self.alpha,
-            l1=self.l1,
-            l2=self.l2,
-            dropout=self.dropout,
-            tol=self.tol,
-            n_iter_no_change=min(self.n_iter_no_change, MOST_EPOCHS),
-            t=self.t_,
-        )
+        path: of any trained run. classes: the labels in the order of the run's class numbers, by default those numbers.
+        It predicts; to train the run on, use `fcclf train`. Raises RunError if there is no run that can be read,
+        ValueError if the labels are not as many as its classes.
+        """
+        with TrainedRun(path) as run:
+            values, config, facts = run.weights(), run.description.config, run.description.data
+        opened = cls()
+        opened.classes_ = np.arange(facts["n_classes"]) if classes is None else np.asarray(classes)
+        if len(opened.classes_) != facts["n_classes"]:
+            raise ValueError(f"The run has {facts['n_classes']} classes, but {len(opened.classes_)} labels were given.")
+        opened.n_features_in_ = facts["n_features"]
+        opened._layers = tuple(config.layers(facts["n_features"], facts["n_classes"]).items())
+        opened.n_outputs_ = opened._layers[-1][1].units
+        opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
+        opened._seed, opened.t_, opened.loss_curve_ = config.training.seed, 0, []
+        opened._note_weights(values)
+        return opened
 
     # ---- predicting
 
@@ -367,9 +300,9 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             return predictor.logits(X)
 
     def decision_function(self, X):
-        """The logits: float32 [samples, classes]; with two classes [samples], that of the second."""
+        """The logits: float32 [samples, classes]; with two classes [samples], of the second against the first."""
         logits = self._logits(X)
-        return logits[:, 1] if self.n_outputs_ == 1 else logits
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X):
         """The most probable labels, [samples]."""

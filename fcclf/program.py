@@ -28,7 +28,6 @@ MOST_IDLE = 32  # programs that are kept
 THREADS = 1  # how a sum is split over threads changes its last bits; more threads gain nothing on small nets
 MOST_STEPS = 20_000  # batches in a stretch, so that an interrupt is answered soon
 MOST_PRODUCTS = 10**10  # products of a sample and a weight in a stretch, for the same reason
-COMPILED_FROM = 10_000  # steps: fewer take less time than compiling the loop
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sklearn.neural_network import MLPClassifier
 
 import fcclf
 from fcclf import FCClassifier
+from fcclf.inference import TrainedRun
 from fcclf.program import Fitter
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -227,7 +228,7 @@ def test_batch_normalisation_and_dropout_are_for_training_only():
 
 def test_a_long_fit_is_compiled_and_learns_the_same(monkeypatch):
     plain = classifier(shuffle=False).fit(X, y)
-    monkeypatch.setattr("fcclf.estimator.COMPILED_FROM", 1)
+    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 1)
     compiled = classifier(shuffle=False).fit(X, y)
     np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-5)
     assert_same(compiled, classifier(shuffle=False).fit(X, y))
@@ -261,7 +262,7 @@ def test_float64_is_trained_on_as_float32():
     ("use", "error", "message"),
     [
         (lambda: classifier().fit(np.where(X > 2, np.nan, X), y), ValueError, "contains NaN"),
-        (lambda: classifier().fit(X * 1e300, y), ValueError, "infinity or a value too large"),
+        (lambda: classifier().fit(np.where(X > 2, np.inf, X), y), ValueError, "infinity or a value too large"),
         (lambda: classifier().fit(X[:0], y[:0]), ValueError, "0 sample"),
         (lambda: classifier().fit(X, y * 0), ValueError, "greater than one; got 1 class"),
         (lambda: classifier().fit(X[:, 0], y), ValueError, "Expected 2D array"),
@@ -340,6 +341,17 @@ def test_a_pickle_predicts_the_same_in_another_process(tmp_path):
         "print(model.predict_proba(numpy.load(path + '/X.npy')).tobytes().hex())"
     )
     assert printed.strip() == fitted.predict_proba(X).tobytes().hex()
+
+
+def test_any_run_can_be_opened(finished_run):
+    opened = FCClassifier.from_run(finished_run, classes=["lower", "upper"])
+    with TrainedRun(finished_run) as run:
+        np.testing.assert_array_equal(opened.predict_proba(X), run.probabilities(X))
+        assert opened.predict(X).tolist() == [["lower", "upper"][number] for number in run.predictions(X)]
+    assert [kernel.shape for kernel in opened.coefs_] == [(2, 6), (6, 4), (4, 2)]
+    assert opened.decision_function(X).shape == (150,)
+    with pytest.raises(ValueError, match="has 2 classes, but 3 labels"):
+        FCClassifier.from_run(finished_run, classes=list("abc"))
 
 
 def test_the_class_is_a_public_name_of_the_package():

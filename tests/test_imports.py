@@ -22,6 +22,7 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"graph", "fit_loop"},
     {"trainer"},
     {"training", "inference", "verification", "program"},
+    {"parameters"},
     {"figures", "overview", "estimator"},
     {"commands"},
     {"cli"},
