@@ -203,7 +203,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             fitter.begin(dials, self._values | values, len(self.loss_curve_))
             stretches = self._stretches(fitter, arrays, n_epochs)
             fitted, names = fitter.values(), fitter.network_names
-        if not all(stretch.finite for stretch in stretches):
+        if not all(np.isfinite(fitted[name]).all() for name in names):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed, or learning_rate_init is too high."
@@ -236,7 +236,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
             self._report(n_epochs - left, stretch.metrics)
             done.append(stretch)
             left -= len(stretch.metrics)
-            if stretch.stopped or not stretch.finite:
+            if stretch.stopped:
                 return
 
     def _report(self, before, metrics):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf.epoch_loop import EVALUATION_BATCH, all_finite, batches_per_epoch, in_batches, window
+from fcclf.epoch_loop import EVALUATION_BATCH, batches_per_epoch, in_batches, window
 from fcclf.layers import Phase, network_variables
 from fcclf.network import correct, cross_entropy, inference
 
@@ -88,8 +88,7 @@ class FitEpochs:
     def run(self, train, held_out, order, n_epochs):
         """Trains for n_epochs rows of order, int32 [most epochs, samples], or until the fit stops.
 
-        Returns metrics, float32 [most epochs, metrics]; how many epochs those are; whether all variables are finite;
-        whether the fit is over.
+        Returns metrics, float32 [most epochs, metrics]; how many epochs those are; whether the fit is over.
         """
 
         def epoch(row, stopped, metrics):
@@ -98,13 +97,12 @@ class FitEpochs:
                 values, stopped = self.finish(row, order.shape[1], *held_out)
             return row + 1, stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
-        n_epochs, _, metrics = done = tf.while_loop(
+        n_epochs, stopped, metrics = tf.while_loop(
             lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
             epoch,
             (0, False, tf.zeros((order.shape[0], 2 if held_out else 1))),
         )
-        with tf.control_dependencies(done):
-            return metrics, n_epochs, all_finite(), done[1]
+        return metrics, n_epochs, stopped
 
     def epoch(self, train, order):
         """Trains on all batches; the returned tensor is there once they are done."""

@@ -19,7 +19,7 @@ from fcclf.program import Plan, Solver
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
-COMPILED_FROM = 10_000  # steps of a fit: fewer take less time than compiling the loop
+COMPILED_FROM = 4_000  # steps of a fit: fewer take less time than compiling the loop
 FED_DROPOUT = 0.5  # stands for any rate in a network: the one that counts is fed
 MOST_EPOCHS = np.iinfo(np.int64).max
 

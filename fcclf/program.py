@@ -78,11 +78,9 @@ class Plan:
 
 
 class Stretch(NamedTuple):
-    """Epochs trained at once. metrics: float32 [epochs, metrics], as `FitEpochs` names them; finite: they and all
-    variables are; stopped: the fit is over."""
+    """Epochs trained at once. metrics: float32 [epochs, metrics], as `FitEpochs` has them; stopped: the fit is over."""
 
     metrics: np.ndarray
-    finite: bool
     stopped: bool
 
 
@@ -160,9 +158,9 @@ class Fitter(Program):
         """Trains for `n_epochs`, or until the fit stops, on the training arrays and the held-out ones."""
         feeds = dict(zip([*self.dials, *self.train, *self.held_out], [*self.set, *arrays], strict=True))
         feeds |= {self.order: self._orders(shuffle, n_epochs), self.n_epochs: n_epochs}
-        metrics, count, finite, stopped = self.session.run(self.results, feeds)
+        metrics, count, stopped = self.session.run(self.results, feeds)
         self.done, self.set = self.done + count, self.set._replace(t=self.set.t + count * self.plan.sizes[0])
-        return Stretch(metrics[:count], bool(finite and np.isfinite(metrics[:count]).all()), bool(stopped))
+        return Stretch(metrics[:count], bool(stopped))
 
     def _orders(self, shuffle, n_epochs):
         """int32 [most epochs, train samples]: a row for each epoch; the rows after them are not read."""
