@@ -8,6 +8,7 @@ Weights, losses and predictions are float32. Fits with the same `random_state`, 
 machine type and one version of the libraries, whatever the process or the number of jobs.
 """
 
+import contextlib
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ from fcclf import parameters, samples
 from fcclf.blocks import Dense
 from fcclf.inference import TrainedRun
 from fcclf.program import Fitter, Predictor, borrowed
+
+NONE_YET = {"fit/best": np.finfo(np.float32).min, "fit/wait": 0}  # of the variables that decide when a fit is over
 
 
 class FCClassifier(ClassifierMixin, BaseEstimator):
@@ -125,19 +128,10 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         sample_weight: [samples]. X_val, y_val, sample_weight_val: with `early_stopping`, the validation data; without
         them it is `validation_fraction` of X, with the same share of each class.
         """
-        fresh = not (self.warm_start and hasattr(self, "_values"))
-        X, y = samples.labelled(self, X, y, reset=fresh)
-        classes = samples.classes_of(y)
-        if fresh:
-            self._start(classes)
-        elif not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
-            )
-        given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
-        parts = self._parts(given, X_val, y_val, sample_weight_val)
-        stopped = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init})
+        with self._all_or_nothing():
+            given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
+            parts = self._parts(given, X_val, y_val, sample_weight_val)
+            stopped = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init})
         if self.n_iter_ == self.max_iter and not stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
@@ -147,21 +141,46 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Trains on X, [samples, features], and y, [samples], for one epoch; weights and slots go on from call to call.
 
-        classes: all labels that any call may bring; the first call needs them.
+        sample_weight: [samples]. classes: all labels that any call may bring; the first call needs them.
         """
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        first = _check_partial_fit_first_call(self, classes)
-        X, y = samples.labelled(self, X, y, reset=first)
-        if first:
-            self._start(samples.classes_of(classes))
-        samples.check_known(y, self.classes_)
-        given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
-        self._train(given, None, 1, {} if self._values else {"fit/learning_rate": self.learning_rate_init})
+        with self._all_or_nothing():
+            first = _check_partial_fit_first_call(self, classes)
+            X, y = samples.labelled(self, X, y, reset=first)
+            if first:
+                self._start(samples.classes_of(classes))
+            samples.check_known(y, self.classes_)
+            given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
+            self._train(given, None, 1, {} if self._values else {"fit/learning_rate": self.learning_rate_init})
         return self
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self):
+        """If the block fails, what was fitted before it stays as it was."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _given(self, X, y, sample_weight, fresh):
+        """The `Samples` of a fit, which begins anew if it is `fresh`."""
+        X, y = samples.labelled(self, X, y, reset=fresh)
+        classes = samples.classes_of(y)
+        if fresh:
+            self._start(classes)
+        elif not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
+        return samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
 
     def _start(self, classes):
         """Forgets what was fitted."""
@@ -199,6 +218,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         plan = parameters.plan(self, self._layers, self.n_features_in_, train, validation, n_epochs)
         dials = parameters.dials(self, self._seed, self.t_)
         arrays = [*train.arrays, *(validation.arrays if validation else [])]
+        if bool(validation) != any(name.startswith("fit/best/") for name in self._values):
+            values |= NONE_YET  # the best score is no loss to compare with
         with borrowed(Fitter, plan) as fitter:
             fitter.begin(dials, self._values | values, len(self.loss_curve_))
             stretches = self._stretches(fitter, arrays, n_epochs)

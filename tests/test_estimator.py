@@ -189,9 +189,9 @@ def test_class_weights_multiply_those_of_the_samples():
     labels = np.array(["no", "yes"])[y]
     named = classifier(class_weight={"yes": 3}).fit(X, labels)
     assert_same(named, classifier().fit(X, labels, np.where(y, 3, 1)))
-    part = classifier(class_weight="balanced").partial_fit(X[:90], labels[:90], ["no", "yes"])
+    part = classifier(class_weight="balanced").partial_fit(X[:90], labels[:90], classes=["no", "yes"])
     counts = 90 / 2 / np.bincount(y[:90])
-    assert_same(part, classifier().partial_fit(X[:90], labels[:90], ["no", "yes"], counts[y[:90]]))
+    assert_same(part, classifier().partial_fit(X[:90], labels[:90], counts[y[:90]], ["no", "yes"]))
 
 
 def test_a_batch_whose_samples_weigh_nothing_changes_only_by_the_penalty():
@@ -273,9 +273,9 @@ def test_float64_is_trained_on_as_float32():
         (lambda: classifier().fit(X, y, X_val=X, y_val=y), ValueError, "set early_stopping=True"),
         (lambda: classifier(solver="lbfgs").fit(X, y), ValueError, "'solver' parameter of FCClassifier must be"),
         (lambda: classifier(hidden_layer_sizes=(3, 0)).fit(X, y), ValueError, r"must be > 0, got \[3, 0\]"),
-        (lambda: classifier(early_stopping=True).partial_fit(X, y, [0, 1]), ValueError, "does not support"),
+        (lambda: classifier(early_stopping=True).partial_fit(X, y, classes=[0, 1]), ValueError, "does not support"),
         (lambda: classifier().partial_fit(X, y), ValueError, "classes must be passed on the first call"),
-        (lambda: classifier().partial_fit(X, y + 1, [0, 1]), ValueError, "`y` has classes not in"),
+        (lambda: classifier().partial_fit(X, y + 1, classes=[0, 1]), ValueError, "`y` has classes not in"),
         (lambda: classifier(early_stopping=True, validation_fraction=0.001).fit(X, y), ValueError, "should be greater"),
         (lambda: classifier().predict(X), NotFittedError, "not fitted yet"),
         (lambda: classifier(solver="sgd", learning_rate_init=1e30).fit(X, y), ValueError, "non-finite parameter"),
@@ -296,12 +296,30 @@ def test_bad_input_is_refused_in_scikit_learns_words(use, error, message):
         use()
 
 
-def test_a_fit_that_is_refused_loses_nothing():
-    fitted = classifier(warm_start=True).fit(X, y)
-    before = pickle.dumps(fitted.__dict__)
-    with pytest.raises(ValueError, match="NaN"):
-        fitted.fit(np.where(X > 2, np.nan, X), y)
-    assert pickle.dumps(fitted.__dict__) == before
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize(
+    ("change", "weights", "message"),
+    [
+        ({}, -np.ones(150), "Negative values"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, None, "should be greater"),
+        ({"hidden_layer_sizes": (0,)}, None, "must be > 0"),
+        ({"solver": "sgd", "learning_rate_init": 1e30}, None, "non-finite"),
+    ],
+)
+def test_a_fit_that_fails_loses_nothing(warm_start, change, weights, message):
+    fitted = classifier(warm_start=warm_start).fit(X, y)
+    expected = fitted.predict_proba(X)
+    with pytest.raises(ValueError, match=message):
+        fitted.set_params(**change).fit(X[:, ::-1], y, weights)
+    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
+
+
+def test_a_warm_start_may_turn_to_early_stopping_and_back():
+    fitted = classifier(warm_start=True, n_iter_no_change=3).fit(X, y)
+    fitted.set_params(early_stopping=True).fit(X, y, X_val=X, y_val=y)
+    assert fitted.best_validation_score_ == max(fitted.validation_scores_)
+    fitted.set_params(early_stopping=False, learning_rate_init=0.01).fit(X, y)
+    assert fitted.n_iter_ > 4
 
 
 # ---- beside others ---------------------------------------------------------------------------------------------------
