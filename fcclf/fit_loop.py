@@ -5,6 +5,7 @@ all its values. Whether to stop is decided in the graph, so a fit ends after the
 into stretches.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -113,7 +114,7 @@ class FitEpochs:
         """One training step. weights: of the samples, if there are any, and those that `window` gives the batch."""
         *given, counted = weights
         size = float(self.batch_size) if counted is None else tf.reduce_sum(counted)
-        weights = _product([*given, *([] if counted is None else [counted])])
+        weights = _product([*given, counted])
         mass = size if weights is None else tf.reduce_sum(weights)
         phase = Phase(self.state.global_step.read_value(), weights, updates=[])
         losses = cross_entropy(inference(X, self.network, self.fused, phase)["output"], y)
@@ -176,11 +177,9 @@ class FitEpochs:
 
         def batch(number, right):
             first, counted = window(number, size, total)
-            X, y, given = (
-                tf.slice(X_all, [first, 0], [size, X_all.shape[1]]),
-                *_slices(first, size, y_all, weights_all),
-            )
-            weights = given if counted is None else given * counted
+            X = tf.slice(X_all, [first, 0], [size, X_all.shape[1]])
+            y, weights = (tf.slice(each, [first], [size]) for each in (y_all, weights_all))
+            weights = _product([weights, counted])
             logits = inference(X, self.network, self.fused)["output"]
             return number + 1, right + tf.reduce_sum(tf.where(correct(logits, y), weights, 0.0))
 
@@ -189,15 +188,12 @@ class FitEpochs:
         return right / tf.reduce_sum(weights_all)
 
 
-def _slices(first, size, *vectors):
-    return [tf.slice(vector, [first], [size]) for vector in vectors]
-
-
 def _divided(value, mass):
     """value / mass; 0 where all samples of a batch weigh nothing."""
     return value / mass if isinstance(mass, float) else tf.math.divide_no_nan(value, mass)
 
 
 def _product(factors):
-    """Of a list of tensors; None of an empty one."""
-    return None if not factors else factors[0] if len(factors) == 1 else factors[0] * factors[1]
+    """Of the factors that are not None; None if all are."""
+    factors = [each for each in factors if each is not None]
+    return functools.reduce(tf.multiply, factors) if factors else None

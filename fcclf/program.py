@@ -6,6 +6,7 @@ serves every later fit of that shape in the process.
 """
 
 import contextlib
+import math
 import threading
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,10 +71,10 @@ class Plan:
         """In one stretch."""
         n_train, shape, products = self.sizes[0], (self.n_features,), 0
         for _, block in self.layers:
-            products += n_train * sum(map(np.prod, block.trained(shape).values()))
+            products += n_train * sum(map(math.prod, block.trained(shape).values()))
             shape = block.output_shape(shape)
         n_batches = batches_per_epoch(n_train, self.batch_size)
-        limits = MOST_SAMPLES_PER_RUN // n_train, MOST_STEPS // n_batches, int(MOST_PRODUCTS // products)
+        limits = MOST_SAMPLES_PER_RUN // n_train, MOST_STEPS // n_batches, MOST_PRODUCTS // products
         return max(1, min(MOST_EPOCHS_PER_RUN, *limits))
 
 
@@ -133,11 +134,9 @@ class Fitter(Program):
         network = Network(layers, self.dials.seed, phased, self.dials.dropout if plan.dropout else 0.0)
         inference(tf1.placeholder(tf.float32, (None, n_features)), network)
         self.network_names = [each.op.name for each in network_variables()]
-        self.state = state = fit_state(early_stopping=bool(plan.sizes[1]))
+        state = fit_state(early_stopping=bool(plan.sizes[1]))
         optimizer = plan.solver.optimizer(lambda: state.learning_rate.read_value())
-        optimizer.apply_gradients(
-            [(tf.zeros_like(each), each) for each in tf1.trainable_variables()]
-        )  # makes the slots
+        _make_slots(optimizer)
         self.train = _placeholders("train", plan.sizes[0], n_features, plan.weighted)
         self.held_out = _placeholders("validation", plan.sizes[1], n_features, True) if plan.sizes[1] else []
         self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")
@@ -150,16 +149,16 @@ class Fitter(Program):
 
     def begin(self, dials: Dials, values: dict[str, np.ndarray], epoch: int):
         """Gives the variables `values`, by name, and the others their initial ones. epoch: epochs trained before."""
-        self.set, self.done = dials, epoch
+        self.fed, self.done = dials, epoch
         self.session.run(self.initializer, {self.dials.seed: dials.seed})
         self.load({name: value for name, value in values.items() if name in self.variables})
 
     def advance(self, arrays, shuffle: bool, n_epochs: int) -> Stretch:
         """Trains for `n_epochs`, or until the fit stops, on the training arrays and the held-out ones."""
-        feeds = dict(zip([*self.dials, *self.train, *self.held_out], [*self.set, *arrays], strict=True))
+        feeds = dict(zip([*self.dials, *self.train, *self.held_out], [*self.fed, *arrays], strict=True))
         feeds |= {self.order: self._orders(shuffle, n_epochs), self.n_epochs: n_epochs}
         metrics, count, stopped = self.session.run(self.results, feeds)
-        self.done, self.set = self.done + count, self.set._replace(t=self.set.t + count * self.plan.sizes[0])
+        self.done, self.fed = self.done + count, self.fed._replace(t=self.fed.t + count * self.plan.sizes[0])
         return Stretch(metrics[:count], bool(stopped))
 
     def _orders(self, shuffle, n_epochs):
@@ -167,8 +166,13 @@ class Fitter(Program):
         orders = np.zeros(self.order.shape, np.int32)
         for row in range(n_epochs):
             size = orders.shape[1]
-            orders[row] = epoch_order(self.set.seed, self.done + row, size, "shuffle") if shuffle else np.arange(size)
+            orders[row] = epoch_order(self.fed.seed, self.done + row, size, "shuffle") if shuffle else np.arange(size)
         return orders
+
+
+def _make_slots(optimizer):
+    """Makes the optimizer's variables, which the compiled loop cannot."""
+    optimizer.apply_gradients([(tf.zeros_like(each), each) for each in tf1.trainable_variables()])
 
 
 def _placeholders(part, size, n_features, weighted):
