@@ -22,13 +22,13 @@ ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
 
 class Dials(NamedTuple):
     """Settings that are fed: float32 scalars, but for seed, int32, and n_iter_no_change, int64. Named as the
-    parameters of `FCClassifier`. t: samples trained on before this stretch."""
+    parameters of `FCClassifier`; l1 may be None, no such penalty. t: samples trained on before this stretch."""
 
     seed: tf.Tensor
     learning_rate_init: tf.Tensor
     power_t: tf.Tensor
     alpha: tf.Tensor
-    l1: tf.Tensor
+    l1: tf.Tensor | None
     l2: tf.Tensor
     dropout: tf.Tensor
     tol: tf.Tensor
@@ -126,9 +126,11 @@ class FitEpochs:
     def penalty(self, mass):
         """l1 * sum(|kernels|) + (l2 + alpha / mass) / 2 * sum(kernels^2); mass: weight of the batch."""
         kernels = [each for each in tf1.trainable_variables() if each.op.name.endswith("/kernel")]
-        l1 = self.dials.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
-        l2 = self.dials.l2 + _divided(self.dials.alpha, mass)
-        return l1 + l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        squares = tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        l2 = (self.dials.l2 + _divided(self.dials.alpha, mass)) * squares
+        if self.dials.l1 is None:
+            return l2
+        return l2 + self.dials.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
 
     def finish(self, row, n_train, *held_out):
         """Ends epoch `row` of the stretch. Returns its metrics, float32 [metrics], and whether to stop, bool."""

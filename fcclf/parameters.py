@@ -89,6 +89,7 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
         sizes=(size, len(validation.y) if validation else 0),
         weighted=train.weights is not None,
         dropout=parameters.dropout > 0,
+        l1=parameters.l1 > 0,
         compiled=n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
     )
 

@@ -55,7 +55,8 @@ class Solver:
 @dataclass(frozen=True)
 class Plan:
     """The shape of a fit: all that its program is made for. layers: (name, block) of a network; sizes: training and
-    validation samples, 0 where there is no validation; weighted: samples have weights; dropout: some is dropped."""
+    validation samples, 0 where there is no validation; weighted: samples have weights; dropout, l1: they are
+    not 0."""
 
     layers: tuple[tuple[str, Block], ...]
     n_features: int
@@ -64,6 +65,7 @@ class Plan:
     sizes: tuple[int, int]
     weighted: bool
     dropout: bool
+    l1: bool
     compiled: bool
 
     @property
@@ -141,9 +143,8 @@ class Fitter(Program):
         self.held_out = _placeholders("validation", plan.sizes[1], n_features, True) if plan.sizes[1] else []
         self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")
         self.n_epochs = tf1.placeholder(tf.int32, (), "n_epochs")
-        body = FitEpochs(
-            network, optimizer, state, self.dials, plan.solver.schedule, plan.batch_size, fused=plan.compiled
-        )
+        fed = self.dials if plan.l1 else self.dials._replace(l1=None)
+        body = FitEpochs(network, optimizer, state, fed, plan.solver.schedule, plan.batch_size, fused=plan.compiled)
         run = tf.function(body.run, jit_compile=plan.compiled, autograph=False)
         self.results = run(self.train, self.held_out, self.order, self.n_epochs)
 
