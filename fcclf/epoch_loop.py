@@ -115,7 +115,7 @@ class _Epochs:
                 return stopped, tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
             with tf.control_dependencies(self.begin(start)):
-                trained = self.batches(X_train, y_train, order[row], start, stop)
+                trained = in_batches(self.batch, (X_train, y_train), order[row], self.training.batch_size, start, stop)
             with tf.control_dependencies([trained]):
                 whole = tf.equal(stop, self.n_batches)
                 return row + 1, *tf.cond(whole, finished, lambda: (tf.identity(stopped), tf.identity(metrics)))
@@ -136,18 +136,6 @@ class _Epochs:
             kept.assign(tf.where(tf.equal(start, 0), weight, kept))
             for kept, weight in zip(self.state.epoch_start, tf1.trainable_variables(), strict=True)
         ]
-
-    def batches(self, X_train, y_train, order, start, stop):
-        """Trains on batches start to stop of an epoch; the returned tensor is there once they are done."""
-
-        def batch(number):
-            first, weights = _window(number, self.training.batch_size, self.n_train)
-            samples = tf.slice(order, [first], [self.training.batch_size])
-            trained = self.batch(tf.gather(X_train, samples), tf.gather(y_train, samples), weights)
-            with tf.control_dependencies(trained):
-                return (number + 1,)
-
-        return tf.while_loop(lambda number: number < stop, batch, (start,))[0]
 
     def batch(self, X, y, weights):
         """One training step; also adds to the sums of the epoch."""
@@ -202,7 +190,7 @@ class _Epochs:
         size = min(EVALUATION_BATCH, total)
 
         def batch(number, loss_sum, correct_sum):
-            first, weights = _window(number, size, total)
+            first, weights = window(number, size, total)
             X, y = tf.slice(X_all, [first, 0], [size, X_all.shape[1]]), tf.slice(y_all, [first], [size])
             logits = inference(X, self.network, self.fused)["output"]
             data_loss = loss(logits, y, self.network, weights).data
@@ -214,7 +202,26 @@ class _Epochs:
         return sums[0] / total, tf.cast(sums[1], tf.float32) / total
 
 
-def _window(number, size, total):
+def in_batches(step, arrays, order, batch_size, start, stop):
+    """Runs `step` on batches start to stop of an epoch; the returned tensor is there once they are done.
+
+    step(*rows, weights): operations of one step on the rows of each of `arrays` that a batch has, with the weights that
+    `window` gives them. order: int32 [samples], of the epoch. start, stop: int32 scalars, or 0 and an int.
+    """
+    total = order.shape.num_elements()
+
+    def batch(number):
+        first, weights = window(number, batch_size, total)
+        samples = tf.slice(order, [first], [batch_size])
+        with tf.control_dependencies(step(*(tf.gather(array, samples) for array in arrays), weights)):
+            return (tf.identity(number + 1),)
+
+    if isinstance(stop, int) and stop == 1:
+        return batch(0)[0]  # what would begin and end a loop takes a tenth of a small step's time
+    return tf.while_loop(lambda number: number < stop, batch, (start,))[0]
+
+
+def window(number, size, total):
     """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
 
     All batches have one shape, as XLA wants it. If the last would run over the end it begins earlier, and the samples

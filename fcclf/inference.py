@@ -49,7 +49,7 @@ class TrainedRun:
 
     def logits(self, X) -> np.ndarray:
         """float32 [samples, classes] of X, [samples, features]."""
-        return predict(self.session, self.graph, self.graph.logits, X)
+        return predict(self.session, self.graph.inputs.X, self.graph.logits, X)
 
     def probabilities(self, X) -> np.ndarray:
         """float32 [samples, classes]; each row sums to 1."""

@@ -77,11 +77,13 @@ class Phase(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a network is built with. seed: int32 scalar; fused: the graph will be compiled; phase: None to predict."""
+    """What a network is built with. seed: int32 scalar; fused: the graph will be compiled; phase: None to predict.
+    dropout: float32 scalar, or 0, that counts instead of the rate of every `Dropout`; None: as the blocks say."""
 
     seed: tf.Tensor
     fused: bool = False
     phase: Phase | None = None
+    dropout: tf.Tensor | float | None = None
 
 
 def call(block: Block, inputs, name: str, number: int, context: Context):
@@ -171,9 +173,10 @@ def _(block: Activation, inputs, number, context):
 
 @_outputs.register
 def _(block: Dropout, inputs, number, context):
-    if not context.phase or not block.rate:
+    rate = block.rate if context.dropout is None else context.dropout
+    if not context.phase or (isinstance(rate, float) and not rate):
         return inputs
-    return tf.where(_kept(inputs, block.rate, number, context), inputs / (1 - block.rate), 0.0)
+    return tf.where(_kept(inputs, rate, number, context), inputs / (1 - rate), 0.0)
 
 
 @_outputs.register

@@ -19,12 +19,13 @@ tf1 = tf.compat.v1
 class Network(NamedTuple):
     """The blocks of a model under their names, with the seed of their initial values and masks.
 
-    phased: some block does another thing in training than in prediction.
+    phased: some block does another thing in training than in prediction. dropout: as in `layers.Context`.
     """
 
     layers: dict[str, Block]
     seed: tf.Tensor
     phased: bool
+    dropout: tf.Tensor | float | None = None
 
 
 class Loss(NamedTuple):
@@ -52,7 +53,7 @@ def inference(X, network: Network, fused=False, phase: Phase | None = None) -> d
     fused: the graph will be compiled. phase: of training; None to predict.
     """
     outputs, *hidden, last = {}, *network.layers
-    context = Context(network.seed, fused, phase)
+    context = Context(network.seed, fused, phase, network.dropout)
     with tf1.name_scope("full-connect-layer"):
         for number, name in enumerate(hidden):
             X = outputs[name] = layers.call(network.layers[name], X, name, number, context)

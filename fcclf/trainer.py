@@ -31,12 +31,10 @@ def session_config(threads: int) -> tf1.ConfigProto:
     )
 
 
-def predict(session, graph, fetches, X):
-    """`fetches`, tensors of the fed graph with a row for each sample, for X, [samples, features], in batches."""
+def predict(session, inputs, fetches, X):
+    """`fetches`, tensors with a row for each sample fed to `inputs`, for X, [samples, features], in batches."""
     X = np.asarray(X, np.float32)
-    batches = [
-        session.run(fetches, {graph.inputs.X: X[first : first + BATCH]}) for first in range(0, max(1, len(X)), BATCH)
-    ]
+    batches = [session.run(fetches, {inputs: X[first : first + BATCH]}) for first in range(0, max(1, len(X)), BATCH)]
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
@@ -122,11 +120,11 @@ class Trainer(contextlib.ExitStack):
 
     def logits(self, X) -> np.ndarray:
         """float32 [samples, classes] of X, [samples, features]."""
-        return predict(self.session, self.graph, self.graph.logits, X)
+        return predict(self.session, self.graph.inputs.X, self.graph.logits, X)
 
     def outputs(self, X) -> dict[str, np.ndarray]:
         """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits."""
-        return predict(self.session, self.graph, self.graph.outputs, X)
+        return predict(self.session, self.graph.inputs.X, self.graph.outputs, X)
 
     def histograms(self) -> bytes:
         """A Summary of weights, updates and activations, the latter of the first test samples."""

@@ -1,0 +1,82 @@
+"""What is given to an estimator's fit, checked and as arrays: scikit-learn's rules and wording."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+
+
+class Samples(NamedTuple):
+    """X: float32 [samples, features]; y: int32 [samples], places in `classes_`; weights: float32 [samples] or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+
+    @property
+    def arrays(self):
+        """Those that are there."""
+        return [each for each in self if each is not None]
+
+
+def features(estimator, X, *, reset=False) -> np.ndarray:
+    """X as float32 [samples, features], checked against the estimator's; `reset`: they become the estimator's."""
+    return validate_data(estimator, X, reset=reset, dtype=np.float32, order="C")
+
+
+def labelled(estimator, X, y, *, reset=False):
+    """X, float32 [samples, features], and y, [samples], the labels as they are."""
+    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float32, order="C")
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return X, y
+
+
+def classes_of(y) -> np.ndarray:
+    """The labels in order. Raises ValueError unless there are two at least."""
+    classes = unique_labels(y)
+    if len(classes) < 2:
+        raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class.")
+    return classes
+
+
+def check_known(y, classes):
+    """Raises ValueError if a label is none of `classes`."""
+    found = unique_labels(y)
+    unknown = np.setdiff1d(found, classes)
+    if len(unknown):
+        raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {classes}. 'y' has {found}.")
+
+
+def samples(X, y, classes, sample_weight=None, class_weight=None) -> Samples:
+    """From what `labelled` returned; weights are None where every sample counts the same."""
+    weights = None if sample_weight is None else _checked_weights(sample_weight, X)
+    if class_weight is not None:
+        of_class = compute_sample_weight(class_weight, y).astype(np.float32)
+        weights = of_class if weights is None else weights * of_class
+    return Samples(X, np.searchsorted(classes, y).astype(np.int32), weights)
+
+
+def _checked_weights(sample_weight, X):
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def held_out(given: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+    """A training and a validation part with the same share of each class. Raises ValueError if one is too small."""
+    train, validation = train_test_split(
+        np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
+    )
+    if len(validation) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return tuple(Samples(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
+
+
+def with_weights(given: Samples) -> Samples:
+    """The same, with weights of 1 where there are none."""
+    return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), np.float32))
