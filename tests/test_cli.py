@@ -359,7 +359,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
 
 def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path):
     """Shells show 130. The same command then ends as a run that was never interrupted."""
-    flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "2000", "--image-every", "0", "--no-figures"]
+    flags = ["train", "moons", "--logdir", str(tmp_path), "--epochs", "1500", "--image-every", "0", "--no-figures"]
     command = [sys.executable, "-m", "fcclf", *flags]
     started = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=runs.heed_signals

@@ -5,9 +5,9 @@ import random
 import pytest
 import runs
 
-FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "4000", "--quiet"]
+FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "2500", "--quiet"]
 FLAGS += ["--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
-EARLY = ["--early-stopping", "--patience", "3000", "--validation-fraction", "0.2"]
+EARLY = ["--early-stopping", "--patience", "2000", "--validation-fraction", "0.2"]
 
 
 def wait_for_another_checkpoint(process, directory, saved):
