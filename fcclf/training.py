@@ -169,7 +169,7 @@ class _Run:
         """Records histograms and pictures of the network as it is now, each at its interval."""
         if self.is_interval(self.config.session.histogram_every):
             self.record.summary("train", self.trainer.epoch, self.trainer.histograms())
-        if self.is_interval(self.config.session.image_every):
+        if self.is_interval(self.config.session.image_every) and self.is_round():
             self.record_pictures()
 
     def record_pictures(self):
@@ -183,6 +183,11 @@ class _Run:
     def is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""
         return interval > 0 and self.trainer.step % (interval * self.trainer.n_batches) == 0
+
+    def is_round(self):
+        """The intervals between pictures so far are 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take over."""
+        count = self.trainer.epoch // self.config.session.image_every
+        return count % 10 ** (len(str(count)) - 1) == 0
 
     def diverged(self, epoch):
         """The error for a loss or variable that is no number in `epoch`."""

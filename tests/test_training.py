@@ -64,6 +64,12 @@ def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_
     assert steps["settings/text_summary"] == [0]
 
 
+def test_pictures_become_rarer_the_longer_a_run_is(tmp_path):
+    training.train(runs.config(epochs=31, image_every=1, samples=20, batch_size=16), tmp_path / "run")
+    steps = [step for step, _ in runs.curves(tmp_path / "run")["", "pictures/boundary"]]
+    assert steps == [*range(11), 20, 30]
+
+
 def test_an_interval_of_0_records_nothing(tmp_path):
     training.train(runs.config(image_every=0, histogram_every=0), tmp_path / "run")
     tags = {tag for _, tag in runs.curves(tmp_path / "run")}
