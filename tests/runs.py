@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
 
@@ -118,6 +119,11 @@ def _main(arguments, stdout, stderr, faults):
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
+
+
+def campaign(*values):
+    """The long version of a parametrised test."""
+    return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
 
 
 def heed_signals():

@@ -28,11 +28,6 @@ SMALL_FILES = ["config.json", "checkpoints/checkpoint", f"{NEWEST}/manifest.json
 BUILD = functools.lru_cache(maxsize=8)(graph.build)
 
 
-def campaign(*values):
-    """The long version of a parametrised test."""
-    return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
-
-
 @pytest.fixture(autouse=True)
 def built_once(monkeypatch):
     """Builds equal graphs once in this process: most of the time of a short run goes into that."""
@@ -197,7 +192,7 @@ def delete(file, files, chance):
 DAMAGES = [truncate, zero_a_stretch, zero_all, flip_a_bit, flip_a_bit, overwrite, append, swap, delete]
 
 
-@pytest.mark.parametrize("places", [40, campaign(1000)])
+@pytest.mark.parametrize("places", [40, runs.campaign(1000)])
 def test_damage_at_any_place_is_refused_mended_or_harmless(renew, outcome, places):
     refusals = 0
     for number in range(places):
@@ -208,7 +203,7 @@ def test_damage_at_any_place_is_refused_mended_or_harmless(renew, outcome, place
     assert refusals < places / 2
 
 
-@pytest.mark.parametrize("stride", [211, campaign(1)])
+@pytest.mark.parametrize("stride", [211, runs.campaign(1)])
 @pytest.mark.parametrize("file", SMALL_FILES)
 def test_a_small_file_cut_at_any_length_is_refused_mended_or_harmless(renew, outcome, file, stride):
     path = renew()
@@ -322,7 +317,7 @@ def slots(document):
             yield from slots(value)
 
 
-@pytest.mark.parametrize("count", [50, campaign(500)])
+@pytest.mark.parametrize("count", [50, runs.campaign(500)])
 def test_a_hostile_config_is_refused_or_a_config_and_nothing_outside_is_touched(renew, count, capsys):
     path = renew()
     config, document = path / "config.json", json.loads((path / "config.json").read_text())
@@ -350,7 +345,7 @@ def assert_evaluated_or_refused_in_one_sentence(path, capsys):
     assert all(line.startswith("fcclf: error: ") and len(line) < 2000 for line in errors)
 
 
-@pytest.mark.parametrize("count", [20, campaign(500)])
+@pytest.mark.parametrize("count", [20, runs.campaign(500)])
 def test_a_hostile_manifest_is_refused_or_set_aside(renew, outcome, count):
     for number in range(count):
         path = renew()

@@ -45,11 +45,6 @@ SMALL = {
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def campaign(*values):
-    """The long version of a parametrised test."""
-    return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
-
-
 def small(**changes):
     return runs.config(**SMALL | changes)
 
@@ -162,7 +157,7 @@ class SignalSelf:
 # ---- death -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(8, 40), campaign(200, 400)])
+@pytest.mark.parametrize(("kills", "epochs"), [(8, 40), runs.campaign(200, 400)])
 def test_a_run_killed_at_random_moments_ends_bit_identical_to_an_untouched_one(tmp_path, reference, kills, epochs):
     moments, done = random.Random(kills), 0
     for number in itertools.count():
@@ -187,7 +182,7 @@ def kill_until_finished(path, epochs, moments, most):
     return most
 
 
-@pytest.mark.parametrize("stride", [67, campaign(1)])
+@pytest.mark.parametrize("stride", [67, runs.campaign(1)])
 def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, reference, stride):
     settings = {"epochs": 2, "keep": 1}
     for number in itertools.count(stride, stride):
@@ -223,7 +218,7 @@ HELD = ("first epochs", "save", "last save")
         (signal.SIGTERM, "last save", 1),
         (signal.SIGHUP, "evaluation", 1),
         (signal.SIGINT, "save", 2),
-        *(campaign(*each) for each in itertools.product(SIGNALS, PHASES, (1, 2))),
+        *(runs.campaign(*each) for each in itertools.product(SIGNALS, PHASES, (1, 2))),
     ],
 )
 def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the_same_bits(
@@ -262,7 +257,7 @@ def send(pid, number):
         os.kill(pid, number)
 
 
-@pytest.mark.parametrize("delays", [(0.3,), campaign(*[[0.05 * n for n in range(40)]])])
+@pytest.mark.parametrize("delays", [(0.3,), runs.campaign(*[[0.05 * n for n in range(40)]])])
 def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, delays):
     for delay, number in zip(delays, itertools.cycle(SIGNALS)):
         process = subprocess.Popen(
@@ -290,7 +285,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
 # ---- several processes -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pairs", [3, campaign(50)])
+@pytest.mark.parametrize("pairs", [3, runs.campaign(50)])
 def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(tmp_path, reference, pairs):
     for pair in range(pairs):
         path, barrier = tmp_path / f"run {pair}", runs.FORKSERVER.Barrier(2)
@@ -304,7 +299,7 @@ def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(t
         runs.assert_same_run(path, reference())
 
 
-@pytest.mark.parametrize("loads", [10, campaign(200)])
+@pytest.mark.parametrize("loads", [10, runs.campaign(200)])
 def test_a_run_can_be_read_while_it_saves_and_prunes_at_every_epoch(tmp_path, loads):
     path, saved, epochs = tmp_path / "run", runs.FORKSERVER.Event(), []
     writer = runs.start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.checkpoint.prune", saved.set)])
@@ -337,7 +332,10 @@ HARSH = 'mkdir gone && cd gone && rmdir "$PWD" && "$@" <&- >&- 2>&-'
 
 @pytest.mark.parametrize(
     "script",
-    [HARSH, *map(campaign, ['"$@" >&-', '"$@" 2>&-', '"$@" <&-', 'setsid "$@"', '"$@" | true', '"$@" 2>&1 | true'])],
+    [
+        HARSH,
+        *map(runs.campaign, ['"$@" >&-', '"$@" 2>&-', '"$@" <&-', 'setsid "$@"', '"$@" | true', '"$@" 2>&1 | true']),
+    ],
 )
 def test_closed_streams_a_deleted_directory_and_strange_names_change_nothing(tmp_path, reference, monkeypatch, script):
     monkeypatch.chdir(tmp_path)
@@ -444,7 +442,7 @@ PARTITIONS = [  # where the 6 epochs of 5 batches are cut
 
 
 @pytest.mark.parametrize("every", [1, 5, 0])
-@pytest.mark.parametrize("masks", [(10,), campaign(range(32))])
+@pytest.mark.parametrize("masks", [(10,), runs.campaign(range(32))])
 def test_all_partitions_of_the_epochs_into_starts_give_the_same_bits(tmp_path, reference, monkeypatch, masks, every):
     for mask in masks:
         path = tmp_path / f"run {mask}"
@@ -452,7 +450,7 @@ def test_all_partitions_of_the_epochs_into_starts_give_the_same_bits(tmp_path, r
         runs.assert_same_run(path, reference(6))
 
 
-@pytest.mark.parametrize("count", [3, campaign(50)])
+@pytest.mark.parametrize("count", [3, runs.campaign(50)])
 def test_random_cuts_inside_epochs_into_chunks_and_starts_give_the_same_bits(tmp_path, reference, monkeypatch, count):
     places = random.Random(count)
     for number in range(count):
@@ -498,7 +496,7 @@ PAGE = 4096
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-@pytest.mark.parametrize("stride", [23, campaign(1)])
+@pytest.mark.parametrize("stride", [23, runs.campaign(1)])
 def test_a_disk_that_is_full_ends_the_run_in_one_sentence_and_it_goes_on_when_there_is_room(
     tmp_path, reference, stride
 ):
@@ -546,7 +544,7 @@ def assert_ended_in_one_sentence(process, errors, path):
             pass
 
 
-@pytest.mark.parametrize("limits", [(400, 1500), campaign(range(300, 4000, 50))])
+@pytest.mark.parametrize("limits", [(400, 1500), runs.campaign(range(300, 4000, 50))])
 def test_files_that_may_not_grow_end_the_run_in_one_sentence(tmp_path, reference, limits):
     settings, errors = {"epochs": 6, "keep": 2}, tmp_path / "errors"
     for limit in limits:
@@ -828,7 +826,7 @@ def misled(run, acknowledged):
     return Path(prefix).parent.name < (acknowledged or "") and f"the pointer leads to {prefix}"
 
 
-@pytest.mark.parametrize("resumed", [6, campaign(2000)])
+@pytest.mark.parametrize("resumed", [6, runs.campaign(2000)])
 def test_after_a_power_cut_at_any_moment_the_newest_acknowledged_checkpoint_loads(
     tmp_path, reference, recording, resumed
 ):

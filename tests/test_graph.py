@@ -236,7 +236,15 @@ def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
     assert test_accuracy == pytest.approx(whole.accuracy, rel=1e-6)
 
 
-@pytest.mark.parametrize(("optimizer", "jit"), [*((optimizer, "off") for optimizer in OPTIMIZERS), ("adam", "on")])
+@pytest.mark.parametrize(
+    ("optimizer", "jit"),
+    [
+        ("adam", "on"),
+        ("adam", "off"),
+        ("momentum", "off"),
+        *(runs.campaign(each, "off") for each in sorted({*OPTIMIZERS} - {"adam", "momentum"})),
+    ],
+)
 def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
     config = runs.config(optimizer=optimizer, jit=jit, batch_size=23, sampling="bootstrap")
     whole, cut = Built(config), Built(config)

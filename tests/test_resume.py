@@ -20,7 +20,7 @@ def wait_for_another_checkpoint(process, directory, saved):
         process.join(timeout=0.01)
 
 
-@pytest.mark.parametrize("flags", [[], EARLY])
+@pytest.mark.parametrize("flags", [EARLY, runs.campaign([])])
 def test_a_run_killed_six_times_equals_one_never_touched(tmp_path, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""
     moments, saved = random.Random(7), []
