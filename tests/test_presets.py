@@ -47,7 +47,10 @@ def few_images(config):
     return data.split(X, y, *sizes, 10)
 
 
-@pytest.mark.parametrize("name", [runs.campaign(name) if name == "bn-20" else name for name in PRESETS])
+DEEP = ("bn-20", "bn-20-before")  # take long to build
+
+
+@pytest.mark.parametrize("name", [runs.campaign(name) if name in DEEP else name for name in PRESETS])
 def test_a_preset_trains(name):
     """Two epochs of random images, not compiled; the loss of each is a number and every variable stays finite."""
     settings = {**PRESETS[name].training, "batch_size": 20, "epochs": 2}
