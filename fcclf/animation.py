@@ -7,7 +7,6 @@ import io
 from pathlib import Path
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
 from fcclf import durable, summaries
 
@@ -21,14 +20,9 @@ SAMPLED_FRAMES = 8  # that the palette is made from
 
 def recorded(run_path: Path) -> list[bytes]:
     """The pictures of a run as PNGs, in the order of their epochs."""
-    pictures = {}
-    for file in summaries.event_files(run_path, ""):
-        with durable.explained("read", file, tf.errors.OpError):
-            for raw in RawEventFileLoader(str(file)).Load():
-                event = tf.compat.v1.Event.FromString(raw)
-                for value in event.summary.value:
-                    if value.tag == TAG:
-                        pictures[event.step] = value.image.encoded_image_string
+    with durable.explained("read the events of", run_path, tf.errors.OpError):
+        values = summaries.read_values(run_path)
+        pictures = {step: value.image.encoded_image_string for step, value in values if value.tag == TAG}
     return [picture for _, picture in sorted(pictures.items())]
 
 

@@ -10,6 +10,7 @@ where FileWriter reports the first one and then claims success.
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ DIRECTORIES = ("", "train", "validation", "test")  # "": the run directory itsel
 PREFIX = "events.out.tfevents."
 
 
-def event_files(run_path: Path, *directories: str) -> list[Path]:
-    """The event files of a run in these directories, or in all; oldest attempt first within each."""
-    return [file for name in directories or DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
+def event_files(run_path: Path) -> list[Path]:
+    """Every event file of a run, oldest attempt first within each directory."""
+    return [file for name in DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
 
 
 def next_attempt(run_path: Path) -> int:
@@ -38,13 +39,19 @@ def next_attempt(run_path: Path) -> int:
 def read_curves(directory: Path) -> dict[str, dict[int, float]]:
     """{tag: {step: value}} of the scalars in a directory's event files."""
     curves = {}
+    for step, value in read_values(directory):
+        if value.HasField("simple_value"):
+            curves.setdefault(value.tag, {})[step] = value.simple_value
+    return curves
+
+
+def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
+    """(step, value) of every summary in a directory's event files, as they stand there."""
     for file in sorted(directory.glob(PREFIX + "*")):
         for raw in RawEventFileLoader(str(file)).Load():
             event = tf1.Event.FromString(raw)
             for value in event.summary.value:
-                if value.HasField("simple_value"):
-                    curves.setdefault(value.tag, {})[event.step] = value.simple_value
-    return curves
+                yield event.step, value
 
 
 def rewrite(directory: Path, metrics: dict[str, np.ndarray]):
