@@ -33,6 +33,8 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
+            "pandas>=2.2",
+            "rich>=13",
             "selenium>=4.20",
             "ruff==0.17.5",
         ],

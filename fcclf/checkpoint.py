@@ -152,10 +152,13 @@ def newest(directory: Path, fingerprint: str) -> Checkpoint | None:
 
 
 def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
-    """Like `newest`, for the writer: damaged checkpoints are set aside, each with a `warn(sentence)`.
+    """Like `newest`, for the writer, who holds the run's lock and has the directory made.
 
+    Damaged checkpoints are set aside, each with a `warn(sentence)`; what a killed writer left unfinished is deleted.
     Raises RunError if there were checkpoints and every one is damaged.
     """
+    durable.make_directory(directory)
+    sweep(directory)
     for path in reversed(committed_paths(directory)):
         try:
             found = verified(path, fingerprint)
@@ -168,7 +171,7 @@ def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
     if any(directory.glob("damaged-*")):
         raise RunError(
             f"no checkpoint in {directory} is sound, so this run cannot go on: restore one from a copy, "
-            "or start over with --fresh."
+            "or move the run aside and start over."
         )
     return None
 
@@ -215,9 +218,22 @@ def restore(found: Checkpoint, session, saver):
                 saver = tf.compat.v1.train.Saver([each for each in variables if each not in lacking])
             saver.restore(session, found.prefix)
     except (tf.errors.OpError, ValueError) as error:
-        if not found.path.exists():
-            raise FileNotFoundError(found.path) from error
-        raise RunError(f"{found.path} cannot be read: {error}") from error
+        raise _unreadable(found, error) from error
+
+
+def values(found: Checkpoint) -> dict:
+    """{variable name: its values}. Raises RunError if they cannot be read, FileNotFoundError as `restore` does."""
+    try:
+        reader = tf.train.load_checkpoint(found.prefix)
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, ValueError) as error:
+        raise _unreadable(found, error) from error
+
+
+def _unreadable(found, error):
+    if not found.path.exists():
+        return FileNotFoundError(found.path)
+    return RunError(f"{found.path} cannot be read: {error}")
 
 
 def _lacking(found, variables):
@@ -259,7 +275,7 @@ def _checked(manifest):
     for file in sorted(set(manifest["committed"]) - {history.FILE}):
         directory, _, name = file.rpartition("/")
         newest[directory] = name
-    whole = history.FILE in manifest["committed"] and {"train", "test"} <= newest.keys()
+    whole = history.FILE in manifest["committed"] and "train" in newest
     if manifest["committed"] and (not whole or len(set(newest.values())) > 1):
         raise ValueError("it does not name history and events that belong together")
     return manifest

@@ -88,8 +88,10 @@ def compare(arguments) -> int:
     rows = overview.comparison(runs)
     write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
     histories = {name: run.columns for name, run in zip(overview.names(runs), runs, strict=True)}
-    plots.save(plots.comparison(histories, "test part"), Path(arguments.output))
-    say(f"the curves are in {arguments.output}")
+    tested = {name: columns for name, columns in histories.items() if "test_loss" in columns}
+    if tested:  # a fit of FCClassifier has no test part
+        plots.save(plots.comparison(tested, "test part"), Path(arguments.output))
+        say(f"the curves are in {arguments.output}")
     return 0
 
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import shlex
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from fcclf import blocks
 from fcclf.blocks import Block
@@ -102,10 +103,24 @@ class Config:
     training: Training = field(default_factory=Training)
     session: Session = field(default_factory=Session)
 
+    maker: ClassVar[str] = "fcclf train"
+    named_by: ClassVar[str] = "run_name"
+    remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
+
     def __post_init__(self):
         if isinstance(self.data, Shape):
             self.part_sizes(self.data.samples, self.data.test_size)
             self.layers(n_features=2, n_classes=self.data.n_classes)
+
+    @property
+    def epochs(self) -> int:
+        """Asked for."""
+        return self.training.epochs
+
+    @property
+    def source(self) -> str:
+        """The name of the data."""
+        return self.data.name
 
     def part_sizes(self, samples, test_size):
         """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""

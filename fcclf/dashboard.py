@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar_summary
+from tensorboard.plugins.histogram import summary_v2 as histogram_summary
 from tensorboard.plugins.hparams import api as hparams_api
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 from tensorboard.plugins.text import summary as text_summary
@@ -75,6 +76,11 @@ def pr_curves(y, probabilities) -> bytes:
     )
 
 
+def histograms(values: dict[str, np.ndarray]) -> bytes:
+    """A histogram of each array, by name."""
+    return _merged(*(histogram_summary.histogram_pb(name, array) for name, array in values.items()))
+
+
 def image(tag: str, png: bytes) -> bytes:
     """A picture, given as the content of its file."""
     width, height = struct.unpack(">II", png[16:24])  # where every PNG has them
@@ -116,7 +122,7 @@ def _table(first, second, rows):
 
 
 def _plain(value):
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _merged(*summaries):

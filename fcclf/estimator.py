@@ -9,9 +9,10 @@ machine type and one version of the libraries, whatever the process or the numbe
 """
 
 import contextlib
-import threading
+import copy
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -21,15 +22,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf import parameters, samples
+from fcclf import callbacks, fit_run, parameters, run_directory, samples
 from fcclf.blocks import Dense
-from fcclf.inference import TrainedRun
-from fcclf.program import Fitter, Predictor, borrowed
+from fcclf.callbacks import CallbackSupportMixin, Tasks
+from fcclf.fit_config import FitConfig
+from fcclf.fit_loop import BEST
+from fcclf.fitting import Fit
+from fcclf.inference import TrainedRun, newest_values
+from fcclf.program import Fitter, Predictor, borrowed, with_best
 
 NONE_YET = {"fit/best": np.finfo(np.float32).min, "fit/wait": 0}  # of the variables that decide when a fit is over
 
 
-class FCClassifier(ClassifierMixin, BaseEstimator):
+class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """A fully-connected neural network that classifies, trained on the cross-entropy by stochastic gradients.
 
     These parameters mean what they mean in `sklearn.neural_network.MLPClassifier`: hidden_layer_sizes, alpha,
@@ -47,6 +52,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
     batch_norm : normalise batches "before" or "after" each hidden activation (Ioffe and Szegedy 2015); True: before.
     kernel_initializer : one of `fcclf.blocks.INITIALIZERS`; biases begin at 0.
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
+    logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
+        samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.
 
     Attributes
     ----------
@@ -89,6 +96,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         batch_norm=None,
         kernel_initializer="glorot_uniform",
         class_weight=None,
+        logdir=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -118,6 +126,7 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
         self.class_weight = class_weight
+        self.logdir = logdir
 
     # ---- fitting
 
@@ -127,16 +136,25 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
 
         sample_weight: [samples]. X_val, y_val, sample_weight_val: with `early_stopping`, the validation data; without
         them it is `validation_fraction` of X, with the same share of each class.
+        With a `logdir`, raises ConfigError, a ValueError, if the run there is another one, RunError if it is in use or
+        cannot be read or written.
         """
+        if self.logdir is not None and self.warm_start:
+            raise ValueError("With a logdir, fit goes on from its checkpoint by itself: set warm_start=False.")
+        tasks = Tasks(self, X, y, sample_weight, self._attributes) if callbacks.wanted(self) else None
         with self._all_or_nothing():
             given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
             parts = self._parts(given, X_val, y_val, sample_weight_val)
-            stopped = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init})
-        if self.n_iter_ == self.max_iter and not stopped:
+            fit = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init}, tasks)
+        if tasks:
+            tasks.end()
+        if fit.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        elif self.n_iter_ >= self.max_iter and not fit.stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 
@@ -148,6 +166,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         """
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self.logdir is not None:
+            raise ValueError("partial_fit keeps no run: set logdir=None, or call fit.")
         with self._all_or_nothing():
             first = _check_partial_fit_first_call(self, classes)
             X, y = samples.labelled(self, X, y, reset=first)
@@ -187,11 +207,18 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = classes
         self.n_outputs_ = 1 if len(classes) == 2 else len(classes)
         self.out_activation_ = "logistic" if len(classes) == 2 else "softmax"
-        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._seed = self._drawn_seed()
         self._values, self._layers = {}, parameters.network(self, self.n_outputs_)
         self.t_, self.loss_curve_ = 0, []
         self.best_loss_ = self.best_validation_score_ = None
         self.validation_scores_ = [] if self.early_stopping else None
+
+    def _drawn_seed(self):
+        """From random_state; a run that goes on keeps its own, which only an int gives twice."""
+        stored = fit_run.stored_seed(Path(self.logdir)) if self.logdir is not None else None
+        if stored is not None and not isinstance(self.random_state, Integral):
+            return stored
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _parts(self, given, X_val, y_val, sample_weight_val):
         """The training and the validation samples, None without early stopping."""
@@ -206,8 +233,8 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         samples.check_known(y_val, self.classes_)
         return given, samples.with_weights(samples.samples(X_val, y_val, self.classes_, sample_weight_val))
 
-    def _train(self, train, validation, n_epochs, values):
-        """Up to `n_epochs` on `Samples`; whether it stopped by itself. Notes the attributes.
+    def _train(self, train, validation, n_epochs, values, tasks=None) -> Fit:
+        """Up to `n_epochs` on `Samples`; notes the attributes.
 
         values: {variable: value} that count instead of those of the last call.
         """
@@ -218,63 +245,43 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
         plan = parameters.plan(self, self._layers, self.n_features_in_, train, validation, n_epochs)
         dials = parameters.dials(self, self._seed, self.t_)
         arrays = [*train.arrays, *(validation.arrays if validation else [])]
-        if bool(validation) != any(name.startswith("fit/best/") for name in self._values):
+        if bool(validation) != any(name.startswith(BEST) for name in self._values):
             values |= NONE_YET  # the best score is no loss to compare with
         with borrowed(Fitter, plan) as fitter:
             fitter.begin(dials, self._values | values, len(self.loss_curve_))
-            stretches = self._stretches(fitter, arrays, n_epochs)
-            fitted, names = fitter.values(), fitter.network_names
-        if not all(np.isfinite(fitted[name]).all() for name in names):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed, or learning_rate_init is too high."
-            )
-        if validation:
-            fitted |= {name: fitted[f"fit/best/{name}"] for name in names}
-        self._note(fitted, np.concatenate([stretch.metrics for stretch in stretches]), len(train.y))
-        return stretches[-1].stopped
+            with self._run(fitter, arrays) as run:
+                fit = Fit(fitter, arrays, self.shuffle, n_epochs, run)
+                fit.train(self.verbose, tasks)
+            self._note(fit)
+        return fit
 
-    def _stretches(self, fitter, arrays, n_epochs):
-        """Trains in a thread, so that an interrupt loses nothing: the stretch that runs is finished and counts."""
-        done, stop = [], threading.Event()
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            thread.submit(int).result()  # the block waits for the thread only once it has begun
-            try:
-                thread.submit(self._advance, fitter, arrays, n_epochs, done, stop).result()
-            except KeyboardInterrupt:
-                stop.set()
-        if not done:
-            raise KeyboardInterrupt
-        if stop.is_set():
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        return done
+    def _run(self, fitter, arrays):
+        """The `FitRun` of `logdir`, or None; a context manager."""
+        if self.logdir is None:
+            return contextlib.nullcontext()
+        config = parameters.config(self, self._seed, fitter.plan.sizes[0])
+        facts = fit_run.facts(arrays, self.n_features_in_, len(self.classes_))
+        return fit_run.opened(Path(self.logdir), config, facts, fitter, warnings.warn)
 
-    def _advance(self, fitter, arrays, n_epochs, done, stop):
-        """Appends stretches to `done` until the fit is over or `stop` is set."""
-        left = n_epochs
-        while left and not stop.is_set():
-            stretch = fitter.advance(arrays, self.shuffle, min(left, fitter.plan.most_epochs))
-            self._report(n_epochs - left, stretch.metrics)
-            done.append(stretch)
-            left -= len(stretch.metrics)
-            if stretch.stopped:
-                return
+    def _attributes(self, fit):
+        """{name: value} of this classifier, were the `Fit` over."""
+        model = copy.copy(self)
+        model._note(fit)
+        return vars(model)
 
-    def _report(self, before, metrics):
-        if self.verbose:
-            for number, row in enumerate(metrics, before + 1):
-                print(f"Iteration {number}, loss = {row[0]:.8f}")
-                if len(row) > 1:
-                    print(f"Validation score: {row[1]:.6f}")
+    def _note(self, fit):
+        """The attributes, from the variables and the metrics of a `Fit`."""
+        self._note_weights(with_best(fit.fitter.finite_values()))
+        self._note_curves(fit.metrics(), fit.fitter.plan.sizes[0])
 
-    def _note(self, fitted, metrics, n_train):
-        """The attributes, from the variables and the metrics of the epochs."""
-        self._note_weights(fitted)
-        self.n_iter_, self.t_ = len(metrics), self.t_ + len(metrics) * n_train
-        self.loss_curve_ = [*self.loss_curve_, *metrics[:, 0].tolist()]
+    def _note_curves(self, metrics, n_train):
+        """metrics: {name: values of the epochs}, of `fit_loop.metric_names`."""
+        self.n_iter_ = len(metrics["train_total"])
+        self.t_ += self.n_iter_ * n_train
+        self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]
         self.loss_ = self.loss_curve_[-1]
         if self.early_stopping:
-            self.validation_scores_ = [*(self.validation_scores_ or []), *metrics[:, 1].tolist()]
+            self.validation_scores_ = [*(self.validation_scores_ or []), *metrics["validation_accuracy"]]
             self.best_validation_score_ = max(self.validation_scores_)
         else:
             self.best_loss_ = min(self.loss_curve_)
@@ -290,19 +297,46 @@ class FCClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def from_run(cls, path, classes=None):
-        """A fitted classifier from a run directory, with the weights that `fcclf evaluate` would measure.
+        """A fitted classifier from a run directory, with the weights that count: the last, or the best.
 
-        path: of any trained run. classes: the labels in the order of the run's class numbers, by default those numbers.
-        It predicts; to train the run on, use `fcclf train`. Raises RunError if there is no run that can be read,
-        ValueError if the labels are not as many as its classes.
+        path: of any trained run. Of a fit with a `logdir` it is the classifier as fit left it, to be gone on with.
+        That of a command line predicts; to train the run on, use `fcclf train`.
+        classes: the labels in the order of the run's class numbers; by default those the run knows.
+        Raises RunError if there is no run that can be read, ValueError if the labels are not as many as its classes.
         """
+        path = Path(path)
+        description = run_directory.read(path)
+        if isinstance(description.config, FitConfig):
+            opened = cls._from_fit(path, description)
+        else:
+            opened = cls._from_command_line(path)
+        if classes is not None:
+            if len(classes) != len(opened.classes_):
+                known = f"The run has {len(opened.classes_)} classes"
+                raise ValueError(f"{known}, but {len(classes)} labels were given.")
+            opened.classes_ = np.asarray(classes)
+        return opened
+
+    @classmethod
+    def _from_fit(cls, path, description):
+        config = description.config
+        opened = cls(**parameters.from_config(config), logdir=str(path))
+        opened.n_features_in_ = description.data["n_features"]
+        if config.feature_names is not None:
+            opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
+        opened._start(np.array(config.classes, dtype=config.class_type))
+        epoch, values = newest_values(path, description)
+        opened._note_weights(with_best(values))
+        metrics = fit_run.past(path, epoch, config).metrics
+        opened._note_curves({name: column.tolist() for name, column in metrics.items()}, config.samples)
+        return opened
+
+    @classmethod
+    def _from_command_line(cls, path):
         with TrainedRun(path) as run:
             values, config, facts = run.weights(), run.description.config, run.description.data
         opened = cls()
-        opened.classes_ = np.arange(facts["n_classes"]) if classes is None else np.asarray(classes)
-        if len(opened.classes_) != facts["n_classes"]:
-            raise ValueError(f"The run has {facts['n_classes']} classes, but {len(opened.classes_)} labels were given.")
-        opened.n_features_in_ = facts["n_features"]
+        opened.classes_, opened.n_features_in_ = np.arange(facts["n_classes"]), facts["n_features"]
         opened._layers = tuple(config.layers(facts["n_features"], facts["n_classes"]).items())
         opened.n_outputs_ = opened._layers[-1][1].units
         opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"

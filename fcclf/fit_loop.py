@@ -17,6 +17,7 @@ from fcclf.network import correct, cross_entropy, inference
 tf1 = tf.compat.v1
 
 SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends the fit
+BEST = "fit/best/"  # before the names of the best weights
 ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
 
 
@@ -50,6 +51,12 @@ class FitState(NamedTuple):
     best_weights: list[tf.Variable]
 
 
+def metric_names(early_stopping: bool) -> tuple[str, ...]:
+    """Names of the metrics of an epoch: the loss with its penalties, the learning rate, the epochs without improvement
+    and, with validation data, the score."""
+    return ("train_total", "learning_rate", "wait", *(["validation_accuracy"] if early_stopping else []))
+
+
 def dials() -> Dials:
     """The placeholders, in the current graph."""
     types = {"seed": tf.int32, "n_iter_no_change": tf.int64}
@@ -79,7 +86,7 @@ class FitEpochs:
     """The body of the loop. The methods are its levels: run -> epoch -> batch, and finish at an epoch's end.
 
     Training arrays: X, y and, where they are given, the weights of the samples. Held-out arrays: none, or X, y and
-    weights of the validation data. Metrics: loss and, with validation data, score.
+    weights of the validation data. Metrics: those of `metric_names`.
     """
 
     def __init__(self, network, optimizer, state: FitState, dials: Dials, schedule, batch_size, fused):
@@ -101,7 +108,7 @@ class FitEpochs:
         n_epochs, stopped, metrics = tf.while_loop(
             lambda row, stopped, _: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
             epoch,
-            (0, False, tf.zeros((order.shape[0], 2 if held_out else 1))),
+            (0, False, tf.zeros((order.shape[0], len(metric_names(bool(held_out)))))),
         )
         return metrics, n_epochs, stopped
 
@@ -134,13 +141,15 @@ class FitEpochs:
 
     def finish(self, row, n_train, *held_out):
         """Ends epoch `row` of the stretch. Returns its metrics, float32 [metrics], and whether to stop, bool."""
-        loss = self.state.loss_sum / n_train
-        metrics = tf.stack([loss, self.score(*held_out)] if held_out else [loss])
-        with tf.control_dependencies([metrics]):
-            exhausted = self.compare(metrics[1] if held_out else -loss)
+        loss, rate = self.state.loss_sum / n_train, self.state.learning_rate.read_value()
+        score = [self.score(*held_out)] if held_out else []
+        with tf.control_dependencies([loss, rate, *score]):
+            exhausted = self.compare(score[0] if held_out else -loss)
             reset = self.state.loss_sum.assign(0)
         with tf.control_dependencies([exhausted, reset]):
-            return tf.identity(metrics), self.adapt(exhausted, self.dials.t + tf.cast((row + 1) * n_train, tf.float32))
+            stopped = self.adapt(exhausted, self.dials.t + tf.cast((row + 1) * n_train, tf.float32))
+        with tf.control_dependencies([stopped]):
+            return tf.stack([loss, rate, tf.cast(self.state.wait.read_value(), tf.float32), *score]), stopped
 
     def compare(self, quality):
         """Notes whether this epoch is the best so far; bool: none was better by `tol` for too long."""

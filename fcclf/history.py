@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fcclf import durable
-from fcclf.config import Training
+from fcclf.config import Config
 from fcclf.errors import RunError
+from fcclf.fit_config import FitConfig
 
 FILE = "history.csv"
 FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epoch, the one that varies
@@ -88,11 +89,14 @@ def read(run_path: Path) -> dict[str, np.ndarray]:
     return {**columns, FIRST: columns[FIRST].astype(np.int64)}
 
 
-def early_stopping(columns: dict[str, np.ndarray], training: Training) -> tuple[int | None, bool]:
-    """(best epoch, whether the run has stopped) by the rule of the epoch loop; (None, False) without early stopping.
+def early_stopping(columns: dict[str, np.ndarray], config: Config | FitConfig) -> tuple[int | None, bool]:
+    """(best epoch, whether the run has stopped) by the rule of its loop; without early stopping the former is None.
 
     columns: of a history.
     """
+    if isinstance(config, FitConfig):
+        return _standing_of_fit(columns, config.parameters)
+    training = config.training
     if not training.early_stopping:
         return None, False
     lowest, best, wait = np.float32(np.inf), None, 0
@@ -102,3 +106,11 @@ def early_stopping(columns: dict[str, np.ndarray], training: Training) -> tuple[
         else:
             wait += 1
     return best, wait >= training.patience
+
+
+def _standing_of_fit(columns, parameters):
+    """The same for a fit, which stops by itself without early stopping too."""
+    if not len(columns.get("wait", ())):
+        return None, False
+    best = int(columns["validation_accuracy"].argmax()) + 1 if parameters["early_stopping"] else None
+    return best, bool(columns["wait"][-1] > parameters["n_iter_no_change"])

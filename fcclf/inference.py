@@ -11,9 +11,11 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from fcclf import checkpoint, data, graph, run_directory
+from fcclf.checkpoint import Checkpoint
 from fcclf.data import Dataset
 from fcclf.errors import RunError
 from fcclf.layers import network_variables
+from fcclf.run_directory import Description
 from fcclf.trainer import predict, session_config
 
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read
@@ -28,8 +30,8 @@ class TrainedRun:
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        self.description = run_directory.read(self.path)
-        self._newest_checkpoint()  # refuses a damaged run before a graph is built for it
+        self.description = run_directory.read_with_data(self.path)
+        newest_checkpoint(self.path, self.description)  # refuses a damaged run before a graph is built for it
         facts = self.description.data
         self.graph = graph.build(self.description.config, facts["n_features"], facts["n_classes"])
         self.session = tf.compat.v1.Session(
@@ -73,11 +75,11 @@ class TrainedRun:
 
     def _restore(self):
         def restored():
-            newest = self._newest_checkpoint()
+            newest = newest_checkpoint(self.path, self.description)
             checkpoint.restore(newest, self.session, self.graph.saver)
             return self._choose_best() or newest.epoch
 
-        return self._while_pruned(restored)
+        return _while_pruned(self.path, restored)
 
     def _choose_best(self):
         """With early stopping: takes the weights of the best epoch and returns it, None if there is none yet."""
@@ -87,15 +89,28 @@ class TrainedRun:
             self.session.run(best.restore)
         return epoch
 
-    def _newest_checkpoint(self):
-        newest = self._while_pruned(lambda: checkpoint.newest(self.path / "checkpoints", self.description.fingerprint))
-        if newest is None:
-            raise RunError(f"{self.path} has no checkpoint yet: let it train first.")
-        return newest
 
-    def _while_pruned(self, read):
-        """What read() returns, once it is not disturbed by the writer's pruning."""
-        for _ in range(ATTEMPTS):
-            with contextlib.suppress(FileNotFoundError):
-                return read()
-        raise RunError(f"{self.path} changes faster than it can be read: try again when it is not being trained.")
+def newest_checkpoint(path: Path, description: Description) -> Checkpoint:
+    """The newest checkpoint of the run in `path`, verified. Raises RunError if there is none or it is damaged."""
+    newest = _while_pruned(path, lambda: checkpoint.newest(path / "checkpoints", description.fingerprint))
+    if newest is None:
+        raise RunError(f"{path} has no checkpoint yet: let it train first.")
+    return newest
+
+
+def newest_values(path: Path, description: Description) -> tuple[int, dict[str, np.ndarray]]:
+    """(epoch, {name: values} of every variable) of the newest checkpoint. Raises RunError as that does."""
+
+    def read():
+        newest = newest_checkpoint(path, description)
+        return newest.epoch, checkpoint.values(newest)
+
+    return _while_pruned(path, read)
+
+
+def _while_pruned(path, read):
+    """What read() returns, once it is not disturbed by the writer's pruning."""
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    raise RunError(f"{path} changes faster than it can be read: try again when it is not being trained.")

@@ -12,9 +12,11 @@ import numpy as np
 from fcclf import durable, history, run_directory
 from fcclf.config import Config
 from fcclf.errors import RunError
+from fcclf.fit_config import FitConfig
 
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
 METRICS = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
+FIT_METRICS = ("train_total", "validation_accuracy")  # of a fit, the latter with early stopping
 
 
 class Overview(NamedTuple):
@@ -27,7 +29,7 @@ class Overview(NamedTuple):
     path: Path
     state: str
     problem: str | None = None
-    config: Config | None = None
+    config: Config | FitConfig | None = None
     epochs: int = 0
     best_epoch: int | None = None
     metrics: dict[str, float] | None = None
@@ -50,10 +52,11 @@ def read(path: Path) -> Overview:
     columns = {name: values[:epochs] for name, values in columns.items()}
     if epochs and len(columns["epoch"]) < epochs:
         raise RunError(f"{path / history.FILE} lacks epochs before {epochs}: train the run again, which mends it.")
-    best, stopped = history.early_stopping(columns, config.training)
-    state = FINISHED if stopped or epochs >= config.training.epochs else UNFINISHED
+    best, stopped = history.early_stopping(columns, config)
+    state = FINISHED if stopped or epochs >= config.epochs else UNFINISHED
     counts = (best or epochs) - 1  # the row of the epoch whose weights count
-    metrics = {name: float(columns[name][counts]) for name in METRICS} if epochs else {}
+    names = FIT_METRICS if isinstance(config, FitConfig) else METRICS
+    metrics = {name: float(columns[name][counts]) for name in names if name in columns} if epochs else {}
     if run_directory.in_use(path):
         state = TRAINING
     return Overview(path, state, None, config, epochs, best, metrics, columns)
@@ -86,9 +89,9 @@ def listing(runs: list[Overview]) -> list[dict]:
     return [
         {
             "run": run.path.name,
-            "data": run.config.data.name if run.config else None,
+            "data": run.config.source if run.config else None,
             "epochs": run.epochs if run.config else None,
-            "of": run.config.training.epochs if run.config else None,
+            "of": run.config.epochs if run.config else None,
             "test_accuracy": (run.metrics or {}).get("test_accuracy"),
             "state": run.state,
         }
@@ -100,9 +103,12 @@ def comparison(runs: list[Overview]) -> list[dict]:
     """A row for each run: epochs, metrics, best epoch and every setting in which some of the runs differ."""
     identities = [run.config.told() for run in runs]
     settings = dict.fromkeys(key for identity in identities for key in identity)
-    differing = [key for key in settings if len({identity.get(key) for identity in identities}) > 1]
+    differing = [key for key in settings if len({repr(identity.get(key)) for identity in identities}) > 1]
+    measured = [name for name in METRICS + FIT_METRICS if any(name in run.metrics for run in runs)]
     return [
-        {"run": name, "epochs": run.epochs, **run.metrics, "best_epoch": run.best_epoch}
+        {"run": name, "epochs": run.epochs}
+        | {key: run.metrics.get(key) for key in measured}
+        | {"best_epoch": run.best_epoch}
         | {key: identity.get(key) for key in differing}
         for name, run, identity in zip(names(runs), runs, identities, strict=True)
     ]
@@ -133,5 +139,5 @@ def _cell(key, value):
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4f}" if key in METRICS else f"{value:g}"
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return f"{value:.4f}" if key in METRICS + FIT_METRICS else f"{value:g}"
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -4,6 +4,7 @@ A network, a `Plan` and `Dials` are functions of the parameters and of the shape
 gets the same program.
 """
 
+import os
 import warnings
 from numbers import Integral, Real
 
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from fcclf import blocks
 from fcclf.blocks import ACTIVATIONS, INITIALIZERS
 from fcclf.epoch_loop import batches_per_epoch
+from fcclf.fit_config import FitConfig
 from fcclf.fit_loop import Dials
 from fcclf.model import Model
 from fcclf.program import Plan, Solver
@@ -52,30 +54,35 @@ RULES = {
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
     "class_weight": [StrOptions({"balanced"}), dict, None],
+    "logdir": [str, os.PathLike, None],
 }
 
 
 def network(parameters, n_outputs: int) -> tuple[tuple[str, blocks.Block], ...]:
     """((scope, block), ...) of the layers. Raises ValueError if one has no units."""
+    return tuple(blocks.named(_stack(parameters, FED_DROPOUT), n_outputs).items())
+
+
+def _stack(parameters, dropout):
     sizes = parameters.hidden_layer_sizes
     sizes = list(sizes) if np.iterable(sizes) else [sizes]
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    model = Model(
+    return Model(
         hidden=tuple(sizes),
         activation="sigmoid" if parameters.activation == "logistic" else parameters.activation,
         initializer=parameters.kernel_initializer,
         l2=0.0,
         batch_norm={None: "none", False: "none", True: "before"}.get(parameters.batch_norm, parameters.batch_norm),
-        dropout=FED_DROPOUT,
-    )
-    return tuple(blocks.named(model.layers, n_outputs).items())
+        dropout=dropout,
+    ).layers
 
 
 def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) -> Plan:
     """What a `Fitter` is made for. train, validation: `Samples`, the latter or None.
 
-    Whether to compile depends on the amount of work alone, never on a clock: it repeats.
+    Whether to compile depends on the amount of work alone, never on a clock: it repeats. A run is compiled always, for
+    more epochs may follow, and how they are computed must not change then.
     """
     size, batch_size = len(train.y), parameters.batch_size
     if batch_size != "auto" and batch_size > size:
@@ -90,8 +97,34 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
         weighted=train.weights is not None,
         dropout=parameters.dropout > 0,
         l1=parameters.l1 > 0,
-        compiled=n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
+        compiled=parameters.logdir is not None or n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
     )
+
+
+def config(parameters, seed: int, samples: int) -> FitConfig:
+    """The settings of a fit on so many `samples`, for its run. parameters: a classifier whose classes are known."""
+    given = {name: value for name, value in parameters.get_params().items() if name != "logdir"}
+    if not isinstance(given["random_state"], Integral):
+        given["random_state"] = None
+    if isinstance(given["class_weight"], dict):
+        given["class_weight"] = list(given["class_weight"].items())
+    return FitConfig.from_dict(
+        {
+            "parameters": given,
+            "seed": seed,
+            "classes": parameters.classes_,
+            "class_type": str(parameters.classes_.dtype),
+            "feature_names": getattr(parameters, "feature_names_in_", None),
+            "samples": samples,
+            "stack": [blocks.to_dict(block) for block in _stack(parameters, float(parameters.dropout))],
+        }
+    )
+
+
+def from_config(config: FitConfig) -> dict:
+    """{name: value} of the classifier's parameters."""
+    weights = config.parameters["class_weight"]
+    return {**config.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
 
 
 def _solver(parameters):

@@ -6,6 +6,7 @@ serves every later fit of that shape in the process.
 """
 
 import contextlib
+import functools
 import math
 import threading
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from fcclf import checkpoint
 from fcclf.blocks import Block
+from fcclf.checkpoint import Checkpoint
 from fcclf.data import epoch_order
 from fcclf.epoch_loop import MOST_EPOCHS_PER_RUN, MOST_SAMPLES_PER_RUN, batches_per_epoch
-from fcclf.fit_loop import Dials, FitEpochs, dials, fit_state
+from fcclf.errors import RunError
+from fcclf.fit_loop import BEST, Dials, FitEpochs, dials, fit_state, metric_names
 from fcclf.graph import OPTIMIZERS
 from fcclf.layers import PHASED, network_variables
 from fcclf.network import Network, class_logits, inference
@@ -81,10 +85,15 @@ class Plan:
 
 
 class Stretch(NamedTuple):
-    """Epochs trained at once. metrics: float32 [epochs, metrics], as `FitEpochs` has them; stopped: the fit is over."""
+    """Epochs trained at once. metrics: {name: float32 [epochs]}, as `fit_loop` has them; stopped: the fit is over."""
 
-    metrics: np.ndarray
+    metrics: dict[str, np.ndarray]
     stopped: bool
+
+    @property
+    def epochs(self) -> int:
+        """How many."""
+        return len(self.metrics["train_total"])
 
 
 class Program:
@@ -154,13 +163,41 @@ class Fitter(Program):
         self.session.run(self.initializer, {self.dials.seed: dials.seed})
         self.load({name: value for name, value in values.items() if name in self.variables})
 
+    def restore(self, found: Checkpoint):
+        """The state of a fit that began as this one did. Raises RunError if it is not that of the checkpoint's name."""
+        checkpoint.restore(found, self.session, self.saver)
+        self._count(found.epoch)
+        step = int(self.session.run(self.variables["fit/global_step"]))
+        if step != found.epoch * batches_per_epoch(self.plan.sizes[0], self.plan.batch_size):
+            raise RunError(f"{found.path} holds step {step}, which is not what its name says.")
+
+    @functools.cached_property
+    def saver(self) -> tf1.train.Saver:
+        """Of every variable."""
+        with self.session.graph.as_default():
+            return tf1.train.Saver(max_to_keep=None)
+
     def advance(self, arrays, shuffle: bool, n_epochs: int) -> Stretch:
         """Trains for `n_epochs`, or until the fit stops, on the training arrays and the held-out ones."""
         feeds = dict(zip([*self.dials, *self.train, *self.held_out], [*self.fed, *arrays], strict=True))
         feeds |= {self.order: self._orders(shuffle, n_epochs), self.n_epochs: n_epochs}
         metrics, count, stopped = self.session.run(self.results, feeds)
-        self.done, self.fed = self.done + count, self.fed._replace(t=self.fed.t + count * self.plan.sizes[0])
-        return Stretch(metrics[:count], bool(stopped))
+        self._count(count)
+        names = metric_names(early_stopping=bool(self.held_out))
+        return Stretch(dict(zip(names, metrics[:count].T, strict=True)), bool(stopped))
+
+    def finite_values(self) -> dict[str, np.ndarray]:
+        """`values`. Raises ValueError if a weight is no number."""
+        values = self.values()
+        if not all(np.isfinite(values[name]).all() for name in self.network_names):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed, or learning_rate_init is too high."
+            )
+        return values
+
+    def _count(self, epochs):
+        self.done, self.fed = self.done + epochs, self.fed._replace(t=self.fed.t + epochs * self.plan.sizes[0])
 
     def _orders(self, shuffle, n_epochs):
         """int32 [most epochs, train samples]: a row for each epoch; the rows after them are not read."""
@@ -181,6 +218,11 @@ def _placeholders(part, size, n_features, weighted):
     X = tf1.placeholder(tf.float32, (size, n_features), f"X_{part}")
     y = tf1.placeholder(tf.int32, (size,), f"y_{part}")
     return [X, y, tf1.placeholder(tf.float32, (size,), f"weights_{part}")] if weighted else [X, y]
+
+
+def with_best(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The values of a `Fitter`, with the best weights, if it keeps some, as those of the network."""
+    return values | {name.removeprefix(BEST): value for name, value in values.items() if name.startswith(BEST)}
 
 
 # ---- the programs that are kept --------------------------------------------------------------------------------------

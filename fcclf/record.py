@@ -24,6 +24,7 @@ CURVES = {  # directory: {tag: column of the history, or of what `_with_derived`
         "accuracy": "train_accuracy",
         "training/learning_rate": "learning_rate",
         "training/gradient_norm": "gradient_norm",
+        "training/epochs_without_improvement": "wait",
         "training/epochs_per_second": "epochs_per_second",
     },
     "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
@@ -54,7 +55,7 @@ class Record(contextlib.ExitStack):
     def epochs(self, first_epoch: int, metrics, seconds: float):
         """Writes the epochs from `first_epoch` on; metrics: {name: values}; seconds: what each of them took."""
         self.history.append(first_epoch, metrics, seconds)
-        times = np.full(len(metrics["train_loss"]), seconds)
+        times = np.full(len(next(iter(metrics.values()))), seconds)
         columns = _with_derived({**metrics, history.LAST: times})
         for name, log in self.logs.items():
             log.curves(first_epoch, _tagged(name, columns))
@@ -76,17 +77,18 @@ class Record(contextlib.ExitStack):
 
 def _directories(metrics):
     """The part of CURVES that a run with these metrics has."""
-    return [name for name in CURVES if name != "validation" or "validation_loss" in metrics]
+    return [name for name, tags in CURVES.items() if not tags or set(tags.values()) & set(metrics)]
 
 
 def _with_derived(columns):
     """Columns of the history, and what follows from them."""
-    total = {f"{part}_total": columns[f"{part}_loss"] + columns["penalty"] for part in ("train", "test")}
+    losses = {part: columns[f"{part}_loss"] for part in ("train", "test") if f"{part}_loss" in columns}
+    total = {f"{part}_total": loss + columns["penalty"] for part, loss in losses.items()}
     return {**columns, **total, "epochs_per_second": 1 / columns[history.LAST]}
 
 
 def _tagged(name, columns):
-    """{tag: values} of directory `name`; a run of an older release may lack a column."""
+    """{tag: values} of directory `name`; a fit, or a run of an older release, may lack a column."""
     return {tag: columns[column] for tag, column in CURVES[name].items() if column in columns}
 
 
@@ -141,7 +143,8 @@ def _repair(path, epoch, damaged, metrics, say):
     logs = {os.path.dirname(file) for file in damaged if file != history.FILE}
     if history.FILE in damaged and logs - {""}:
         raise RunError(
-            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or start over with --fresh."
+            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or move the run aside and start "
+            "over."
         )
     if history.FILE in damaged:
         found = {}

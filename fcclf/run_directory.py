@@ -24,6 +24,7 @@ from typing import NamedTuple
 from fcclf import durable
 from fcclf.config import Config, differences
 from fcclf.errors import ConfigError, RunError
+from fcclf.fit_config import FitConfig
 
 FORMAT = 1
 
@@ -31,17 +32,17 @@ FORMAT = 1
 class Description(NamedTuple):
     """What config.json holds.
 
-    config: the settings. data: fingerprint, n_features and n_classes of the run's `Dataset`. versions: of libraries.
-    fingerprint: of settings and data together, when the run began; its checkpoints carry it.
+    config: the settings, of the command line or of a fit. data: fingerprint, n_features and n_classes of the samples.
+    versions: of libraries. fingerprint: of settings and data together, when the run began; its checkpoints carry it.
     """
 
-    config: Config
+    config: Config | FitConfig
     data: dict
     versions: dict[str, str]
     fingerprint: str
 
 
-def fingerprint(config: Config, data: dict) -> str:
+def fingerprint(config: Config | FitConfig, data: dict) -> str:
     """sha256 of all that decides the result: equal for the same settings and data only."""
     return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True, default=repr).encode()).hexdigest()
 
@@ -141,7 +142,7 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def describe(path: Path, config: Config, data: dict, warn) -> Description:
+def describe(path: Path, config: Config | FitConfig, data: dict, warn) -> Description:
     """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
 
     data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
@@ -158,10 +159,7 @@ def describe(path: Path, config: Config, data: dict, warn) -> Description:
         if stored == now:
             return now
     elif _members(path):
-        raise RunError(
-            f"{path} is not empty and has no config.json: restore it, choose another --run-name, "
-            "or move all of it aside with --fresh."
-        )
+        raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
     document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
     durable.replace_file(path / "config.json", durable.seal(document))
     return now
@@ -173,12 +171,14 @@ def _members(path):
 
 
 def _check_same(path, stored, now):
-    changes = differences(stored.config, now.config) + _changes(stored.data, now.data)
+    old, new = stored.config, now.config
+    if old.maker == new.maker:
+        changes = differences(old, new) + _changes(stored.data, now.data)
+    else:
+        changes = [f"made by: {old.maker} -> {new.maker}"]
     if changes:
         raise ConfigError(
-            "run_name",
-            f"{path.name!r} is a run with other settings ({'; '.join(changes)}): "
-            "choose another --run-name, or start over with --fresh.",
+            new.named_by, f"{path.name!r} is a run with other settings ({'; '.join(changes)}): {new.remedy}"
         )
 
 
@@ -203,6 +203,14 @@ def read(path: Path) -> Description:
         raise RunError(f"{file} cannot be read ({error}): restore it from a copy.") from None
 
 
+def read_with_data(path: Path) -> Description:
+    """Like `read`, for what needs the data of the run, which those of a fit alone does not keep. Raises RunError."""
+    description = read(path)
+    if isinstance(description.config, FitConfig):
+        raise RunError(f"{path} is a fit of FCClassifier and keeps no samples: open it with FCClassifier.from_run.")
+    return description
+
+
 def _parsed(document):
     if document["format"] != FORMAT:
         raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
@@ -210,6 +218,7 @@ def _parsed(document):
     sizes = [data["n_features"], data["n_classes"]]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         raise ValueError("its data have no features or no classes")
+    config = FitConfig if "parameters" in document["config"] else Config
     return Description(
-        Config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])
+        config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from fcclf import checkpoint, dashboard, data, durable, history, run_directory
+from fcclf import checkpoint, dashboard, data, history, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.config import Config
 from fcclf.epoch_loop import metric_names
@@ -64,12 +64,12 @@ def train(
         if aside:
             say(f"the run that was here is now {aside}")
         description = run_directory.describe(path, config, data.facts(dataset), say)
-        start = _newest_checkpoint(path, description, say)
+        start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
         epoch, committed = (start.epoch, start.committed) if start else (0, {})
         metrics = metric_names(config.training.early_stopping)
         committed = recover(path, epoch, committed, metrics, say)
         if epoch >= config.training.epochs:
-            return Outcome(epoch, epoch, False, *history.early_stopping(history.read(path), config.training))
+            return Outcome(epoch, epoch, False, *history.early_stopping(history.read(path), config))
         with Trainer(config, dataset) as trainer, Record(path, committed, epoch + 1, metrics) as record:
             run = _Run(description, path, trainer, record)
             run.begin(start, say)
@@ -80,14 +80,6 @@ def _check_warm_start(source, path):
     """Before anything is made or moved."""
     if path.resolve() in Path(checkpoint.find(source)).resolve().parents:
         raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
-
-
-def _newest_checkpoint(path, description, say):
-    """The checkpoint to go on from, or None at the very start."""
-    directory = path / "checkpoints"
-    durable.make_directory(directory)
-    checkpoint.sweep(directory)
-    return checkpoint.newest_sound(directory, description.fingerprint, say)
 
 
 class _Run:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from fcclf import checkpoint, data, durable, history, run_directory
 from fcclf.checkpoint import Checkpoint
 from fcclf.errors import RunError
+from fcclf.fit_config import FitConfig
 from fcclf.run_directory import Description
 from fcclf.trainer import Trainer
 
@@ -20,7 +20,8 @@ from fcclf.trainer import Trainer
 def check(path: Path) -> Iterator[str]:
     """Yields a sentence for each thing that is wrong with the run in `path`. Raises RunError if it is no run."""
     description = run_directory.read(path)
-    if data.facts(data.load(description.config)) != description.data:
+    config = description.config
+    if not isinstance(config, FitConfig) and data.facts(data.load(config)) != description.data:
         yield f"{path / 'config.json'}: the data it describes are not those the run was trained on."
     checkpoints = checkpoint.committed_paths(path / "checkpoints")
     if not checkpoints:
@@ -37,13 +38,13 @@ def check(path: Path) -> Iterator[str]:
 
 
 def _check_values(found):
-    reader = tf.train.load_checkpoint(found.prefix)
-    for name in reader.get_variable_to_shape_map():
-        values = reader.get_tensor(name)
+    variables = checkpoint.values(found)
+    for name, values in variables.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             yield f"{found.path}: {name} is not finite."
-    if reader.get_tensor("state/epoch") != found.epoch:
-        yield f"{found.path} holds epoch {reader.get_tensor('state/epoch')}."
+    epoch = variables.get("state/epoch", found.epoch)  # a fit does not count epochs
+    if epoch != found.epoch:
+        yield f"{found.path} holds epoch {epoch}."
 
 
 def _check_record(path, found):
@@ -62,7 +63,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
 
     Raises RunError if there is no sound checkpoint to compare with.
     """
-    description = run_directory.read(path)
+    description = run_directory.read_with_data(path)
     *before, newest = _two_newest(path, description)
     with Trainer(description.config, data.load(description.config)) as trainer:
         if before:
@@ -84,10 +85,9 @@ def _two_newest(path, description: Description) -> list[Checkpoint]:
 
 
 def _first_difference(values, newest):
-    reader = tf.train.load_checkpoint(newest.prefix)
+    stored = checkpoint.values(newest)
     for name in sorted(values):
-        stored = reader.get_tensor(name)
-        if not np.array_equal(values[name], stored):
-            largest = np.abs(np.subtract(values[name], stored, dtype=np.float64)).max()
+        if not np.array_equal(values[name], stored[name]):
+            largest = np.abs(np.subtract(values[name], stored[name], dtype=np.float64)).max()
             return f"{name} differs from {newest.path.name}, by {largest:g} at most."
     return None

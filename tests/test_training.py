@@ -10,7 +10,7 @@ import runs
 import tensorflow as tf
 from test_layers import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 
-from fcclf import history, training
+from fcclf import durable, history, training
 from fcclf.config import Config, Session, Training
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.inference import TrainedRun
@@ -165,7 +165,7 @@ def test_a_diverging_run_stops_before_its_last_good_checkpoint_is_lost(tmp_path)
 
 
 def test_a_failing_disk_ends_the_run_with_the_last_checkpoint_sound(tmp_path, finished_run, monkeypatch):
-    sync, calls = training.durable.sync, []
+    sync, calls = durable.sync, []
 
     def fail_at_the_fourth_epoch(path):
         calls.append(path)
@@ -174,7 +174,7 @@ def test_a_failing_disk_ends_the_run_with_the_last_checkpoint_sound(tmp_path, fi
         sync(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.durable, "sync", fail_at_the_fourth_epoch)
+        patch.setattr(durable, "sync", fail_at_the_fourth_epoch)
         with pytest.raises(RunError, match="Input/output error"):
             training.train(runs.config(checkpoint_every=1), tmp_path / "run")
     outcome = training.train(runs.config(checkpoint_every=1), tmp_path / "run")

@@ -1,0 +1,54 @@
+"""scikit-learn's callbacks (ProgressBar, ScoringMonitor), from its release 1.9 on: an epoch is a task of a fit.
+
+They are set by `set_callbacks`, which `CallbackSupportMixin` brings. A fit that has some runs epoch by epoch.
+"""
+
+import contextlib
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before 1.9
+
+    class CallbackSupportMixin:
+        """No callbacks."""
+
+
+class Tasks:
+    """The tasks of one fit, begun: the fit itself and, inside it, its epochs.
+
+    X, y, sample_weight: as the caller gave them. attributes(fit): those of the estimator, were the `Fit` over.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight, attributes):
+        self.estimator, self.attributes = estimator, attributes
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.samples = {"X": X, "y": y, "metadata": metadata}
+        self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self.root.call_on_fit_task_begin(estimator=estimator, **self.samples)
+
+    @contextlib.contextmanager
+    def epoch(self, fit, stop):
+        """The block trains an epoch of `fit`. stop: an Event, set if a callback says so."""
+        task = self.root.subcontext(task_name="epoch")
+        task.call_on_fit_task_begin(estimator=self.estimator, **self.samples)
+        yield
+        if task.call_on_fit_task_end(
+            estimator=self.estimator, **self.samples, reconstruction_attributes=lambda: self.attributes(fit)
+        ):
+            stop.set()
+
+    def skip(self, epochs: int):
+        """Tells of epochs that earlier calls trained."""
+        for _ in range(epochs):
+            task = self.root.subcontext(task_name="epoch")
+            task.call_on_fit_task_begin(estimator=self.estimator)
+            task.call_on_fit_task_end(estimator=self.estimator)
+
+    def end(self):
+        """The fit is over, the estimator has its attributes."""
+        self.root.call_on_fit_task_end(estimator=self.estimator, **self.samples, reconstruction_attributes={})
+
+
+def wanted(estimator) -> bool:
+    """Callbacks are set on the estimator, by the user or by a search around it."""
+    return bool(getattr(estimator, "_skl_callbacks", None))

@@ -1,0 +1,303 @@
+"""A fit with a logdir: a run directory like any other, exact over any interruption."""
+
+import json
+import os
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+import runs
+import tensorflow as tf
+from sklearn.datasets import make_moons
+
+from fcclf import FCClassifier, cli, history, overview, program, run_directory
+from fcclf.errors import ConfigError, RunError
+from fcclf.fit_run import FitRun
+from fcclf.inference import TrainedRun
+from fcclf.program import Fitter
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = make_moons(150, noise=0.2, random_state=0)
+SETTINGS = {"hidden_layer_sizes": (5, 4), "activation": "tanh", "batch_size": 32, "max_iter": 30, "random_state": 0}
+HARDEST = {  # all that a fit keeps besides weights
+    **{"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.5, "tol": 1e-3, "n_iter_no_change": 3},
+    **{"dropout": 0.1, "batch_norm": True, "early_stopping": True, "max_iter": 40},
+}
+
+
+def classifier(path, **settings):
+    return FCClassifier(**SETTINGS | settings, logdir=path)
+
+
+def assert_same(one, other):
+    """All that fit leaves is equal, bit for bit."""
+    for name, values in one._values.items():
+        np.testing.assert_array_equal(values, other._values[name], err_msg=name)
+    for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_", "n_iter_", "t_"):
+        assert getattr(one, name) == getattr(other, name), name
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """(fitted classifier, its run directory); not to be changed."""
+    path = tmp_path_factory.mktemp("fits") / "moons"
+    return classifier(path).fit(X, y), path
+
+
+@pytest.fixture
+def in_short_stretches(monkeypatch):
+    """Fits run 4 epochs at a time."""
+    monkeypatch.setattr("fcclf.program.MOST_EPOCHS_PER_RUN", 4)
+    monkeypatch.setattr("fcclf.program._idle", [])
+
+
+# ---- what a run has --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_learns_what_a_fit_without_one_learns(kept, monkeypatch):
+    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 1)
+    assert_same(kept[0], FCClassifier(**SETTINGS).fit(X, y))
+
+
+def test_without_a_logdir_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FCClassifier(**SETTINGS).fit(X, y)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_directory_has_history_curves_histograms_and_a_checkpoint(kept):
+    fitted, path = kept
+    assert history.read(path)["train_total"].astype(np.float32).tolist() == fitted.loss_curve_
+    curves = runs.curves(path)
+    tags = {tag for directory, tag in curves if directory == "train"}
+    scalars = {"loss/total", "training/learning_rate", "training/epochs_without_improvement"}
+    weights = {f"{layer}/{kind}" for layer in ("fc1", "fc2", "output") for kind in ("kernel", "bias")}
+    assert tags == scalars | weights | {"training/epochs_per_second"}
+    assert [step for step, _ in curves["train", "loss/total"]] == list(range(1, 31))
+    np.testing.assert_array_equal(runs.variables(path)["fc1/kernel"], fitted.coefs_[0])
+    assert runs.variables(path)["fit/global_step"] == 30 * 5
+
+
+def test_a_fit_with_early_stopping_has_a_curve_of_its_scores(tmp_path):
+    fitted = classifier(tmp_path / "run", early_stopping=True).fit(X, y)
+    points = [
+        tf.compat.v1.Summary.Value.FromString(value)
+        for _, value in runs.curves(tmp_path / "run")["validation", "accuracy"]
+    ]
+    assert [point.simple_value for point in points] == fitted.validation_scores_
+
+
+# ---- going on --------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_fit_is_read_and_not_trained_again(kept, monkeypatch):
+    fitted, path = kept
+    before = sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*") if file.name != ".lock")
+    monkeypatch.delattr(Fitter, "advance")
+    assert_same(classifier(path).fit(X, y), fitted)
+    assert sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*") if file.name != ".lock") == before
+
+
+def test_a_larger_max_iter_goes_on(kept, tmp_path):
+    path = shutil.copytree(kept[1], tmp_path / "run")
+    longer = classifier(path, max_iter=45).fit(X, y)
+    assert_same(longer, classifier(tmp_path / "whole", max_iter=45).fit(X, y))
+    assert overview.read(path).config.epochs == 45
+
+
+def test_a_fit_that_stopped_by_itself_stays_so(tmp_path):
+    settings = {"tol": 1.0, "n_iter_no_change": 3}
+    stopped = classifier(tmp_path / "run", **settings).fit(X, y)
+    assert stopped.n_iter_ < 10
+    assert_same(classifier(tmp_path / "run", max_iter=90, **settings).fit(X, y), stopped)
+
+
+@pytest.mark.parametrize("settings", [{}, HARDEST], ids=["plain", "hardest"])
+def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, monkeypatch, in_short_stretches, settings):
+    whole = classifier(tmp_path / "whole", **settings).fit(X, y)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    advance = Fitter.advance
+
+    def interrupted(self, *arguments):
+        if self.done == 8:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return advance(self, *arguments)
+
+    monkeypatch.setattr(Fitter, "advance", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        half = classifier(tmp_path / "run", **settings).fit(X, y)
+    monkeypatch.setattr(Fitter, "advance", advance)
+    signal.signal(signal.SIGINT, handler)
+    assert half.n_iter_ == 12 < whole.n_iter_
+    assert_same(classifier(tmp_path / "run", **settings).fit(X, y), whole)
+
+
+def fit_and_die(path, settings):
+    """Fits in stretches of 4 epochs, commits 8 and is gone after 16."""
+    program.MOST_EPOCHS_PER_RUN = 4
+
+    def note(self, stretch, note=FitRun.note):
+        note(self, stretch)
+        if self.epoch == 8:
+            self.save()
+        if self.epoch == 16:
+            os._exit(9)
+
+    FitRun.note = note
+    classifier(path, **settings).fit(X, y)
+
+
+@pytest.mark.parametrize("settings", [{}, HARDEST], ids=["plain", "hardest"])
+def test_a_killed_fit_goes_on_from_its_last_checkpoint(tmp_path, in_short_stretches, settings):
+    process = runs.FORKSERVER.Process(target=fit_and_die, args=(tmp_path / "run", settings))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert overview.read(tmp_path / "run").epochs == 8
+    assert_same(
+        classifier(tmp_path / "run", **settings).fit(X, y), classifier(tmp_path / "whole", **settings).fit(X, y)
+    )
+    runs.assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_without_a_random_state_the_run_keeps_its_seed(tmp_path, in_short_stretches):
+    first = classifier(tmp_path / "run", random_state=None, max_iter=8).fit(X, y)
+    longer = classifier(tmp_path / "run", random_state=None).fit(X, y)
+    assert longer.loss_curve_[:8] == first.loss_curve_
+    assert longer.n_iter_ == 30
+
+
+def test_a_damaged_checkpoint_is_set_aside_with_a_warning(kept, tmp_path):
+    path = shutil.copytree(kept[1], tmp_path / "run")
+    classifier(path, max_iter=35).fit(X, y)
+    data = path / "checkpoints" / "epoch-000035" / "model.ckpt.data-00000-of-00001"
+    data.write_bytes(b"x" + data.read_bytes()[1:])
+    with pytest.warns(UserWarning, match="set aside as damaged-epoch-000035"):
+        again = classifier(path, max_iter=35).fit(X, y)
+    assert_same(again, classifier(tmp_path / "whole", max_iter=35).fit(X, y))
+
+
+def test_a_fit_that_diverges_leaves_its_last_good_checkpoint(tmp_path):
+    settings = {"solver": "sgd", "learning_rate_init": 1e30}
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        classifier(tmp_path / "run", **settings).fit(X, y)
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "data", "message"),
+    [
+        (
+            {"alpha": 0.1},
+            (X, y),
+            r"logdir 'run' is a run with other settings \(parameters.alpha: 0.0001 -> 0.1\): name an",
+        ),
+        ({"random_state": 1}, (X, y), "seed: "),
+        ({}, (X + 1, y), "fingerprint: "),
+        ({}, (X, y, np.ones(150)), "fingerprint: "),
+        ({}, (X, y + 1), r"classes: \(0, 1\) -> \(1, 2\)"),
+    ],
+    ids=["parameter", "random_state", "samples", "weights", "labels"],
+)
+def test_a_run_of_other_settings_or_samples_is_left_alone(kept, tmp_path, settings, data, message):
+    path = shutil.copytree(kept[1], tmp_path / "run")
+    with pytest.raises(ConfigError, match=message):
+        classifier(path, **settings).fit(*data)
+    assert_same(classifier(path).fit(X, y), kept[0])
+
+
+def test_a_run_of_the_command_line_is_left_alone(finished_run, tmp_path):
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    with pytest.raises(ConfigError, match="made by: fcclf train -> FCClassifier"):
+        classifier(path).fit(X, y)
+
+
+def test_the_command_line_leaves_a_fit_alone(kept, tmp_path, capfd):
+    shutil.copytree(kept[1], tmp_path / "run")
+    assert cli.main(["train", "moons", "--logdir", str(tmp_path), "--run-name", "run"]) == 2
+    assert "made by: FCClassifier -> fcclf train" in capfd.readouterr().err
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match=r"has no config\.json: restore it, name another logdir"):
+        classifier(tmp_path).fit(X, y)
+
+
+def test_two_fits_cannot_write_to_one_run(kept):
+    with run_directory.claimed(kept[1]), pytest.raises(RunError, match="is in use by process"):
+        classifier(kept[1]).fit(X, y)
+
+
+def test_what_has_no_run_says_so(tmp_path):
+    with pytest.raises(ValueError, match="set warm_start=False"):
+        classifier(tmp_path, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="partial_fit keeps no run: set logdir=None"):
+        classifier(tmp_path).partial_fit(X, y, classes=[0, 1])
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- opened again ----------------------------------------------------------------------------------------------------
+
+
+def test_from_run_gives_back_the_fitted_classifier(kept):
+    fitted, path = kept
+    opened = FCClassifier.from_run(path)
+    assert_same(opened, fitted)
+    assert opened.get_params() == {**fitted.get_params(), "hidden_layer_sizes": [5, 4], "logdir": str(path)}
+
+
+def test_from_run_gives_a_classifier_to_go_on_with(kept, tmp_path):
+    path = shutil.copytree(kept[1], tmp_path / "moved")
+    longer = FCClassifier.from_run(path).set_params(max_iter=33).fit(X, y)
+    assert_same(longer, classifier(tmp_path / "whole", max_iter=33).fit(X, y))
+
+
+@pytest.mark.parametrize("kind", [str, object, np.float32, bool])
+def test_labels_come_back_as_they_were(tmp_path, kind):
+    labels = np.array(["no", "yes"] if kind in (str, object) else [0, 1]).astype(kind)
+    settings = {"class_weight": {labels[1]: 2.0}, "early_stopping": True, "hidden_layer_sizes": np.array([3])}
+    fitted = classifier(tmp_path / "run", **settings).fit(X, labels[y])
+    opened = FCClassifier.from_run(tmp_path / "run")
+    assert opened.classes_.dtype == fitted.classes_.dtype
+    assert_same(opened, fitted)
+    np.testing.assert_array_equal(opened.predict(X), fitted.predict(X))
+    assert_same(opened.fit(X, labels[y]), fitted)
+
+
+def test_feature_names_come_back(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["left", "up"])
+    classifier(tmp_path / "run").fit(frame, y)
+    opened = FCClassifier.from_run(tmp_path / "run")
+    assert opened.feature_names_in_.tolist() == ["left", "up"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        opened.predict(frame[["up", "left"]])
+
+
+def test_the_commands_know_a_fit(kept, capfd):
+    path = kept[1]
+    assert cli.main(["verify", str(path)]) == 0
+    assert cli.main(["runs", str(path.parent), "--json"]) == 0
+    assert cli.main(["compare", str(path)]) == 0
+    assert cli.main(["summary", str(path)]) == 0
+    output = capfd.readouterr().out
+    assert f"{path} is sound" in output
+    listed = json.loads(output[output.index("[") : output.index("]") + 1])
+    assert listed == [
+        {"run": "moons", "data": "fit", "epochs": 30, "of": 30, "test_accuracy": None, "state": "finished"}
+    ]
+    assert f"{kept[0].loss_:.4f}" in output
+    assert "fc2" in output
+    assert cli.main(["evaluate", str(path)]) == 1
+    assert "keeps no samples: open it with FCClassifier.from_run" in capfd.readouterr().err
+    with pytest.raises(RunError, match="keeps no samples"):
+        TrainedRun(path)
