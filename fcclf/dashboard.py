@@ -6,6 +6,7 @@ and `image` are measured again and again.
 """
 
 import struct
+import textwrap
 import time
 
 import numpy as np
@@ -41,7 +42,7 @@ def about(description: Description, run_name: str) -> bytes:
     return _merged(
         custom_scalar_summary.pb(_layout()),
         hparams_api.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
-        text_summary.pb("command", f"    {description.config.command()}"),
+        text_summary.pb("command", textwrap.indent(description.config.command(), "    ")),
         text_summary.pb("settings", _table("setting", "value", settings)),
         text_summary.pb("data and versions", _table("fact", "value", {**description.data, **description.versions})),
     )

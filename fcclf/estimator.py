@@ -149,7 +149,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if tasks:
             tasks.end()
         if fit.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=3)
+            on = "" if self.logdir is None else " The same call of fit goes on."
+            warnings.warn(f"Training interrupted by user.{on}", stacklevel=3)
         elif self.n_iter_ >= self.max_iter and not fit.stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
@@ -320,7 +321,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @classmethod
     def _from_fit(cls, path, description):
         config = description.config
-        opened = cls(**parameters.from_config(config), logdir=str(path))
+        opened = cls(**config.arguments(), logdir=str(path))
         opened.n_features_in_ = description.data["n_features"]
         if config.feature_names is not None:
             opened.feature_names_in_ = np.array(config.feature_names, dtype=object)

@@ -18,9 +18,9 @@ HOW = ("max_iter", "verbose", "warm_start", "random_state")  # change no result:
 class FitConfig:
     """All settings of a fit.
 
-    parameters: {name: value} of the classifier, but for `logdir`. seed: of initial weights, orders, masks and split.
-    classes, class_type: the labels in order and their numpy dtype. feature_names: of the columns, None where they have
-    none. samples: those trained on. stack: the network.
+    parameters: {name: value} of the classifier, but for `logdir`; class_weight as pairs. seed: of initial weights,
+    orders, masks and split. classes, class_type: the labels in order and their numpy dtype. feature_names: of the
+    columns, None where they have none. samples: how many were trained on. stack: the network.
     """
 
     parameters: dict
@@ -41,6 +41,11 @@ class FitConfig:
         """Asked for."""
         return self.parameters["max_iter"]
 
+    def arguments(self) -> dict:
+        """{name: value} of the parameters, as the classifier takes them."""
+        weights = self.parameters["class_weight"]
+        return {**self.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
+
     def layers(self, n_features, n_classes) -> dict[str, Block]:
         """{scope: block} of the network."""
         return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
@@ -57,8 +62,9 @@ class FitConfig:
         return {"data": self.source, **changing, "seed": self.seed}
 
     def command(self):
-        """The call that makes this run."""
-        return f"{self.maker}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())}).fit(X, y)"
+        """The call that makes this run, a line for each parameter."""
+        lines = [f"    {name}={value!r}," for name, value in self.arguments().items()]
+        return "\n".join([f"{self.maker}(", *lines, ").fit(X, y)"])
 
     def to_dict(self):
         """Plain dicts and lists, for JSON. `from_dict` takes them back."""

@@ -103,7 +103,8 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
 
 def config(parameters, seed: int, samples: int) -> FitConfig:
     """The settings of a fit on so many `samples`, for its run. parameters: a classifier whose classes are known."""
-    given = {name: value for name, value in parameters.get_params().items() if name != "logdir"}
+    given, classes = parameters.get_params(), parameters.classes_
+    del given["logdir"]
     if not isinstance(given["random_state"], Integral):
         given["random_state"] = None
     if isinstance(given["class_weight"], dict):
@@ -112,19 +113,13 @@ def config(parameters, seed: int, samples: int) -> FitConfig:
         {
             "parameters": given,
             "seed": seed,
-            "classes": parameters.classes_,
-            "class_type": str(parameters.classes_.dtype),
+            "classes": classes.astype(str) if classes.dtype.kind == "M" else classes,  # JSON has no dates
+            "class_type": str(classes.dtype),
             "feature_names": getattr(parameters, "feature_names_in_", None),
             "samples": samples,
             "stack": [blocks.to_dict(block) for block in _stack(parameters, float(parameters.dropout))],
         }
     )
-
-
-def from_config(config: FitConfig) -> dict:
-    """{name: value} of the classifier's parameters."""
-    weights = config.parameters["class_weight"]
-    return {**config.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
 
 
 def _solver(parameters):

@@ -143,19 +143,20 @@ class Fitter(Program):
         plan, self.dials = self.plan, dials()
         phased = any(isinstance(block, PHASED) for block in layers.values())
         network = Network(layers, self.dials.seed, phased, self.dials.dropout if plan.dropout else 0.0)
-        inference(tf1.placeholder(tf.float32, (None, n_features)), network)
+        inference(tf1.placeholder(tf.float32, (None, n_features), "X"), network)
         self.network_names = [each.op.name for each in network_variables()]
         state = fit_state(early_stopping=bool(plan.sizes[1]))
         optimizer = plan.solver.optimizer(lambda: state.learning_rate.read_value())
         _make_slots(optimizer)
-        self.train = _placeholders("train", plan.sizes[0], n_features, plan.weighted)
-        self.held_out = _placeholders("validation", plan.sizes[1], n_features, True) if plan.sizes[1] else []
-        self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")
-        self.n_epochs = tf1.placeholder(tf.int32, (), "n_epochs")
         fed = self.dials if plan.l1 else self.dials._replace(l1=None)
         body = FitEpochs(network, optimizer, state, fed, plan.solver.schedule, plan.batch_size, fused=plan.compiled)
         run = tf.function(body.run, jit_compile=plan.compiled, autograph=False)
-        self.results = run(self.train, self.held_out, self.order, self.n_epochs)
+        with tf1.name_scope("epoch-loop"):
+            self.train = _placeholders("train", plan.sizes[0], n_features, plan.weighted)
+            self.held_out = _placeholders("validation", plan.sizes[1], n_features, True) if plan.sizes[1] else []
+            self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes[0]), "order")
+            self.n_epochs = tf1.placeholder(tf.int32, (), "n_epochs")
+            self.results = run(self.train, self.held_out, self.order, self.n_epochs)
 
     def begin(self, dials: Dials, values: dict[str, np.ndarray], epoch: int):
         """Gives the variables `values`, by name, and the others their initial ones. epoch: epochs trained before."""

@@ -129,7 +129,7 @@ def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, monkeyp
         return advance(self, *arguments)
 
     monkeypatch.setattr(Fitter, "advance", interrupted)
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
+    with pytest.warns(UserWarning, match=r"interrupted by user\. The same call of fit goes on"):
         half = classifier(tmp_path / "run", **settings).fit(X, y)
     monkeypatch.setattr(Fitter, "advance", advance)
     signal.signal(signal.SIGINT, handler)
@@ -261,10 +261,11 @@ def test_from_run_gives_a_classifier_to_go_on_with(kept, tmp_path):
     assert_same(longer, classifier(tmp_path / "whole", max_iter=33).fit(X, y))
 
 
-@pytest.mark.parametrize("kind", [str, object, np.float32, bool])
+@pytest.mark.parametrize("kind", [str, object, np.float32, bool, "datetime64[D]"])
 def test_labels_come_back_as_they_were(tmp_path, kind):
     labels = np.array(["no", "yes"] if kind in (str, object) else [0, 1]).astype(kind)
-    settings = {"class_weight": {labels[1]: 2.0}, "early_stopping": True, "hidden_layer_sizes": np.array([3])}
+    weights = "balanced" if kind == "datetime64[D]" else {labels[1]: 2.0}
+    settings = {"class_weight": weights, "early_stopping": True, "hidden_layer_sizes": np.array([3])}
     fitted = classifier(tmp_path / "run", **settings).fit(X, labels[y])
     opened = FCClassifier.from_run(tmp_path / "run")
     assert opened.classes_.dtype == fitted.classes_.dtype
