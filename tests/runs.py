@@ -132,6 +132,21 @@ def heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+def elsewhere(function, *arguments):
+    """What function(*arguments) returns in a process of its own that has TensorFlow imported and nothing built."""
+    ours, theirs = FORKSERVER.Pipe(duplex=False)
+    process = FORKSERVER.Process(target=_answer, args=(theirs, function, arguments))
+    process.start()
+    theirs.close()
+    answer = ours.recv()
+    process.join()
+    return answer
+
+
+def _answer(connection, function, arguments):
+    connection.send(function(*arguments))
+
+
 def python(program: str) -> str:
     """What a new Python process prints that runs `program` in this directory. Fails the test if the program fails."""
     finished = subprocess.run(

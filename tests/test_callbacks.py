@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import runs
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV
 
@@ -73,7 +74,7 @@ def test_callbacks_are_torn_down_after_a_failure():
     assert (recorder.told[0], recorder.told[-1]) == ("setup", "teardown")
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, runs.campaign(2)])
 def test_a_scoring_monitor_in_a_grid_search_logs_every_epoch(n_jobs):
     monitor = scikit_learn.ScoringMonitor(scoring="accuracy")
     watched = FCClassifier(**SETTINGS).set_callbacks(monitor)

@@ -192,7 +192,7 @@ def delete(file, files, chance):
 DAMAGES = [truncate, zero_a_stretch, zero_all, flip_a_bit, flip_a_bit, overwrite, append, swap, delete]
 
 
-@pytest.mark.parametrize("places", [40, runs.campaign(1000)])
+@pytest.mark.parametrize("places", [15, runs.campaign(1000)])
 def test_damage_at_any_place_is_refused_mended_or_harmless(renew, outcome, places):
     refusals = 0
     for number in range(places):
@@ -345,7 +345,7 @@ def assert_evaluated_or_refused_in_one_sentence(path, capsys):
     assert all(line.startswith("fcclf: error: ") and len(line) < 2000 for line in errors)
 
 
-@pytest.mark.parametrize("count", [20, runs.campaign(500)])
+@pytest.mark.parametrize("count", [10, runs.campaign(500)])
 def test_a_hostile_manifest_is_refused_or_set_aside(renew, outcome, count):
     for number in range(count):
         path = renew()

@@ -234,6 +234,13 @@ def test_a_long_fit_is_compiled_and_learns_the_same(monkeypatch):
     assert_same(compiled, classifier(shuffle=False).fit(X, y))
 
 
+def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp_path, monkeypatch):
+    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 20)
+    classifier(max_iter=3, logdir=tmp_path / "cut").fit(X, y)
+    longer = classifier(max_iter=6, logdir=tmp_path / "cut").fit(X, y)
+    assert_same(longer, classifier(max_iter=6, logdir=tmp_path / "whole").fit(X, y))
+
+
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
     monkeypatch.setattr("fcclf.program._idle", [])
@@ -349,16 +356,14 @@ def test_a_fit_touches_nothing_global():
     assert graph.seed is None
 
 
-def test_a_pickle_predicts_the_same_in_another_process(tmp_path):
+def probabilities(pickled):
+    return pickle.loads(pickled).predict_proba(X)
+
+
+def test_a_pickle_predicts_the_same_in_another_process():
     fitted = classifier().fit(X, y)
-    (tmp_path / "model").write_bytes(pickle.dumps(fitted))
-    np.save(tmp_path / "X.npy", X)
-    printed = runs.python(
-        f"import pickle, numpy; path = {str(tmp_path)!r}\n"
-        "model = pickle.load(open(path + '/model', 'rb'))\n"
-        "print(model.predict_proba(numpy.load(path + '/X.npy')).tobytes().hex())"
-    )
-    assert printed.strip() == fitted.predict_proba(X).tobytes().hex()
+    there = runs.elsewhere(probabilities, pickle.dumps(fitted))
+    np.testing.assert_array_equal(there, fitted.predict_proba(X))
 
 
 def test_any_run_can_be_opened(finished_run):

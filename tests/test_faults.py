@@ -157,7 +157,7 @@ class SignalSelf:
 # ---- death -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(4, 40), runs.campaign(200, 400)])
+@pytest.mark.parametrize(("kills", "epochs"), [(2, 40), runs.campaign(200, 400)])
 def test_a_run_killed_at_random_moments_ends_bit_identical_to_an_untouched_one(tmp_path, reference, kills, epochs):
     moments, done = random.Random(kills), 0
     for number in itertools.count():
@@ -182,7 +182,7 @@ def kill_until_finished(path, epochs, moments, most):
     return most
 
 
-@pytest.mark.parametrize("stride", [67, runs.campaign(1)])
+@pytest.mark.parametrize("stride", [113, runs.campaign(1)])
 def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, reference, stride):
     settings = {"epochs": 2, "keep": 1}
     for number in itertools.count(stride, stride):

@@ -1,5 +1,6 @@
 """A fit with a logdir: a run directory like any other, exact over any interruption."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import runs
 import tensorflow as tf
 from sklearn.datasets import make_moons
 
-from fcclf import FCClassifier, cli, history, overview, program, run_directory
+from fcclf import FCClassifier, cli, history, overview, parameters, program, run_directory
 from fcclf.errors import ConfigError, RunError
 from fcclf.fit_run import FitRun
 from fcclf.inference import TrainedRun
@@ -55,11 +56,22 @@ def in_short_stretches(monkeypatch):
     monkeypatch.setattr("fcclf.program._idle", [])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def not_compiled():
+    """It takes most of the time, and the tests of fits without a run have it."""
+
+    def plan(*arguments, plan=parameters.plan):
+        return dataclasses.replace(plan(*arguments), compiled=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parameters, "plan", plan)
+        yield
+
+
 # ---- what a run has --------------------------------------------------------------------------------------------------
 
 
-def test_a_run_learns_what_a_fit_without_one_learns(kept, monkeypatch):
-    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 1)
+def test_a_run_learns_what_a_fit_without_one_learns(kept):
     assert_same(kept[0], FCClassifier(**SETTINGS).fit(X, y))
 
 
@@ -139,7 +151,8 @@ def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, monkeyp
 
 def fit_and_die(path, settings):
     """Fits in stretches of 4 epochs, commits 8 and is gone after 16."""
-    program.MOST_EPOCHS_PER_RUN = 4
+    program.MOST_EPOCHS_PER_RUN, plan = 4, parameters.plan
+    parameters.plan = lambda *arguments: dataclasses.replace(plan(*arguments), compiled=False)
 
     def note(self, stretch, note=FitRun.note):
         note(self, stretch)

@@ -20,13 +20,15 @@ def wait_for_another_checkpoint(process, directory, saved):
         process.join(timeout=0.01)
 
 
-@pytest.mark.parametrize("flags", [EARLY, runs.campaign([])])
-def test_a_run_killed_six_times_equals_one_never_touched(tmp_path, flags):
+@pytest.mark.parametrize(
+    ("kills", "flags"), [(3, ["--epochs", "1200", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])]
+)
+def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""
     moments, saved = random.Random(7), []
     while True:
         process = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "killed")
-        if len(saved) < 6:
+        if len(saved) < kills:
             wait_for_another_checkpoint(process, tmp_path / "killed/run/checkpoints", saved)
             process.join(timeout=moments.uniform(0, 0.2))
         else:
@@ -38,7 +40,7 @@ def test_a_run_killed_six_times_equals_one_never_touched(tmp_path, flags):
     untouched = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "untouched")
     untouched.join()
     assert process.exitcode == untouched.exitcode == 0
-    assert len(set(saved)) == 6
+    assert len(set(saved)) == kills
     runs.assert_same_run(tmp_path / "killed" / "run", tmp_path / "untouched" / "run")
     metrics = [(tmp_path / each / "run" / "metrics.json").read_text() for each in ("killed", "untouched")]
     assert metrics[0] == metrics[1]

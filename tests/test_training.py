@@ -52,15 +52,15 @@ def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished
 
 
 def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path, monkeypatch):
-    config = runs.config(image_every=2, histogram_every=3)
+    config = runs.config(image_every=3, histogram_every=2)
     training.train(config, tmp_path / "whole")
     monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 5)
-    train_with_stops(config, tmp_path / "stopped", chunks=1)
+    train_with_stops(config, tmp_path / "stopped", chunks=2)
     runs.assert_same_run(tmp_path / "stopped", tmp_path / "whole")
     steps = {tag: [step for step, _ in points] for (_, tag), points in runs.curves(tmp_path / "whole").items()}
-    assert steps["pictures/boundary"] == steps["pictures/units"] == steps["pictures/confusion"] == [0, 2, 4, 6]
-    assert steps["class_1/pr_curves"] == [0, 2, 4, 6]
-    assert steps["updates/fc1/kernel"] == steps["outputs/fc2/activation"] == [0, 3, 6]
+    assert steps["pictures/boundary"] == steps["pictures/units"] == steps["pictures/confusion"] == [0, 3, 6]
+    assert steps["class_1/pr_curves"] == [0, 3, 6]
+    assert steps["updates/fc1/kernel"] == steps["outputs/fc2/activation"] == [0, 2, 4, 6]
     assert steps["settings/text_summary"] == [0]
 
 
@@ -258,7 +258,7 @@ def test_the_best_weights_are_those_the_network_had_then(tmp_path, stopped_run):
             np.testing.assert_array_equal(values, best)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 7])
+@pytest.mark.parametrize("steps", [7, runs.campaign(1), runs.campaign(3)])
 def test_where_an_early_stopping_run_is_cut_changes_nothing(tmp_path, stopped_run, monkeypatch, steps):
     path, outcome = stopped_run
     monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + steps)
@@ -285,7 +285,7 @@ def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
     "settings",
     [
         {"layers": EVERY_DENSE, "batch_size": 23, "schedule": "exponential", "decay_steps": 7, "sampling": "bootstrap"},
-        {"layers": COMPILED, "batch_size": 23, "jit": "on", "early_stopping": True},
+        runs.campaign({"layers": COMPILED, "batch_size": 23, "jit": "on", "early_stopping": True}),
         {"layers": CONVOLUTIONAL, "optimizer": "momentum", "schedule": "cosine", "decay_steps": 25},
         {"batch_norm": "before", "dropout": 0.2, "loss": "sigmoid", "label_smoothing": 0.1, "schedule": "step"},
     ],
