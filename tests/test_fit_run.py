@@ -128,7 +128,7 @@ def test_a_fit_that_stopped_by_itself_stays_so(tmp_path):
     assert_same(classifier(tmp_path / "run", max_iter=90, **settings).fit(X, y), stopped)
 
 
-@pytest.mark.parametrize("settings", [{}, HARDEST], ids=["plain", "hardest"])
+@pytest.mark.parametrize("settings", [runs.campaign({}), HARDEST], ids=["plain", "hardest"])
 def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, monkeypatch, in_short_stretches, settings):
     whole = classifier(tmp_path / "whole", **settings).fit(X, y)
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -165,7 +165,7 @@ def fit_and_die(path, settings):
     classifier(path, **settings).fit(X, y)
 
 
-@pytest.mark.parametrize("settings", [{}, HARDEST], ids=["plain", "hardest"])
+@pytest.mark.parametrize("settings", [runs.campaign({}), HARDEST], ids=["plain", "hardest"])
 def test_a_killed_fit_goes_on_from_its_last_checkpoint(tmp_path, in_short_stretches, settings):
     process = runs.FORKSERVER.Process(target=fit_and_die, args=(tmp_path / "run", settings))
     process.start()

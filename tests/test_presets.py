@@ -47,7 +47,7 @@ def few_images(config):
     return data.split(X, y, *sizes, 10)
 
 
-DEEP = ("bn-20", "bn-20-before")  # take long to build
+DEEP = ("bn-20", "bn-20-before", "selu-20")  # take long to build
 
 
 @pytest.mark.parametrize("name", [runs.campaign(name) if name in DEEP else name for name in PRESETS])

@@ -21,7 +21,8 @@ def wait_for_another_checkpoint(process, directory, saved):
 
 
 @pytest.mark.parametrize(
-    ("kills", "flags"), [(3, ["--epochs", "1200", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])]
+    ("kills", "flags"),
+    [(3, ["--epochs", "600", "--jit", "off", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])],
 )
 def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""
@@ -46,11 +47,14 @@ def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, 
     assert metrics[0] == metrics[1]
 
 
-def test_the_number_of_threads_changes_no_bit(tmp_path):
+@pytest.mark.parametrize("jit", ["off", runs.campaign("on")])
+def test_the_number_of_threads_changes_no_bit(tmp_path, jit):
     """In processes of their own: TensorFlow's threads are the process's."""
+    flags = ["--hidden", 64, 64, "--batch-size", 400, "--epochs", 20, "--jit", jit, "--image-every", 0, "--no-figures"]
     for threads in (1, 2):
-        flags = ["--hidden", 64, 64, "--batch-size", 400, "--epochs", 20, "--threads", threads, "--no-figures"]
-        process = runs.start("train", "moons", *flags, "--run-name", threads, "--logdir", tmp_path)
+        process = runs.start(
+            "train", "moons", *flags, "--threads", threads, "--run-name", threads, "--logdir", tmp_path
+        )
         process.join()
         assert process.exitcode == 0
     runs.assert_same_run(tmp_path / "1", tmp_path / "2")

@@ -276,6 +276,7 @@ def test_a_stopped_run_stays_stopped_also_with_more_epochs(tmp_path, stopped_run
     runs.assert_same_run(path, stopped_run[0])
 
 
+@pytest.mark.campaign
 def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
     outcome = training.train(runs.config(**EARLY, epochs=300, jit="on"), tmp_path / "run")
     assert outcome == stopped_run[1]
@@ -286,8 +287,10 @@ def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
     [
         {"layers": EVERY_DENSE, "batch_size": 23, "schedule": "exponential", "decay_steps": 7, "sampling": "bootstrap"},
         runs.campaign({"layers": COMPILED, "batch_size": 23, "jit": "on", "early_stopping": True}),
-        {"layers": CONVOLUTIONAL, "optimizer": "momentum", "schedule": "cosine", "decay_steps": 25},
-        {"batch_norm": "before", "dropout": 0.2, "loss": "sigmoid", "label_smoothing": 0.1, "schedule": "step"},
+        runs.campaign({"layers": CONVOLUTIONAL, "optimizer": "momentum", "schedule": "cosine", "decay_steps": 25}),
+        runs.campaign(
+            {"batch_norm": "before", "dropout": 0.2, "loss": "sigmoid", "label_smoothing": 0.1, "schedule": "step"}
+        ),
     ],
     ids=["every dense block", "compiled", "convolutions", "sigmoid"],
 )
