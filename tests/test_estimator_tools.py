@@ -1,7 +1,9 @@
 """FCClassifier in scikit-learn's tools, and scikit-learn's own checks of an estimator."""
 
+import copy
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -32,16 +34,18 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-def test_scores_are_the_same_from_one_job_and_two():
+def test_scores_and_searches_are_the_same_from_one_job_and_two():
     alone = cross_val_score(PIPELINE, X, y, cv=3)
     assert alone.min() > 0.9
     np.testing.assert_array_equal(cross_val_score(PIPELINE, X, y, cv=3, n_jobs=2), alone)
-
-
-def test_a_grid_search_finds_the_rate_that_learns():
-    grid = GridSearchCV(PIPELINE, {"fcclassifier__learning_rate_init": [1e-6, 0.02]}, cv=3).fit(X, y)
-    assert grid.best_params_ == {"fcclassifier__learning_rate_init": 0.02}
-    assert grid.best_estimator_.score(X, y) > 0.9
+    one, two = (
+        GridSearchCV(PIPELINE, {"fcclassifier__learning_rate_init": [1e-6, 0.02]}, cv=3, n_jobs=n_jobs).fit(X, y)
+        for n_jobs in (1, 2)
+    )
+    assert one.best_params_ == {"fcclassifier__learning_rate_init": 0.02}
+    assert one.best_estimator_.score(X, y) > 0.9
+    np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,16 @@ def test_frames_give_their_feature_names():
         fitted.predict(frame[list("dcba")])
     pipeline = clone(PIPELINE).set_output(transform="pandas").fit(frame, y)
     assert pipeline[-1].n_features_in_ == 4
+
+
+def test_copies_and_joblib_files_predict_the_same_and_can_be_fitted_on_their_own(tmp_path):
+    fitted = clone(CLASSIFIER).fit(X, y)
+    expected = fitted.predict_proba(X)
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    for copied in (copy.deepcopy(fitted), joblib.load(tmp_path / "model.joblib")):
+        np.testing.assert_array_equal(copied.predict_proba(X), expected)
+        copied.partial_fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
 
 
 def test_a_clone_is_unfitted_and_a_fit_leaves_the_parameters():
