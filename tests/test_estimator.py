@@ -15,8 +15,8 @@ from sklearn.neural_network import MLPClassifier
 
 import fcclf
 from fcclf import FCClassifier
+from fcclf.estimator.program import Fitter
 from fcclf.inference import TrainedRun
-from fcclf.program import Fitter
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -142,8 +142,8 @@ def test_a_fit_goes_on_after_a_pickle():
 
 def test_where_a_fit_is_cut_into_stretches_changes_nothing(monkeypatch):
     whole = classifier(max_iter=70).fit(X, y)
-    monkeypatch.setattr("fcclf.program.MOST_EPOCHS_PER_RUN", 3)
-    monkeypatch.setattr("fcclf.program._idle", [])
+    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 3)
+    monkeypatch.setattr("fcclf.estimator.program._idle", [])
     assert_same(classifier(max_iter=70).fit(X, y), whole)
 
 
@@ -228,14 +228,14 @@ def test_batch_normalisation_and_dropout_are_for_training_only():
 
 def test_a_long_fit_is_compiled_and_learns_the_same(monkeypatch):
     plain = classifier(shuffle=False).fit(X, y)
-    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 1)
+    monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 1)
     compiled = classifier(shuffle=False).fit(X, y)
     np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-5)
     assert_same(compiled, classifier(shuffle=False).fit(X, y))
 
 
 def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr("fcclf.parameters.COMPILED_FROM", 20)
+    monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 20)
     classifier(max_iter=3, logdir=tmp_path / "cut").fit(X, y)
     longer = classifier(max_iter=6, logdir=tmp_path / "cut").fit(X, y)
     assert_same(longer, classifier(max_iter=6, logdir=tmp_path / "whole").fit(X, y))
@@ -243,7 +243,7 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
 
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
-    monkeypatch.setattr("fcclf.program._idle", [])
+    monkeypatch.setattr("fcclf.estimator.program._idle", [])
     monkeypatch.setattr(Fitter, "build", lambda *arguments, build=Fitter.build: (built.append(1), build(*arguments)))
     for alpha, rate, l1, dropout in ((0, 1e-3, 1e-5, 0.1), (1, 1e-2, 1e-4, 0.2), (0.1, 0.1, 1e-3, 0.5)):
         classifier(max_iter=2, alpha=alpha, learning_rate_init=rate, l1=l1, dropout=dropout).fit(X, y)

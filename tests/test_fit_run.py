@@ -13,11 +13,12 @@ import runs
 import tensorflow as tf
 from sklearn.datasets import make_moons
 
-from fcclf import FCClassifier, cli, history, overview, parameters, program, run_directory
+from fcclf import FCClassifier, cli, history, overview, run_directory
 from fcclf.errors import ConfigError, RunError
-from fcclf.fit_run import FitRun
+from fcclf.estimator import parameters, program
+from fcclf.estimator.fit_run import FitRun
+from fcclf.estimator.program import Fitter
 from fcclf.inference import TrainedRun
-from fcclf.program import Fitter
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -52,8 +53,8 @@ def kept(tmp_path_factory):
 @pytest.fixture
 def in_short_stretches(monkeypatch):
     """Fits run 4 epochs at a time."""
-    monkeypatch.setattr("fcclf.program.MOST_EPOCHS_PER_RUN", 4)
-    monkeypatch.setattr("fcclf.program._idle", [])
+    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 4)
+    monkeypatch.setattr("fcclf.estimator.program._idle", [])
 
 
 @pytest.fixture(autouse=True, scope="module")

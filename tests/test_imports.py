@@ -13,17 +13,20 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
     {"presets"},
     {"model"},
     {"config", "fit_config"},
-    {"flags", "advice", "idx", "table", "layers", "evaluation", "history", "summaries", "samples"},
+    {"flags", "advice", "idx", "table", "layers", "evaluation", "history", "summaries"},
     {"data"},
     {"plots", "animation"},
     {"diagnostics", "frames"},
     {"state", "network", "checkpoint", "record", "run_directory"},
     {"epoch_loop", "dashboard"},
-    {"graph", "fit_loop"},
+    {"graph"},
     {"trainer"},
-    {"training", "inference", "verification", "program"},
-    {"parameters", "fit_run", "callbacks"},
-    {"fitting"},
+    {"training", "inference", "verification"},
+    {"estimator.samples", "estimator.fit_loop", "estimator.callbacks"},
+    {"estimator.program"},
+    {"estimator.parameters", "estimator.fit_run"},
+    {"estimator.fitting"},
+    {"estimator.classifier"},
     {"figures", "overview", "estimator"},
     {"commands"},
     {"cli"},
@@ -31,19 +34,25 @@ LEVELS = [  # a module may import from the levels above its own, and nothing els
 ]
 
 
+MODULES = {  # name: file; a package goes by its own name
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
 def imported(module):
     """The package's modules that `module` imports."""
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "fcclf":
-            yield from (alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module.startswith("fcclf."):
-            yield node.module.removeprefix("fcclf.")
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("fcclf."):
+            package = node.module.removeprefix("fcclf").removeprefix(".")
+            names = (f"{package}.{alias.name}".removeprefix(".") for alias in node.names)
+            yield from (name if name in MODULES else package or "__init__" for name in names)
         elif isinstance(node, ast.Import):
             yield from (alias.name.removeprefix("fcclf.") for alias in node.names if alias.name.startswith("fcclf"))
 
 
 def test_every_module_has_a_level():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set().union(*LEVELS)
+    assert MODULES.keys() == set().union(*LEVELS)
 
 
 def test_imports_go_one_way():
@@ -63,6 +72,6 @@ def test_importing_the_package_has_no_side_effects():
 
 def test_the_readme_maps_every_module():
     readme = (PACKAGE.parent / "README.md").read_text()
-    for path in PACKAGE.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         if not path.stem.startswith("__"):
-            assert f"fcclf/{path.name}" in readme, path.name
+            assert f"`fcclf/{path.relative_to(PACKAGE)}`" in readme, path

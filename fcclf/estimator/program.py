@@ -21,7 +21,7 @@ from fcclf.checkpoint import Checkpoint
 from fcclf.data import epoch_order
 from fcclf.epoch_loop import MOST_EPOCHS_PER_RUN, MOST_SAMPLES_PER_RUN, batches_per_epoch
 from fcclf.errors import RunError
-from fcclf.fit_loop import BEST, Dials, FitEpochs, dials, fit_state, metric_names
+from fcclf.estimator.fit_loop import BEST, Dials, FitEpochs, dials, fit_state, metric_names
 from fcclf.graph import OPTIMIZERS
 from fcclf.layers import PHASED, network_variables
 from fcclf.network import Network, class_logits, inference

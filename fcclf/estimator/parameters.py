@@ -14,10 +14,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from fcclf import blocks
 from fcclf.blocks import ACTIVATIONS, INITIALIZERS
 from fcclf.epoch_loop import batches_per_epoch
+from fcclf.estimator.fit_loop import Dials
+from fcclf.estimator.program import Plan, Solver
 from fcclf.fit_config import FitConfig
-from fcclf.fit_loop import Dials
 from fcclf.model import Model
-from fcclf.program import Plan, Solver
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 MOST_IN_BATCH = 200  # where batch_size is "auto"

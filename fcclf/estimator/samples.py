@@ -67,7 +67,21 @@ def _checked_weights(sample_weight, X):
     return weights
 
 
-def held_out(given: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+def parts(estimator, given: Samples, seed: int, X_val, y_val, sample_weight_val) -> tuple[Samples, Samples | None]:
+    """The training and the validation samples of a fit; the latter, which have weights, only with early stopping."""
+    if not estimator.early_stopping:
+        if X_val is not None or y_val is not None:
+            raise ValueError("X_val and y_val are for early stopping: set early_stopping=True.")
+        return given, None
+    if X_val is None and y_val is None:
+        train, validation = _held_out(given, estimator.validation_fraction, seed)
+        return train, _with_weights(validation)
+    X_val, y_val = labelled(estimator, X_val, y_val)
+    check_known(y_val, estimator.classes_)
+    return given, _with_weights(samples(X_val, y_val, estimator.classes_, sample_weight_val))
+
+
+def _held_out(given, fraction, seed):
     """A training and a validation part with the same share of each class. Raises ValueError if one is too small."""
     train, validation = train_test_split(
         np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
@@ -77,6 +91,6 @@ def held_out(given: Samples, fraction: float, seed: int) -> tuple[Samples, Sampl
     return tuple(Samples(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
 
 
-def with_weights(given: Samples) -> Samples:
+def _with_weights(given):
     """The same, with weights of 1 where there are none."""
     return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), np.float32))

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sklearn import config_context, get_config
 
-from fcclf.callbacks import Tasks
-from fcclf.fit_run import FitRun
-from fcclf.program import Fitter, Stretch
+from fcclf.estimator.callbacks import Tasks
+from fcclf.estimator.fit_run import FitRun
+from fcclf.estimator.program import Fitter, Stretch
 
 
 class Fit:

@@ -14,9 +14,9 @@ import numpy as np
 
 from fcclf import checkpoint, dashboard, history, record, run_directory
 from fcclf.config import Session
+from fcclf.estimator.fit_loop import metric_names
+from fcclf.estimator.program import Fitter, Stretch
 from fcclf.fit_config import FitConfig
-from fcclf.fit_loop import metric_names
-from fcclf.program import Fitter, Stretch
 
 SESSION = Session()  # the command line's defaults serve here too
 

@@ -1,8 +1,8 @@
 """`FCClassifier`: the network and the compiled epoch loop of a run as a scikit-learn classifier.
 
 Parameters, attributes, defaults and rules are those of `sklearn.neural_network.MLPClassifier` where it has them. What
-is fitted is numpy: it pickles, copies and predicts without a session of its own, for `fcclf.program` keeps graphs and
-compiled loops by their shape and lends them to whoever fits or predicts.
+is fitted is numpy: it pickles, copies and predicts without a session of its own, for `fcclf.estimator.program` keeps
+graphs and compiled loops by their shape and lends them to whoever fits or predicts.
 
 Weights, losses and predictions are float32. Fits with the same `random_state`, an int, are equal bit for bit on one
 machine type and one version of the libraries, whatever the process or the number of jobs.
@@ -22,14 +22,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf import callbacks, fit_run, parameters, run_directory, samples
+from fcclf import run_directory
 from fcclf.blocks import Dense
-from fcclf.callbacks import CallbackSupportMixin, Tasks
+from fcclf.estimator import callbacks, fit_run, parameters, samples
+from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
+from fcclf.estimator.fit_loop import BEST
+from fcclf.estimator.fitting import Fit
+from fcclf.estimator.program import Fitter, Predictor, borrowed, with_best
 from fcclf.fit_config import FitConfig
-from fcclf.fit_loop import BEST
-from fcclf.fitting import Fit
 from fcclf.inference import TrainedRun, newest_values
-from fcclf.program import Fitter, Predictor, borrowed, with_best
 
 NONE_YET = {"fit/best": np.finfo(np.float32).min, "fit/wait": 0}  # of the variables that decide when a fit is over
 
@@ -144,7 +145,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tasks = Tasks(self, X, y, sample_weight, self._attributes) if callbacks.wanted(self) else None
         with self._all_or_nothing():
             given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
-            parts = self._parts(given, X_val, y_val, sample_weight_val)
+            parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
             fit = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init}, tasks)
         if tasks:
             tasks.end()
@@ -220,19 +221,6 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if stored is not None and not isinstance(self.random_state, Integral):
             return stored
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    def _parts(self, given, X_val, y_val, sample_weight_val):
-        """The training and the validation samples, None without early stopping."""
-        if not self.early_stopping:
-            if X_val is not None or y_val is not None:
-                raise ValueError("X_val and y_val are for early stopping: set early_stopping=True.")
-            return given, None
-        if X_val is None and y_val is None:
-            train, validation = samples.held_out(given, self.validation_fraction, self._seed)
-            return train, samples.with_weights(validation)
-        X_val, y_val = samples.labelled(self, X_val, y_val)
-        samples.check_known(y_val, self.classes_)
-        return given, samples.with_weights(samples.samples(X_val, y_val, self.classes_, sample_weight_val))
 
     def _train(self, train, validation, n_epochs, values, tasks=None) -> Fit:
         """Up to `n_epochs` on `Samples`; notes the attributes.
