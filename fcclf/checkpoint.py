@@ -137,12 +137,13 @@ def sweep(directory: Path):
 
 def committed_paths(directory: Path) -> list[Path]:
     """The committed checkpoints, oldest first."""
-    found = [
-        (int(match[1]), int(match[2] or 0), path)
-        for path in directory.glob("epoch-*")
-        if (match := NAME.fullmatch(path.name))
-    ]
-    return [path for *_, path in sorted(found)]
+    return sorted((path for path in directory.glob("epoch-*") if NAME.fullmatch(path.name)), key=position)
+
+
+def position(path: Path) -> tuple[int, int]:
+    """(epochs finished, batches of the next one) of a committed checkpoint, by its name."""
+    epoch, batch = NAME.fullmatch(path.name).groups(default="0")
+    return int(epoch), int(batch)
 
 
 def newest(directory: Path, fingerprint: str) -> Checkpoint | None:

@@ -92,6 +92,8 @@ def compare(arguments) -> int:
     if tested:  # a fit of FCClassifier has no test part
         plots.save(plots.comparison(tested, "test part"), Path(arguments.output))
         say(f"the curves are in {arguments.output}")
+    else:
+        say("none of these runs has a test part, so no curves are drawn")
     return 0
 
 

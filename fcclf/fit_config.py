@@ -11,7 +11,7 @@ from typing import ClassVar
 from fcclf import blocks
 from fcclf.blocks import Block
 
-HOW = ("max_iter", "verbose", "warm_start", "random_state")  # change no result: `seed` is what random_state gave
+HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,14 @@ def read(run_path: Path) -> dict[str, np.ndarray]:
     return {**columns, FIRST: columns[FIRST].astype(np.int64)}
 
 
+def read_until(run_path: Path, epochs: int) -> dict[str, np.ndarray]:
+    """The first `epochs` rows of `read`; nothing of no epochs. Raises RunError if one is missing."""
+    columns = {name: values[:epochs] for name, values in read(run_path).items()} if epochs else {}
+    if epochs and len(columns[FIRST]) < epochs:
+        raise RunError(f"{run_path / FILE} lacks epochs before {epochs}: train the run again, which mends it.")
+    return columns
+
+
 def early_stopping(columns: dict[str, np.ndarray], config: Config | FitConfig) -> tuple[int | None, bool]:
     """(best epoch, whether the run has stopped) by the rule of its loop; without early stopping the former is None.
 

@@ -48,10 +48,7 @@ def find(logdir: Path) -> list[Overview]:
 def read(path: Path) -> Overview:
     """The run in `path`. Raises RunError if there is none or it is damaged."""
     config, epochs = run_directory.read(path).config, _epochs_committed(path)
-    columns = history.read(path) if epochs else {}
-    columns = {name: values[:epochs] for name, values in columns.items()}
-    if epochs and len(columns["epoch"]) < epochs:
-        raise RunError(f"{path / history.FILE} lacks epochs before {epochs}: train the run again, which mends it.")
+    columns = history.read_until(path, epochs)
     best, stopped = history.early_stopping(columns, config)
     state = FINISHED if stopped or epochs >= config.epochs else UNFINISHED
     counts = (best or epochs) - 1  # the row of the epoch whose weights count

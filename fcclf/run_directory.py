@@ -118,6 +118,8 @@ def _holder(descriptor):
     """Which process holds the lock. Between locking and writing its pid it has a moment without one."""
     for _ in range(100):
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        if holder == str(os.getpid()):
+            return "another training in this process: wait for it"
         if holder.isdigit() and Path("/proc", holder).exists():
             return f"process {holder}: wait for it, or stop it with: kill {holder}"
         time.sleep(0.01)
@@ -159,8 +161,13 @@ def describe(path: Path, config: Config | FitConfig, data: dict, warn) -> Descri
         if stored == now:
             return now
     elif _members(path):
+        (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
         raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
     document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
+    try:
+        _parsed(document)
+    except ValueError as error:
+        raise RunError(f"{path} could not be read again: {error}.") from None
     durable.replace_file(path / "config.json", durable.seal(document))
     return now
 
@@ -204,7 +211,7 @@ def read(path: Path) -> Description:
 
 
 def read_with_data(path: Path) -> Description:
-    """Like `read`, for what needs the data of the run, which those of a fit alone does not keep. Raises RunError."""
+    """Like `read`, for what needs the samples again. Raises RunError for a fit too, which does not keep them."""
     description = read(path)
     if isinstance(description.config, FitConfig):
         raise RunError(f"{path} is a fit of FCClassifier and keeps no samples: open it with FCClassifier.from_run.")
@@ -217,7 +224,7 @@ def _parsed(document):
     data = {key: document["data"][key] for key in ("fingerprint", "n_features", "n_classes")}
     sizes = [data["n_features"], data["n_classes"]]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
-        raise ValueError("its data have no features or no classes")
+        raise ValueError("its data have {} features and {} classes, but each must be from 1 to 1000000".format(*sizes))
     config = FitConfig if "parameters" in document["config"] else Config
     return Description(
         config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])

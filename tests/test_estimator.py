@@ -1,5 +1,6 @@
 """FCClassifier: the rules of scikit-learn's MLPClassifier, from the same steps as a run."""
 
+import copy
 import pickle
 import signal
 import threading
@@ -147,6 +148,32 @@ def test_where_a_fit_is_cut_into_stretches_changes_nothing(monkeypatch):
     assert_same(classifier(max_iter=70).fit(X, y), whole)
 
 
+def test_the_samples_seen_are_counted_exactly_beyond_what_a_float_can(monkeypatch):
+    """The rate of invscaling is a function of them."""
+    settings = {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5, "warm_start": True}
+    fitted = classifier(**settings, max_iter=1).fit(X, y).set_params(max_iter=60)
+    fitted.t_ = 2**24
+    whole = copy.deepcopy(fitted).fit(X, y)
+    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 1)
+    monkeypatch.setattr("fcclf.estimator.program._idle", [])
+    assert_same(copy.deepcopy(fitted).fit(X, y), whole)
+    np.testing.assert_array_equal(
+        whole._values["fit/learning_rate"], np.float32(0.5) / np.sqrt(np.float32(whole.t_ + 1))
+    )
+
+
+def test_an_interrupted_partial_fit_says_so(monkeypatch):
+    def interrupted(self, *arguments, advance=Fitter.advance):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return advance(self, *arguments)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Fitter, "advance", interrupted)
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\.$"):
+        classifier().partial_fit(X, y, classes=[0, 1])
+    signal.signal(signal.SIGINT, handler)
+
+
 def test_an_interrupted_fit_keeps_the_model_so_far(monkeypatch):
     def interrupted(self, arrays, shuffle, n_epochs, advance=Fitter.advance):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -278,6 +305,8 @@ def test_float64_is_trained_on_as_float32():
         (lambda: classifier().fit(X, y, -np.ones(150)), ValueError, "Negative values in data"),
         (lambda: classifier().fit(X, y, np.zeros(150)), ValueError, "at least one non-zero"),
         (lambda: classifier().fit(X, y, X_val=X, y_val=y), ValueError, "set early_stopping=True"),
+        (lambda: classifier(early_stopping=True).fit(X, y, y_val=y), ValueError, "need both, X_val and y_val"),
+        (lambda: classifier().fit(X, y, sample_weight_val=y), ValueError, "set early_stopping=True"),
         (lambda: classifier(solver="lbfgs").fit(X, y), ValueError, "'solver' parameter of FCClassifier must be"),
         (lambda: classifier(hidden_layer_sizes=(3, 0)).fit(X, y), ValueError, r"must be > 0, got \[3, 0\]"),
         (lambda: classifier(early_stopping=True).partial_fit(X, y, classes=[0, 1]), ValueError, "does not support"),

@@ -1,11 +1,13 @@
 """A fit with a logdir: a run directory like any other, exact over any interruption."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 import signal
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from fcclf import FCClassifier, cli, history, overview, run_directory
 from fcclf.errors import ConfigError, RunError
 from fcclf.estimator import parameters, program
 from fcclf.estimator.fit_run import FitRun
+from fcclf.estimator.fitting import Fit
 from fcclf.estimator.program import Fitter
 from fcclf.inference import TrainedRun
 
@@ -69,10 +72,26 @@ def not_compiled():
         yield
 
 
+@pytest.fixture
+def interrupting(monkeypatch):
+    """A Ctrl-C comes in the third stretch of a fit, once."""
+    handler, advance, times = signal.signal(signal.SIGINT, signal.default_int_handler), Fitter.advance, [1]
+
+    def interrupted(self, *arguments):
+        if self.done == 8 and times:
+            times.pop()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return advance(self, *arguments)
+
+    monkeypatch.setattr(Fitter, "advance", interrupted)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
 # ---- what a run has --------------------------------------------------------------------------------------------------
 
 
-def test_a_run_learns_what_a_fit_without_one_learns(kept):
+def test_being_kept_as_a_run_changes_no_bit_of_a_fit(kept):
     assert_same(kept[0], FCClassifier(**SETTINGS).fit(X, y))
 
 
@@ -91,8 +110,18 @@ def test_the_directory_has_history_curves_histograms_and_a_checkpoint(kept):
     weights = {f"{layer}/{kind}" for layer in ("fc1", "fc2", "output") for kind in ("kernel", "bias")}
     assert tags == scalars | weights | {"training/epochs_per_second"}
     assert [step for step, _ in curves["train", "loss/total"]] == list(range(1, 31))
+    assert [step for step, _ in curves["train", "fc1/kernel"]] == [0]
     np.testing.assert_array_equal(runs.variables(path)["fc1/kernel"], fitted.coefs_[0])
     assert runs.variables(path)["fit/global_step"] == 30 * 5
+
+
+def test_weights_are_shown_every_hundred_epochs_however_a_fit_is_cut(tmp_path, in_short_stretches):
+    settings = {"max_iter": 230, "tol": 0, "n_iter_no_change": np.inf}
+    for epochs in (7, 150, 230):
+        classifier(tmp_path / "run", **settings | {"max_iter": epochs}).fit(X, y)
+    assert [step for step, _ in runs.curves(tmp_path / "run")["train", "fc1/kernel"]] == [0, 100, 200]
+    classifier(tmp_path / "whole", **settings).fit(X, y)
+    runs.assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_fit_with_early_stopping_has_a_curve_of_its_scores(tmp_path):
@@ -122,6 +151,15 @@ def test_a_larger_max_iter_goes_on(kept, tmp_path):
     assert overview.read(path).config.epochs == 45
 
 
+def test_a_smaller_max_iter_is_refused(kept, tmp_path):
+    path = shutil.copytree(kept[1], tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"max_iter is 5, but .*run has 30 epochs already: set it to 30 or more, or name"
+    ):
+        classifier(path, max_iter=5).fit(X, y)
+    assert overview.read(path).config.epochs == 30
+
+
 def test_a_fit_that_stopped_by_itself_stays_so(tmp_path):
     settings = {"tol": 1.0, "n_iter_no_change": 3}
     stopped = classifier(tmp_path / "run", **settings).fit(X, y)
@@ -130,22 +168,11 @@ def test_a_fit_that_stopped_by_itself_stays_so(tmp_path):
 
 
 @pytest.mark.parametrize("settings", [runs.campaign({}), HARDEST], ids=["plain", "hardest"])
-def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, monkeypatch, in_short_stretches, settings):
+def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, request, in_short_stretches, settings):
     whole = classifier(tmp_path / "whole", **settings).fit(X, y)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    advance = Fitter.advance
-
-    def interrupted(self, *arguments):
-        if self.done == 8:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        return advance(self, *arguments)
-
-    monkeypatch.setattr(Fitter, "advance", interrupted)
+    request.getfixturevalue("interrupting")
     with pytest.warns(UserWarning, match=r"interrupted by user\. The same call of fit goes on"):
         half = classifier(tmp_path / "run", **settings).fit(X, y)
-    monkeypatch.setattr(Fitter, "advance", advance)
-    signal.signal(signal.SIGINT, handler)
     assert half.n_iter_ == 12 < whole.n_iter_
     assert_same(classifier(tmp_path / "run", **settings).fit(X, y), whole)
 
@@ -179,6 +206,56 @@ def test_a_killed_fit_goes_on_from_its_last_checkpoint(tmp_path, in_short_stretc
     runs.assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+def test_what_fails_after_ctrl_c_is_told(tmp_path, monkeypatch, in_short_stretches, interrupting):
+    def full(*arguments):
+        raise RunError("cannot save: No space left on device.")
+
+    monkeypatch.setattr("fcclf.checkpoint.save", full)
+    with pytest.raises(RunError, match="No space left"):
+        classifier(tmp_path / "run").fit(X, y)
+
+
+def test_a_fit_is_waited_for_however_often_it_is_interrupted():
+    answers = [KeyboardInterrupt, KeyboardInterrupt, None]
+
+    class Loop:
+        def result(self):
+            if answer := answers.pop(0):
+                raise answer
+
+        def done(self):
+            return False
+
+    fit, stop = Fit(None, [], True, 1), threading.Event()
+    fit._wait(Loop(), stop)
+    assert (answers, stop.is_set(), fit.interrupted) == ([], True, True)
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt])
+def test_a_callback_that_fails_costs_no_epoch(tmp_path, failure):
+    pytest.importorskip("sklearn.callback")
+    whole = classifier(tmp_path / "whole").fit(X, y)
+
+    class Failing:
+        epochs = 0
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            self.epochs += 1
+            if self.epochs == 6:
+                raise failure
+
+        setup = teardown = on_fit_task_begin
+
+    with contextlib.suppress(ZeroDivisionError), warnings.catch_warnings(record=True) as told:
+        classifier(tmp_path / "run").set_callbacks(Failing()).fit(X, y)
+    assert overview.read(tmp_path / "run").epochs == 6
+    assert any("The same call of fit goes on" in str(each.message) for each in told) == (failure is KeyboardInterrupt)
+    assert_same(classifier(tmp_path / "run").fit(X, y), whole)
+
+
 def test_without_a_random_state_the_run_keeps_its_seed(tmp_path, in_short_stretches):
     first = classifier(tmp_path / "run", random_state=None, max_iter=8).fit(X, y)
     longer = classifier(tmp_path / "run", random_state=None).fit(X, y)
@@ -194,6 +271,14 @@ def test_a_damaged_checkpoint_is_set_aside_with_a_warning(kept, tmp_path):
     with pytest.warns(UserWarning, match="set aside as damaged-epoch-000035"):
         again = classifier(path, max_iter=35).fit(X, y)
     assert_same(again, classifier(tmp_path / "whole", max_iter=35).fit(X, y))
+
+
+def test_a_history_that_lacks_epochs_is_an_error(kept, tmp_path):
+    path = shutil.copytree(kept[1], tmp_path / "run")
+    rows = (path / "history.csv").read_text().splitlines(keepends=True)
+    (path / "history.csv").write_text("".join(rows[:4]))
+    with pytest.raises(RunError, match="lacks epochs before 30"):
+        FCClassifier.from_run(path)
 
 
 def test_a_fit_that_diverges_leaves_its_last_good_checkpoint(tmp_path):
@@ -240,14 +325,22 @@ def test_the_command_line_leaves_a_fit_alone(kept, tmp_path, capfd):
     assert "made by: FCClassifier -> fcclf train" in capfd.readouterr().err
 
 
+def test_other_spellings_of_the_same_settings_are_the_same_run(tmp_path):
+    settings = {"hidden_layer_sizes": 5, "batch_norm": True, "activation": "logistic", "class_weight": {0: 1, 1: 2}}
+    spelled = {"hidden_layer_sizes": range(5, 6), "batch_norm": "before", "activation": "sigmoid"}
+    fitted = classifier(tmp_path / "run", **settings).fit(X, y)
+    assert_same(classifier(tmp_path / "run", **spelled, class_weight={1: 2, 0: 1}).fit(X, y), fitted)
+
+
 def test_a_directory_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunError, match=r"has no config\.json: restore it, name another logdir"):
         classifier(tmp_path).fit(X, y)
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_two_fits_cannot_write_to_one_run(kept):
-    with run_directory.claimed(kept[1]), pytest.raises(RunError, match="is in use by process"):
+    with run_directory.claimed(kept[1]), pytest.raises(RunError, match="is in use by another training in this process"):
         classifier(kept[1]).fit(X, y)
 
 

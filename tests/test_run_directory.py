@@ -87,7 +87,7 @@ SEALED = {"format": 1, "config": {}, "data": FACTS, "versions": {}, "fingerprint
         (durable.seal({"format": 1}), "it lacks 'data'"),
         (durable.seal({**SEALED, "format": 9}), "another format than 1"),
         (durable.seal({**SEALED, "config": {"modle": {}}}), "unknown setting 'modle'"),
-        (durable.seal({**SEALED, "data": {**FACTS, "n_features": 0}}), "no features"),
+        (durable.seal({**SEALED, "data": {**FACTS, "n_features": 0}}), "have 0 features"),
     ],
 )
 def test_a_damaged_config_is_one_clear_error(tmp_path, text, words):
@@ -151,10 +151,16 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_writer_is_refused_with_the_first_ones_pid(tmp_path):
+def test_data_that_could_not_be_read_again_are_refused(tmp_path):
+    with pytest.raises(RunError, match="have 2000000 features and 2 classes, but each must be from 1 to 1000000"):
+        described(tmp_path, facts={**FACTS, "n_features": 2_000_000})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_writer_in_the_same_process_is_refused(tmp_path):
     with (
         run_directory.claimed(tmp_path / "run"),
-        pytest.raises(RunError, match=f"is in use by process {os.getpid()}:"),
+        pytest.raises(RunError, match="is in use by another training in this process"),
         run_directory.claimed(tmp_path / "run"),
     ):
         pass

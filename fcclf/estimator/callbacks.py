@@ -3,8 +3,6 @@
 They are set by `set_callbacks`, which `CallbackSupportMixin` brings. A fit that has some runs epoch by epoch.
 """
 
-import contextlib
-
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # before 1.9
@@ -26,16 +24,15 @@ class Tasks:
         self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self.root.call_on_fit_task_begin(estimator=estimator, **self.samples)
 
-    @contextlib.contextmanager
-    def epoch(self, fit, stop):
-        """The block trains an epoch of `fit`. stop: an Event, set if a callback says so."""
-        task = self.root.subcontext(task_name="epoch")
-        task.call_on_fit_task_begin(estimator=self.estimator, **self.samples)
-        yield
-        if task.call_on_fit_task_end(
+    def begin_epoch(self):
+        """The task of an epoch, begun."""
+        return self.root.subcontext(task_name="epoch").call_on_fit_task_begin(estimator=self.estimator, **self.samples)
+
+    def end_epoch(self, task, fit) -> bool:
+        """Ends the task of an epoch of `fit`; a callback says that it was the last."""
+        return task.call_on_fit_task_end(
             estimator=self.estimator, **self.samples, reconstruction_attributes=lambda: self.attributes(fit)
-        ):
-            stop.set()
+        )
 
     def skip(self, epochs: int):
         """Tells of epochs that earlier calls trained."""

@@ -149,10 +149,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             fit = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init}, tasks)
         if tasks:
             tasks.end()
-        if fit.interrupted:
-            on = "" if self.logdir is None else " The same call of fit goes on."
-            warnings.warn(f"Training interrupted by user.{on}", stacklevel=3)
-        elif self.n_iter_ >= self.max_iter and not fit.stopped:
+        if self.n_iter_ == self.max_iter and not fit.stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
@@ -217,9 +214,9 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _drawn_seed(self):
         """From random_state; a run that goes on keeps its own, which only an int gives twice."""
-        stored = fit_run.stored_seed(Path(self.logdir)) if self.logdir is not None else None
-        if stored is not None and not isinstance(self.random_state, Integral):
-            return stored
+        stored = fit_run.stored(Path(self.logdir)) if self.logdir is not None else None
+        if stored and not isinstance(self.random_state, Integral):
+            return stored.seed
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _train(self, train, validation, n_epochs, values, tasks=None) -> Fit:
@@ -242,6 +239,9 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 fit = Fit(fitter, arrays, self.shuffle, n_epochs, run)
                 fit.train(self.verbose, tasks)
             self._note(fit)
+        if fit.interrupted:
+            on = " The same call of fit goes on." if fit.run and fit.epochs < n_epochs and not fit.stopped else ""
+            warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
         return fit
 
     def _run(self, fitter, arrays):
@@ -261,7 +261,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _note(self, fit):
         """The attributes, from the variables and the metrics of a `Fit`."""
         self._note_weights(with_best(fit.fitter.finite_values()))
-        self._note_curves(fit.metrics(), fit.fitter.plan.sizes[0])
+        self._note_curves(fit.metrics, fit.fitter.plan.sizes[0])
 
     def _note_curves(self, metrics, n_train):
         """metrics: {name: values of the epochs}, of `fit_loop.metric_names`."""

@@ -22,7 +22,7 @@ ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
 
 
 class Dials(NamedTuple):
-    """Settings that are fed: float32 scalars, but for seed, int32, and n_iter_no_change, int64. Named as the
+    """Settings that are fed: float32 scalars, but for seed, int32, n_iter_no_change and t, int64. Named as the
     parameters of `FCClassifier`; l1 may be None, no such penalty. t: samples trained on before this stretch."""
 
     seed: tf.Tensor
@@ -59,7 +59,7 @@ def metric_names(early_stopping: bool) -> tuple[str, ...]:
 
 def dials() -> Dials:
     """The placeholders, in the current graph."""
-    types = {"seed": tf.int32, "n_iter_no_change": tf.int64}
+    types = {"seed": tf.int32, "n_iter_no_change": tf.int64, "t": tf.int64}
     with tf1.name_scope("dials"):
         return Dials(*(tf1.placeholder(types.get(name, tf.float32), (), name) for name in Dials._fields))
 
@@ -147,7 +147,7 @@ class FitEpochs:
             exhausted = self.compare(score[0] if held_out else -loss)
             reset = self.state.loss_sum.assign(0)
         with tf.control_dependencies([exhausted, reset]):
-            stopped = self.adapt(exhausted, self.dials.t + tf.cast((row + 1) * n_train, tf.float32))
+            stopped = self.adapt(exhausted, self.dials.t + tf.cast(row + 1, tf.int64) * n_train)
         with tf.control_dependencies([stopped]):
             return tf.stack([loss, rate, tf.cast(self.state.wait.read_value(), tf.float32), *score]), stopped
 
@@ -165,12 +165,12 @@ class FitEpochs:
             return tf.identity(waited > self.dials.n_iter_no_change)
 
     def adapt(self, exhausted, t):
-        """Sets the learning rate of the next epoch; bool: stop. t: samples trained on."""
+        """Sets the learning rate of the next epoch; bool: stop. t: samples trained on, int64."""
         rate = self.state.learning_rate
         if self.schedule == "constant":
             return tf.identity(exhausted)
         if self.schedule == "invscaling":
-            slower = self.dials.learning_rate_init / (t + 1) ** self.dials.power_t
+            slower = self.dials.learning_rate_init / tf.cast(t + 1, tf.float32) ** self.dials.power_t
             with tf.control_dependencies([rate.assign(slower)]):
                 return tf.identity(exhausted)
         stopped = tf.logical_and(exhausted, rate <= SLOWEST_RATE)

@@ -4,6 +4,7 @@ It runs in a thread, because a KeyboardInterrupt cannot be answered inside `Sess
 finished, written down and counts. Where a fit is cut into stretches changes no bit of it.
 """
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,28 +16,18 @@ from fcclf.estimator.program import Fitter, Stretch
 
 
 class Fit:
-    """A fit under way. stretches: what was trained so far, by earlier calls too; interrupted: by the user."""
+    """A fit under way.
+
+    epochs: trained so far, by earlier calls too. metrics: {name: values of all of them}. stopped: it is over by its own
+    rules. interrupted: by the user.
+    """
 
     def __init__(self, fitter: Fitter, arrays, shuffle: bool, n_epochs: int, run: FitRun | None = None):
         """fitter: has begun. arrays: of the training and the held-out samples. n_epochs: in all."""
         self.fitter, self.arrays, self.shuffle, self.n_epochs, self.run = fitter, arrays, shuffle, n_epochs, run
-        self.stretches = [run.past] if run and run.past.epochs else []
-        self.interrupted = False
-
-    @property
-    def epochs(self) -> int:
-        """Trained so far."""
-        return sum(stretch.epochs for stretch in self.stretches)
-
-    @property
-    def stopped(self) -> bool:
-        """By its own rules."""
-        return bool(self.stretches) and self.stretches[-1].stopped
-
-    def metrics(self) -> dict[str, list]:
-        """{name: values of all epochs}."""
-        names = self.stretches[0].metrics
-        return {name: [value for each in self.stretches for value in each.metrics[name].tolist()] for name in names}
+        self.epochs, self.metrics, self.stopped, self.interrupted = 0, {}, False, False
+        if run:
+            self._add(run.past)
 
     def train(self, verbose: bool, tasks: Tasks | None):
         """Until it is over. verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
@@ -46,13 +37,20 @@ class Fit:
         stop = threading.Event()
         with ThreadPoolExecutor(max_workers=1) as thread:
             thread.submit(int).result()  # the block waits for the thread only once it has begun
+            self._wait(thread.submit(self._loop, stop, verbose, tasks, get_config()), stop)
+        if not self.epochs:
+            raise KeyboardInterrupt
+
+    def _wait(self, loop, stop):
+        """For the end of the loop, a future, whatever the user does; raises what it raised."""
+        while True:
             try:
-                thread.submit(self._loop, stop, verbose, tasks, get_config()).result()
+                return loop.result()
             except KeyboardInterrupt:
                 self.interrupted = True
                 stop.set()
-        if not self.stretches:
-            raise KeyboardInterrupt
+                if loop.done() and isinstance(loop.exception(), KeyboardInterrupt):  # a callback's
+                    return None
 
     def _loop(self, stop, verbose, tasks, config):
         with config_context(**config):  # scikit-learn's settings are those of a thread
@@ -67,15 +65,36 @@ class Fit:
 
     def _epoch(self, tasks, stop):
         """An epoch alone, so that callbacks see each."""
-        with tasks.epoch(self, stop):
-            return self._advance(1)
+        with self._saved_on_error():
+            task = tasks.begin_epoch()
+        stretch = self._advance(1)
+        with self._saved_on_error():
+            if tasks.end_epoch(task, self):
+                stop.set()
+        return stretch
 
     def _advance(self, most):
-        stretch = self.fitter.advance(self.arrays, self.shuffle, min(most, self.n_epochs - self.epochs))
-        self.stretches.append(stretch)
+        most = min(most, self.n_epochs - self.epochs, *([self.run.to_next_histogram] if self.run else []))
+        stretch = self.fitter.advance(self.arrays, self.shuffle, most)
         if self.run:
             self.run.note(stretch)
+        self._add(stretch)
         return stretch
+
+    def _add(self, stretch):
+        self.epochs, self.stopped = self.epochs + stretch.epochs, stretch.stopped
+        for name, values in stretch.metrics.items():
+            self.metrics.setdefault(name, []).extend(values.tolist())
+
+    @contextlib.contextmanager
+    def _saved_on_error(self):
+        """The block is other people's code: what was trained outlasts its failure."""
+        try:
+            yield
+        except BaseException:
+            if self.run:
+                self.run.save()
+            raise
 
 
 def _print(stretch: Stretch, epochs):

@@ -60,10 +60,10 @@ RULES = {
 
 def network(parameters, n_outputs: int) -> tuple[tuple[str, blocks.Block], ...]:
     """((scope, block), ...) of the layers. Raises ValueError if one has no units."""
-    return tuple(blocks.named(_stack(parameters, FED_DROPOUT), n_outputs).items())
+    return tuple(blocks.named(_model(parameters, FED_DROPOUT).layers, n_outputs).items())
 
 
-def _stack(parameters, dropout):
+def _model(parameters, dropout):
     sizes = parameters.hidden_layer_sizes
     sizes = list(sizes) if np.iterable(sizes) else [sizes]
     if any(size <= 0 for size in sizes):
@@ -75,7 +75,7 @@ def _stack(parameters, dropout):
         l2=0.0,
         batch_norm={None: "none", False: "none", True: "before"}.get(parameters.batch_norm, parameters.batch_norm),
         dropout=dropout,
-    ).layers
+    )
 
 
 def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) -> Plan:
@@ -86,7 +86,7 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
     """
     size, batch_size = len(train.y), parameters.batch_size
     if batch_size != "auto" and batch_size > size:
-        warnings.warn(f"batch_size is {batch_size}, but there are {size} samples: it is clipped.", stacklevel=4)
+        warnings.warn(f"batch_size is {batch_size}, but there are {size} samples: it is clipped.", stacklevel=5)
     batch_size = min(MOST_IN_BATCH if batch_size == "auto" else int(batch_size), size)
     return Plan(
         layers=layers,
@@ -103,12 +103,17 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
 
 def config(parameters, seed: int, samples: int) -> FitConfig:
     """The settings of a fit on so many `samples`, for its run. parameters: a classifier whose classes are known."""
-    given, classes = parameters.get_params(), parameters.classes_
+    given, classes, model = parameters.get_params(), parameters.classes_, _model(parameters, float(parameters.dropout))
     del given["logdir"]
     if not isinstance(given["random_state"], Integral):
         given["random_state"] = None
     if isinstance(given["class_weight"], dict):
-        given["class_weight"] = list(given["class_weight"].items())
+        given["class_weight"] = sorted(given["class_weight"].items(), key=str)
+    given |= {  # what has several spellings, by one of them
+        "hidden_layer_sizes": model.hidden,
+        "activation": model.activation,
+        "batch_norm": None if model.batch_norm == "none" else model.batch_norm,
+    }
     return FitConfig.from_dict(
         {
             "parameters": given,
@@ -117,7 +122,7 @@ def config(parameters, seed: int, samples: int) -> FitConfig:
             "class_type": str(classes.dtype),
             "feature_names": getattr(parameters, "feature_names_in_", None),
             "samples": samples,
-            "stack": [blocks.to_dict(block) for block in _stack(parameters, float(parameters.dropout))],
+            "stack": [blocks.to_dict(block) for block in model.layers],
         }
     )
 

@@ -69,11 +69,14 @@ def _checked_weights(sample_weight, X):
 
 def parts(estimator, given: Samples, seed: int, X_val, y_val, sample_weight_val) -> tuple[Samples, Samples | None]:
     """The training and the validation samples of a fit; the latter, which have weights, only with early stopping."""
+    own = [each is not None for each in (X_val, y_val, sample_weight_val)]
     if not estimator.early_stopping:
-        if X_val is not None or y_val is not None:
+        if any(own):
             raise ValueError("X_val and y_val are for early stopping: set early_stopping=True.")
         return given, None
-    if X_val is None and y_val is None:
+    if any(own) and not all(own[:2]):
+        raise ValueError("Validation data need both, X_val and y_val.")
+    if not any(own):
         train, validation = _held_out(given, estimator.validation_fraction, seed)
         return train, _with_weights(validation)
     X_val, y_val = labelled(estimator, X_val, y_val)
