@@ -360,7 +360,8 @@ def test_help_shows_every_flag_with_its_default(capsys):
 
 def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path):
     """Shells show 130. The same command then finishes the run."""
-    flags = ["train", "moons", "--logdir", str(tmp_path), "--run-name", "run", "--epochs", "500", "--jit", "off"]
+    flags = ["train", "moons", "--logdir", str(tmp_path), "--run-name", "run", "--epochs", "500"]
+    flags += ["--jit", "off", "--image-every", "0"]
     command = [sys.executable, "-m", "fcclf", *flags, "--no-figures"]
     started = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=runs.heed_signals

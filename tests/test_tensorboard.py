@@ -131,7 +131,7 @@ def test_hparams_compare_the_runs(browser, address):
     shown(browser, address, "hparams", "Hyperparameters noise", "test.accuracy", "noise-0.1", "noise-0.3")
 
 
-@pytest.mark.parametrize("load_fast", ["true", runs.campaign("false")])
+@pytest.mark.parametrize("load_fast", [runs.campaign("true"), runs.campaign("false")])
 def test_both_loaders_show_every_epoch_once_after_a_second_start(browser, logs, load_fast):
     with serving(logs, load_fast) as address:
         url = f"{address}/data/plugin/scalars/scalars?run=noise-0.3%2Ftrain&tag=loss"
