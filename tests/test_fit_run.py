@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import threading
@@ -17,7 +19,7 @@ from sklearn.datasets import make_moons
 
 from fcclf import FCClassifier, cli, history, overview, run_directory
 from fcclf.errors import ConfigError, RunError
-from fcclf.estimator import parameters, program
+from fcclf.estimator import fit_run, parameters, program
 from fcclf.estimator.fit_run import FitRun
 from fcclf.estimator.fitting import Fit
 from fcclf.estimator.program import Fitter
@@ -254,6 +256,40 @@ def test_a_callback_that_fails_costs_no_epoch(tmp_path, failure):
     assert overview.read(tmp_path / "run").epochs == 6
     assert any("The same call of fit goes on" in str(each.message) for each in told) == (failure is KeyboardInterrupt)
     assert_same(classifier(tmp_path / "run").fit(X, y), whole)
+
+
+def fit_saving_always(path, settings):
+    """Compiled, unlike the other fits here, in stretches of 4 epochs, each committed."""
+    program.MOST_EPOCHS_PER_RUN = 4
+    fit_run.SESSION = dataclasses.replace(fit_run.SESSION, checkpoint_seconds=1e-9)
+    classifier(path, **settings).fit(X, y)
+
+
+def kill_until_finished(path, settings, moments):
+    """Starts the fit again after each kill, until it finishes; how often it was killed."""
+    exit_codes = [None]
+    while exit_codes[-1] != 0:
+        process = runs.FORKSERVER.Process(target=fit_saving_always, args=(path, settings))
+        process.start()
+        process.join(timeout=moments.uniform(1, 6))
+        process.kill()
+        process.join()
+        exit_codes.append(process.exitcode)
+    return exit_codes.count(-signal.SIGKILL)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("settings", [{"max_iter": 2000, "tol": 0, "n_iter_no_change": np.inf}, HARDEST])
+def test_a_fit_killed_at_random_moments_ends_bit_identical_to_an_untouched_one(tmp_path, settings):
+    untouched = runs.FORKSERVER.Process(target=fit_saving_always, args=(tmp_path / "untouched", settings))
+    untouched.start()
+    untouched.join()
+    moments, kills = random.Random(3), 0
+    for number in itertools.count():
+        kills += kill_until_finished(tmp_path / str(number), settings, moments)
+        runs.assert_same_run(tmp_path / str(number), tmp_path / "untouched")
+        if kills >= 25:
+            break
 
 
 def test_without_a_random_state_the_run_keeps_its_seed(tmp_path, in_short_stretches):
