@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import multiprocessing
 import os
 import signal
@@ -14,12 +15,13 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
 
-from fcclf import cli
+from fcclf import cli, graph
 from fcclf.config import Config, Session, Training
 from fcclf.model import Model, Stack
 from fcclf.sources import Moons
 
 VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "command/text_summary"}  # when and how it ran
+BUILD = functools.lru_cache(maxsize=32)(graph.build)
 GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])

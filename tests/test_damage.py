@@ -5,7 +5,6 @@ rewritten by someone hostile. The only ways out are RunError, ConfigError, and a
 """
 
 import copy
-import functools
 import json
 import random
 import resource
@@ -18,20 +17,14 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import cli, data, durable, graph, run_directory, training
+from fcclf import cli, data, durable, run_directory, training
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.inference import TrainedRun
 
 CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
 NEWEST = "checkpoints/epoch-000006"
 SMALL_FILES = ["config.json", "checkpoints/checkpoint", f"{NEWEST}/manifest.json"]
-BUILD = functools.lru_cache(maxsize=8)(graph.build)
-
-
-@pytest.fixture(autouse=True)
-def built_once(monkeypatch):
-    """Builds equal graphs once in this process: most of the time of a short run goes into that."""
-    monkeypatch.setattr(graph, "build", BUILD)
+pytestmark = pytest.mark.usefixtures("built_once")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +185,7 @@ def delete(file, files, chance):
 DAMAGES = [truncate, zero_a_stretch, zero_all, flip_a_bit, flip_a_bit, overwrite, append, swap, delete]
 
 
-@pytest.mark.parametrize("places", [15, runs.campaign(1000)])
+@pytest.mark.parametrize("places", [8, runs.campaign(1000)])
 def test_damage_at_any_place_is_refused_mended_or_harmless(renew, outcome, places):
     refusals = 0
     for number in range(places):

@@ -27,7 +27,7 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import checkpoint, graph, run_directory, training
+from fcclf import checkpoint, run_directory, training
 from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
 
@@ -64,13 +64,7 @@ def finish(path, **changes):
     return sentences
 
 
-@pytest.fixture(autouse=True)
-def built_once(monkeypatch):
-    """Builds equal graphs once in this process: most of the time of a short run goes into that."""
-    monkeypatch.setattr(graph, "build", BUILD)
-
-
-BUILD = functools.lru_cache(maxsize=8)(graph.build)
+pytestmark = pytest.mark.usefixtures("built_once")
 
 
 @pytest.fixture(scope="session")
@@ -366,6 +360,7 @@ def test_a_clock_set_back_between_two_starts_changes_nothing(tmp_path, reference
     runs.assert_same_run(path, reference())
 
 
+@pytest.mark.campaign
 def test_a_run_that_was_moved_or_copied_goes_on_in_its_new_place(tmp_path, reference, monkeypatch):
     path = tmp_path / "here" / "run"
     training.train(small(), path, interrupts=After(3))
@@ -426,6 +421,7 @@ class After:
         return self.left < 0
 
 
+@pytest.mark.campaign
 def test_more_epochs_go_on_as_one_long_run_and_fewer_are_past_already(tmp_path, reference):
     path, errors = tmp_path / "run", tmp_path / "errors"
     for epochs in (7, 40):
@@ -644,7 +640,7 @@ def record(root, lost_rename=None):
     """A run of 4 epochs in `root` / "run": one start is stopped, one fails with an epoch unsaved, one goes on."""
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph, "build", BUILD)
+        patch.setattr("fcclf.graph.build", runs.BUILD)
         camera = Camera(root, patch, lost_rename)
         train = functools.partial(training.train, small(epochs=4, keep=1), root / "run")
         train(interrupts=After(2))

@@ -12,6 +12,8 @@ from fcclf import data, figures
 from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 @pytest.fixture
 def finished(finished_run):

@@ -11,6 +11,8 @@ from fcclf import data
 from fcclf.frames import GAP, TILE, Frames
 from fcclf.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 def pixels(png):
     """float [height, width, 3], 0 to 1."""

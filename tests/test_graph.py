@@ -145,7 +145,7 @@ def test_twenty_points_are_learned_by_heart():
     assert built.run(built.graph.evaluation.accuracy, built.fed()) == 1
 
 
-@pytest.mark.parametrize("jit", ["on", "off"])
+@pytest.mark.parametrize("jit", ["on", runs.campaign("off")])
 def test_the_epoch_loop_does_what_the_fed_step_does(jit):
     """Also with a last batch of 11 instead of 23 samples, clipping and penalties."""
     assert_loop_does_what_the_fed_step_does(runs.config(batch_size=23, jit=jit, l1=1e-3, l2=1e-2, clip_norm=1.0))

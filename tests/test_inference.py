@@ -12,6 +12,8 @@ from fcclf.errors import RunError
 from fcclf.inference import TrainedRun
 from fcclf.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 def test_probabilities_are_what_the_weights_say(finished_run):
     X = data.load(runs.config()).X_test

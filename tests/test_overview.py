@@ -10,6 +10,8 @@ from fcclf import history, overview, run_directory, training
 from fcclf.errors import RunError
 from fcclf.interrupts import Interrupts
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 @pytest.fixture
 def run(finished_run, tmp_path):

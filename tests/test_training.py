@@ -17,6 +17,8 @@ from fcclf.inference import TrainedRun
 from fcclf.model import Stack
 from fcclf.sources import Table
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 class StopAfter:
     """Interrupts that ask for a stop after a number of chunks, as a signal would."""

@@ -10,6 +10,8 @@ from fcclf import checkpoint, cli, data, run_directory, training, verification
 from fcclf.errors import RunError
 from fcclf.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("built_once")
+
 
 @pytest.fixture
 def run(finished_run, tmp_path):
