@@ -1,5 +1,7 @@
 """scikit-learn's callbacks see each epoch of a fit and may end it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import runs
@@ -7,6 +9,7 @@ from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV
 
 from fcclf import FCClassifier
+from fcclf.estimator import parameters
 
 scikit_learn = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -59,7 +62,9 @@ def test_a_callback_may_end_the_fit():
     assert FCClassifier(**SETTINGS).set_callbacks(Recorder(most=3)).fit(X, y).n_iter_ == 3
 
 
-def test_a_fit_that_goes_on_tells_of_the_epochs_before(tmp_path):
+def test_a_fit_that_goes_on_tells_of_the_epochs_before(tmp_path, monkeypatch):
+    plan = parameters.plan  # without compiling, which takes most of the time
+    monkeypatch.setattr(parameters, "plan", lambda *given: dataclasses.replace(plan(*given), compiled=False))
     FCClassifier(**SETTINGS | {"max_iter": 5}, logdir=tmp_path).fit(X, y)
     recorder = Recorder()
     FCClassifier(**SETTINGS, logdir=tmp_path).set_callbacks(recorder).fit(X, y)

@@ -22,7 +22,7 @@ def wait_for_another_checkpoint(process, directory, saved):
 
 @pytest.mark.parametrize(
     ("kills", "flags"),
-    [(2, ["--epochs", "600", "--jit", "off", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])],
+    [(1, ["--epochs", "300", "--jit", "off", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])],
 )
 def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""

@@ -78,7 +78,7 @@ def test_an_interval_of_0_records_nothing(tmp_path):
     assert not any("kernel" in tag or "pr_curves" in tag or "pictures" in tag for tag in tags)
 
 
-@pytest.mark.parametrize("every", [0, 1, 4])
+@pytest.mark.parametrize("every", [0, runs.campaign(1), runs.campaign(4)])
 def test_how_often_is_saved_changes_nothing(tmp_path, finished_run, every):
     training.train(runs.config(checkpoint_every=every), tmp_path / "run")
     runs.assert_same_run(tmp_path / "run", finished_run)
