@@ -168,10 +168,10 @@ def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
     return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
 
 
-def fingerprint(dataset: Dataset) -> str:
+def fingerprint(arrays) -> str:
     """sha256 over every array's bytes, shape and type: equal for equal data only."""
     digest = hashlib.sha256()
-    for array in dataset.arrays:
+    for array in arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -179,7 +179,11 @@ def fingerprint(dataset: Dataset) -> str:
 
 def facts(dataset: Dataset) -> dict:
     """What a run notes of its data: fingerprint, n_features and n_classes."""
-    return {"fingerprint": fingerprint(dataset), "n_features": dataset.n_features, "n_classes": dataset.n_classes}
+    return {
+        "fingerprint": fingerprint(dataset.arrays),
+        "n_features": dataset.n_features,
+        "n_classes": dataset.n_classes,
+    }
 
 
 def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:

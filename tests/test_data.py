@@ -37,9 +37,9 @@ def test_the_fingerprint_changes_with_any_value_and_with_the_split():
     moved = data.split(
         np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test]), 0, 21, 2
     )
-    prints = {data.fingerprint(each) for each in (dataset, dataset._replace(X_test=changed), moved)}
+    prints = {data.fingerprint(each.arrays) for each in (dataset, dataset._replace(X_test=changed), moved)}
     assert len(prints) == 3
-    assert data.fingerprint(dataset) == data.fingerprint(data.load(runs.config()))
+    assert data.fingerprint(dataset.arrays) == data.fingerprint(data.load(runs.config()).arrays)
 
 
 def test_a_shuffled_epoch_has_every_sample_once():
@@ -83,7 +83,7 @@ def test_shapes_have_as_many_classes_as_they_say_and_are_functions_of_their_seed
     dataset, again, other = (data.load(Config(source(data_seed=seed))) for seed in (1, 1, 2))
     assert dataset.n_features == 2
     assert sorted(set(dataset.y_train)) == list(range(classes)) == list(range(dataset.n_classes))
-    assert data.fingerprint(dataset) == data.fingerprint(again) != data.fingerprint(other)
+    assert data.fingerprint(dataset.arrays) == data.fingerprint(again.arrays) != data.fingerprint(other.arrays)
 
 
 def test_a_spiral_without_noise_winds_once_around():

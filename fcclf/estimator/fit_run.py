@@ -5,7 +5,6 @@ validation/. The samples are not kept, only their fingerprint: who goes on with 
 """
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from fcclf import checkpoint, dashboard, history, run_directory
 from fcclf.config import Session
+from fcclf.data import fingerprint
 from fcclf.errors import ConfigError
 from fcclf.estimator.fit_loop import metric_names
 from fcclf.estimator.program import Fitter, Stretch
@@ -25,11 +25,7 @@ SESSION = Session()  # the command line's defaults serve here too
 
 def facts(arrays, n_features: int, n_classes: int) -> dict:
     """What a run notes of its data. arrays: those of the training and of the validation samples."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return {"fingerprint": digest.hexdigest(), "n_features": n_features, "n_classes": n_classes}
+    return {"fingerprint": fingerprint(arrays), "n_features": n_features, "n_classes": n_classes}
 
 
 def stored(path: Path) -> FitConfig | None:
@@ -94,7 +90,7 @@ class FitRun:
         if not self.epoch:
             record.graph(dashboard.graph_picture(self.fitter.session.graph))
             record.summary("", 0, dashboard.about(self.description, self.path.name))
-            self._note_weights()
+            self._note_weights(self.fitter.values())
 
     @property
     def to_next_histogram(self) -> int:
@@ -106,12 +102,12 @@ class FitRun:
 
         Raises ValueError if a weight is no number: the last good checkpoint stays.
         """
-        self.fitter.finite_values()
+        values = self.fitter.finite_values()
         now = time.monotonic()
         self.record.epochs(self.epoch + 1, stretch.metrics, (now - self.began) / stretch.epochs)
         self.epoch, self.began = self.epoch + stretch.epochs, now
         if self.to_next_histogram == SESSION.histogram_every:
-            self._note_weights()
+            self._note_weights(values)
         if now - self.saved_at > SESSION.checkpoint_seconds:
             self.save()
 
@@ -125,7 +121,6 @@ class FitRun:
         checkpoint.prune(directory, SESSION.keep)
         self.saved_epoch, self.saved_at = self.epoch, time.monotonic()
 
-    def _note_weights(self):
-        values = self.fitter.values()
+    def _note_weights(self, values):
         histograms = dashboard.histograms({name: values[name] for name in self.fitter.network_names})
         self.record.summary("train", self.epoch, histograms)
