@@ -39,7 +39,7 @@ setup(
             "ruff==0.17.5",
         ],
     },
-    entry_points={"console_scripts": ["fcclf = fcclf.cli:run"]},
+    entry_points={"console_scripts": ["fcclf = fcclf.cli.entry:run"]},
     classifiers=[
         "Programming Language :: Python :: 3",
         "License :: OSI Approved :: MIT License",

@@ -18,13 +18,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from fcclf import blocks, data, training
-from fcclf.config import Config, Session, Training
-from fcclf.inference import TrainedRun
-from fcclf.model import Stack
-from fcclf.presets import PRESETS
-from fcclf.sources import Images
-from fcclf.trainer import Trainer
+from fcclf.data import loading
+from fcclf.learning.trainer import Trainer
+from fcclf.runs import training
+from fcclf.runs.trained import TrainedRun
+from fcclf.settings import blocks
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.model import Stack
+from fcclf.settings.presets import PRESETS
+from fcclf.settings.sources import Images
 
 ROUNDS = 3
 COMPARED = ("dropout-mlp", "mnist-bn", "lenet")
@@ -74,7 +76,7 @@ def compile_seconds(config, dataset):
 def compared(name):
     """A line: seconds an epoch of ours and of Keras."""
     config = configured(name)
-    dataset = data.load(config)
+    dataset = loading.load(config)
     ours, theirs = [], []
     network = keras_network(config)
     with Trainer(config, dataset) as trainer:

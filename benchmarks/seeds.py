@@ -15,9 +15,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from fcclf import data, epoch_loop, graph
-from fcclf.config import Config, Model, Training
-from fcclf.flags import add_flags, section_from_flags
+from fcclf.cli.flags import add_flags, section_from_flags
+from fcclf.data import loading
+from fcclf.learning import epoch_loop, graph
+from fcclf.settings.config import Config, Model, Training
 
 TARGETS = {0.1: 0.99, 0.2: 0.96, 0.3: 0.91}  # noise: the test accuracy that counts as success
 
@@ -29,10 +30,10 @@ def main():
     add_flags(parser, Training)
     arguments = parser.parse_args()
     config = Config(model=section_from_flags(Model, arguments), training=section_from_flags(Training, arguments))
-    built = graph.build(config, 2, 2, data.load(config).sizes)
+    built = graph.build(config, 2, 2, loading.load(config).sizes)
     with tf.compat.v1.Session(graph=built.logits.graph) as session:
         for noise, target in TARGETS.items():
-            dataset = data.load(dataclasses.replace(config, data=dataclasses.replace(config.data, noise=noise)))
+            dataset = loading.load(dataclasses.replace(config, data=dataclasses.replace(config.data, noise=noise)))
             accuracies = np.array([accuracy(session, built, config, dataset, seed) for seed in range(arguments.seeds)])
             print(
                 f"noise {noise}: {np.sum(accuracies >= np.float32(target))} of {arguments.seeds} seeds reach {target}; "
@@ -44,7 +45,7 @@ def main():
 def accuracy(session, built, config, dataset, seed):
     """Test accuracy after training with `seed`."""
     loop, training = built.loop, dataclasses.replace(config.training, seed=seed)
-    orders = data.EpochOrders(training, len(dataset.y_train), loop.order.shape[0])
+    orders = loading.EpochOrders(training, len(dataset.y_train), loop.order.shape[0])
     session.run(built.initializer, {built.seed: seed})
     for epoch in range(0, training.epochs, loop.order.shape[0]):
         last = min(epoch + loop.order.shape[0], training.epochs) - 1

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from fcclf import training
-from fcclf.config import Config, Session, Training
-from fcclf.record import Record
+from fcclf.runs import training
+from fcclf.runs.record import Record
+from fcclf.settings.config import Config, Session, Training
 
 ROUNDS = 5
 PLAIN = ["--image-every", "0", "--no-figures"]

@@ -23,9 +23,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from fcclf import data, epoch_loop, graph, training
-from fcclf.config import Config, Session, Training
-from fcclf.trainer import session_config
+from fcclf.data import loading
+from fcclf.learning import epoch_loop, graph
+from fcclf.learning.trainer import session_config
+from fcclf.runs import training
+from fcclf.settings.config import Config, Session, Training
 
 tf1 = tf.compat.v1
 
@@ -37,7 +39,7 @@ FED_EPOCHS, TRAINED_EPOCHS, BARE_RUNS = 40, 2500, 20
 def main():
     steps = {"fed loop": [], "everything on": [], "bare compiled loop": []}
     config = Config(training=Training(epochs=TRAINED_EPOCHS), session=Session(image_every=0))
-    dataset = data.load(config)
+    dataset = loading.load(config)
     bare = Bare(config, dataset)
     for _ in range(ROUNDS):
         steps["fed loop"].append(fed_loop(config, dataset))
@@ -97,7 +99,7 @@ class Bare:
         self.session.run(built.initializer)
         self.loop = loop = built.loop
         self.n_epochs, self.n_batches = 50, epoch_loop.batches_per_epoch(n_train, config.training.batch_size)
-        orders = data.EpochOrders(config.training, n_train, loop.order.shape[0])
+        orders = loading.EpochOrders(config.training, n_train, loop.order.shape[0])
         order = orders.rows(0, self.n_epochs - 1)
         self.feed = loop.feed(dataset, order, self.n_epochs, first=0, last=self.n_batches)
         orders.close()
@@ -129,7 +131,7 @@ def whole_process():
 def memory():
     """Peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
     arguments = ["train", "moons", "--samples", "2000000", "--batch-size", "1024", "--epochs", "3", "--quiet"]
-    only = peak_megabytes("-c", "import fcclf.training, fcclf.inference, fcclf.evaluation")
+    only = peak_megabytes("-c", "import fcclf.runs.training, fcclf.runs.trained, fcclf.views.evaluation")
     with tempfile.TemporaryDirectory() as directory:
         whole = peak_megabytes("-m", "fcclf", *arguments, "--logdir", directory)
     print(f"2,000,000 samples at batch 1024: {whole - only:.0f} MB above the {only:.0f} MB of the imports")

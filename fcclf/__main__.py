@@ -1,6 +1,6 @@
 """`python -m fcclf`."""
 
-from fcclf.cli import run
+from fcclf.cli.entry import run
 
 if __name__ == "__main__":
     run()

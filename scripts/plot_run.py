@@ -2,7 +2,7 @@
 
 import sys
 
-from fcclf.cli import run
+from fcclf.cli.entry import run
 
 if __name__ == "__main__":
     run(["plot", *sys.argv[1:]])

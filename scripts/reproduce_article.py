@@ -25,10 +25,13 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
-from fcclf import data, epoch_loop, graph, overview, plots
-from fcclf.config import Config, Model, Moons, Training
+from fcclf.data import loading
 from fcclf.errors import ConfigError, RunError
-from fcclf.trainer import session_config
+from fcclf.learning import epoch_loop, graph
+from fcclf.learning.trainer import session_config
+from fcclf.runs import overview
+from fcclf.settings.config import Config, Model, Moons, Training
+from fcclf.views import plots
 
 NOISES = (0.1, 0.2, 0.3)
 FLATTENED = "network, L2 0.01"  # the one that is measured but not drawn: its boundary is nearly a straight line
@@ -36,7 +39,7 @@ FLATTENED = "network, L2 0.01"  # the one that is measured but not drawn: its bo
 
 def main(argv=None):
     arguments = _arguments(argv)
-    datasets = {noise: data.load(Config(data=Moons(noise=noise))) for noise in NOISES}
+    datasets = {noise: loading.load(Config(data=Moons(noise=noise))) for noise in NOISES}
     scores = {}  # {model: {noise: float [seeds, 2], test accuracy and loss}}
     with contextlib.ExitStack() as sessions:
         models = {**networks(arguments.epochs, sessions), **others(arguments.epochs)}
@@ -85,7 +88,7 @@ def networks(epochs, sessions):
 
 def _network(config, sessions):
     """One graph, compiled once: every seed and data set is fed to it."""
-    built = graph.build(config, 2, 2, data.load(config).sizes)
+    built = graph.build(config, 2, 2, loading.load(config).sizes)
     session = tf.compat.v1.Session(graph=built.logits.graph, config=session_config(threads=0))
     sessions.callback(session.close)
 
@@ -105,7 +108,7 @@ def _train(session, loop, dataset, training, seed):
         n_epochs = min(n_rows, training.epochs - first)
         orders = np.zeros((n_rows, n_train), np.int32)
         for row in range(n_epochs):
-            orders[row] = data.epoch_order(seed, first + row, n_train, training.sampling)
+            orders[row] = loading.epoch_order(seed, first + row, n_train, training.sampling)
         session.run(loop.results, loop.feed(dataset, orders, n_epochs, first=0, last=n_batches))
 
 

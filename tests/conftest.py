@@ -12,7 +12,7 @@ def built_once(monkeypatch):
     """Equal graphs are built once in this process: most of the time of a short run goes into that."""
     import runs
 
-    monkeypatch.setattr("fcclf.graph.build", runs.BUILD)
+    monkeypatch.setattr("fcclf.learning.graph.build", runs.BUILD)
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def finished_run(tmp_path_factory):
     """The directory of a run of `runs.config()` that was never touched."""
     import runs  # not above: the process that only hands out the tests need not wait for TensorFlow
 
-    from fcclf import training
+    from fcclf.runs import training
 
     path = tmp_path_factory.mktemp("logs") / "finished"
     training.train(runs.config(), path)

@@ -15,16 +15,18 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
 
-from fcclf import cli, graph
-from fcclf.config import Config, Session, Training
-from fcclf.model import Model, Stack
-from fcclf.sources import Moons
+from fcclf.cli import entry
+from fcclf.learning import graph
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.model import Model, Stack
+from fcclf.settings.sources import Moons
 
 VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "command/text_summary"}  # when and how it ran
 BUILD = functools.lru_cache(maxsize=32)(graph.build)
 GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["fcclf.cli", "fcclf.training", "fcclf.inference", "fcclf.evaluation"])
+PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fcclf.views.evaluation"]
+FORKSERVER.set_forkserver_preload(PRELOADED)
 
 
 def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
@@ -115,7 +117,7 @@ def _main(arguments, stdout, stderr, faults):
     for fault in faults:
         fault()
     try:
-        code = cli.main(arguments)
+        code = entry.main(arguments)
     except SystemExit as leaving:
         code = leaving.code
     with contextlib.suppress(OSError):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fcclf.advice import advice
-from fcclf.blocks import Activation, BatchNorm, Dense
-from fcclf.config import Config
-from fcclf.model import Model, Stack
-from fcclf.sources import Images
+from fcclf.cli.advice import advice
+from fcclf.settings.blocks import Activation, BatchNorm, Dense
+from fcclf.settings.config import Config
+from fcclf.settings.model import Model, Stack
+from fcclf.settings.sources import Images
 
 SELU = {"activation": "selu", "initializer": "lecun_normal", "standardize": "features"}
 

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fcclf import animation, summaries
 from fcclf.errors import RunError
+from fcclf.runs import events
+from fcclf.views import animation
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -20,10 +21,10 @@ def png(color):
 
 def record(path, attempt, pictures):
     """Writes {epoch: PNG} into an event file of the run in `path`."""
-    log = summaries.EventLog(path, attempt, first_step=1)
+    log = events.EventLog(path, attempt, first_step=1)
     for epoch, content in pictures.items():
         image = tf.compat.v1.Summary.Image(height=6, width=8, colorspace=3, encoded_image_string=content)
-        value = tf.compat.v1.Summary.Value(tag=animation.TAG, image=image)
+        value = tf.compat.v1.Summary.Value(tag="pictures/boundary", image=image)
         log.summary(epoch, tf.compat.v1.Summary(value=[value]).SerializeToString())
     log.close()
 
@@ -31,11 +32,11 @@ def record(path, attempt, pictures):
 def test_the_pictures_of_all_starts_are_found_in_the_order_of_their_epochs(tmp_path):
     record(tmp_path, 1, {0: png(RED), 10: png(GREEN)})
     record(tmp_path, 2, {20: png(BLUE)})
-    assert animation.recorded(tmp_path) == [png(RED), png(GREEN), png(BLUE)]
+    assert events.read_pictures(tmp_path, "pictures/boundary") == [png(RED), png(GREEN), png(BLUE)]
 
 
 def test_other_events_are_no_pictures(finished_run):
-    assert animation.recorded(finished_run) == []
+    assert events.read_pictures(finished_run, "pictures/boundary") == []
 
 
 def test_the_gif_shows_every_picture_the_last_one_longer_and_starts_over(tmp_path):
@@ -59,5 +60,5 @@ def test_many_pictures_are_thinned_out_from_the_first_to_the_last():
 
 
 def test_a_damaged_picture_is_one_sentence(tmp_path):
-    with pytest.raises(RunError, match="cannot read a picture with the tag 'pictures/boundary'"):
+    with pytest.raises(RunError, match="cannot read a recorded picture"):
         animation.write(tmp_path / "boundary.gif", [b"no PNG"])

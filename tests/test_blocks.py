@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf import blocks
-from fcclf.blocks import AveragePool, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool, Reshape, Standardize
-from fcclf.config import Config
 from fcclf.errors import ConfigError
-from fcclf.model import Model, Stack
-from fcclf.sources import Images
+from fcclf.settings import blocks
+from fcclf.settings.blocks import AveragePool, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool, Reshape, Standardize
+from fcclf.settings.config import Config
+from fcclf.settings.model import Model, Stack
+from fcclf.settings.sources import Images
 
 
 def test_the_shorthand_is_a_stack_of_dense_layers():

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 import runs
 
-from fcclf import __version__, cli, durable, figures, plots, run_directory, terminal
+from fcclf import __version__, durable
+from fcclf.cli import entry, terminal
+from fcclf.runs import figures, run_directory
+from fcclf.views import plots
 
 pytestmark = pytest.mark.usefixtures("built_once")
 
@@ -34,7 +37,7 @@ def logs(tmp_path, monkeypatch):
 def run(*arguments):
     """The exit code of `fcclf ARGUMENTS` in this process."""
     try:
-        return cli.main([str(each) for each in arguments])
+        return entry.main([str(each) for each in arguments])
     except SystemExit as leaving:
         return leaving.code
 
@@ -138,7 +141,7 @@ def test_a_disk_that_is_full_when_figures_are_written_is_exit_1_after_the_result
         with durable.explained("write", path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("fcclf.plots.save", full)
+    monkeypatch.setattr("fcclf.views.plots.save", full)
     assert run("train", "moons", *SMALL, "--run-name", "mine") == 1
     printed = capsys.readouterr()
     assert "macro avg" in printed.out
@@ -224,7 +227,7 @@ def test_a_log_directory_without_runs_is_said_to_be_so(logs, capsys):
 
 def test_runs_and_compare_do_not_import_tensorflow(finished_run, tmp_path):
     commands = ["runs", str(finished_run.parent)], ["compare", str(finished_run), "--output", str(tmp_path / "x.svg")]
-    program = f"import sys; from fcclf.cli import main\nfor each in {commands!r}: assert main(each) == 0\n"
+    program = f"import sys; from fcclf.cli.entry import main\nfor each in {commands!r}: assert main(each) == 0\n"
     assert runs.python(program + "print('tensorflow' in sys.modules)").endswith("False\n")
 
 
@@ -340,7 +343,7 @@ def test_a_log_directory_that_is_a_file_is_exit_1(logs, capsys):
 )
 def test_help_version_and_usage_errors_do_not_import_tensorflow(flags):
     program = (
-        "import sys; from fcclf.cli import main\n"
+        "import sys; from fcclf.cli.entry import main\n"
         f"try: main({flags.split()!r})\n"
         "except SystemExit: pass\n"
         "print('tensorflow' in sys.modules or 'numpy' in sys.modules)"

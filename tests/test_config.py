@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf import config as settings
-from fcclf.blocks import Dense
-from fcclf.config import Config, Model, Moons, Session, Training
+from fcclf.cli.flags import add_flags, section_from_flags
 from fcclf.errors import ConfigError
-from fcclf.flags import add_flags, section_from_flags
-from fcclf.model import Stack
-from fcclf.sources import Images
+from fcclf.settings import config
+from fcclf.settings.blocks import Dense
+from fcclf.settings.config import Config, Model, Moons, Session, Training
+from fcclf.settings.model import Stack
+from fcclf.settings.sources import Images
 
 
 def parsed(section, *flags):
@@ -129,7 +129,7 @@ def test_settings_that_do_not_change_the_result_do_not_name_the_run():
 def test_a_long_run_name_is_cut_and_stays_distinct():
     names = {Config(model=Model(hidden=(1000 + last,) * 99)).run_name() for last in range(3)}
     assert len(names) == 3
-    assert all(len(name) == settings.LONGEST_RUN_NAME for name in names)
+    assert all(len(name) == config.LONGEST_RUN_NAME for name in names)
 
 
 def test_a_run_name_is_one_directory_whatever_the_settings():
@@ -143,11 +143,11 @@ def test_minus_zero_is_zero():
 
 def test_differences_name_each_setting_with_both_values():
     other = Config(Moons(noise=0.3), training=Training(seed=7, epochs=9))
-    assert settings.differences(Config(), other) == ["data.noise: 0.1 -> 0.3", "training.seed: 0 -> 7"]
+    assert config.differences(Config(), other) == ["data.noise: 0.1 -> 0.3", "training.seed: 0 -> 7"]
 
 
 def test_every_setting_has_help():
-    for section in settings.sections(Config()):
+    for section in config.sections(Config()):
         for item in dataclasses.fields(section):
             assert item.metadata["help"], item.name
 

@@ -17,9 +17,12 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import cli, data, durable, run_directory, training
+from fcclf import durable
+from fcclf.cli import entry
+from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.inference import TrainedRun
+from fcclf.runs import run_directory, training
+from fcclf.runs.trained import TrainedRun
 
 CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
 NEWEST = "checkpoints/epoch-000006"
@@ -71,7 +74,7 @@ def logits(unfinished):
 def logits_of(path):
     with TrainedRun(path) as run:
         assert run.epoch == 6
-        return run.logits(data.load(CONFIG).X_test)
+        return run.logits(loading.load(CONFIG).X_test)
 
 
 # ---- what may come of damage -----------------------------------------------------------------------------------------
@@ -330,7 +333,7 @@ def test_a_hostile_config_is_refused_or_a_config_and_nothing_outside_is_touched(
 def assert_evaluated_or_refused_in_one_sentence(path, capsys):
     handler = signal.getsignal(signal.SIGINT)
     try:
-        code = cli.main(["evaluate", str(path)])
+        code = entry.main(["evaluate", str(path)])
     finally:
         signal.signal(signal.SIGINT, handler)
     errors = capsys.readouterr().err.splitlines()

@@ -10,7 +10,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from fcclf import dashboard, graph, run_directory
+from fcclf.learning import graph
+from fcclf.runs import dashboard, run_directory
 
 
 def values(serialized):

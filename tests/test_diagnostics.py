@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fcclf import diagnostics, evaluation
+from fcclf.views import diagnostics, evaluation
 
 
 def titles(figure):

@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier
 import fcclf
 from fcclf import FCClassifier
 from fcclf.estimator.program import Fitter
-from fcclf.inference import TrainedRun
+from fcclf.runs.trained import TrainedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

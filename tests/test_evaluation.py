@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fcclf import evaluation
+from fcclf.views import evaluation
 
 # Five samples of class 0, 1, 1, 2, 2; predicted 0, 1, 0, 1, 1: class 2 is never predicted.
 Y = np.array([0, 1, 1, 2, 2])

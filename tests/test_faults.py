@@ -27,9 +27,9 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import checkpoint, run_directory, training
 from fcclf.errors import RunError
-from fcclf.inference import TrainedRun
+from fcclf.runs import checkpoint, run_directory, training
+from fcclf.runs.trained import TrainedRun
 
 SMALL = {
     "samples": 100,
@@ -196,12 +196,12 @@ def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, r
 # ---- signals ---------------------------------------------------------------------------------------------------------
 
 PHASES = {  # where: (function, its call); signals are held in `HELD`
-    "compile": ("fcclf.graph.build", 1),
-    "first save": ("fcclf.checkpoint.save", 1),
-    "first epochs": ("fcclf.training._Run.chunk", 1),
-    "save": ("fcclf.checkpoint.save", 3),
-    "last save": ("fcclf.checkpoint.save", 41),
-    "evaluation": ("fcclf.evaluation.metrics", 1),
+    "compile": ("fcclf.learning.graph.build", 1),
+    "first save": ("fcclf.runs.checkpoint.save", 1),
+    "first epochs": ("fcclf.runs.training._Run.chunk", 1),
+    "save": ("fcclf.runs.checkpoint.save", 3),
+    "last save": ("fcclf.runs.checkpoint.save", 41),
+    "evaluation": ("fcclf.views.evaluation.metrics", 1),
 }
 HELD = ("first epochs", "save", "last save")
 
@@ -270,7 +270,8 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
     path = tmp_path / "run"
     ignored = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-    process = runs.start(*flags(path), faults=[ignored, Before("fcclf.checkpoint.save", SignalSelf(signal.SIGHUP, 2))])
+    hangup = Before("fcclf.runs.checkpoint.save", SignalSelf(signal.SIGHUP, 2))
+    process = runs.start(*flags(path), faults=[ignored, hangup])
     process.join()
     assert process.exitcode == 0
     runs.assert_same_run(path, reference())
@@ -296,7 +297,7 @@ def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(t
 @pytest.mark.parametrize("loads", [10, runs.campaign(200)])
 def test_a_run_can_be_read_while_it_saves_and_prunes_at_every_epoch(tmp_path, loads):
     path, saved, epochs = tmp_path / "run", runs.FORKSERVER.Event(), []
-    writer = runs.start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.checkpoint.prune", saved.set)])
+    writer = runs.start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.runs.checkpoint.prune", saved.set)])
     try:
         assert saved.wait(timeout=60)
         for _ in range(loads):
@@ -640,7 +641,7 @@ def record(root, lost_rename=None):
     """A run of 4 epochs in `root` / "run": one start is stopped, one fails with an epoch unsaved, one goes on."""
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fcclf.graph.build", runs.BUILD)
+        patch.setattr("fcclf.learning.graph.build", runs.BUILD)
         camera = Camera(root, patch, lost_rename)
         train = functools.partial(training.train, small(epochs=4, keep=1), root / "run")
         train(interrupts=After(2))

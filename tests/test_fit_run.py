@@ -17,13 +17,15 @@ import runs
 import tensorflow as tf
 from sklearn.datasets import make_moons
 
-from fcclf import FCClassifier, cli, history, overview, run_directory
+from fcclf import FCClassifier
+from fcclf.cli import entry
 from fcclf.errors import ConfigError, RunError
 from fcclf.estimator import fit_run, parameters, program
 from fcclf.estimator.fit_run import FitRun
 from fcclf.estimator.fitting import Fit
 from fcclf.estimator.program import Fitter
-from fcclf.inference import TrainedRun
+from fcclf.runs import history, overview, run_directory
+from fcclf.runs.trained import TrainedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -212,7 +214,7 @@ def test_what_fails_after_ctrl_c_is_told(tmp_path, monkeypatch, in_short_stretch
     def full(*arguments):
         raise RunError("cannot save: No space left on device.")
 
-    monkeypatch.setattr("fcclf.checkpoint.save", full)
+    monkeypatch.setattr("fcclf.runs.checkpoint.save", full)
     with pytest.raises(RunError, match="No space left"):
         classifier(tmp_path / "run").fit(X, y)
 
@@ -357,7 +359,7 @@ def test_a_run_of_the_command_line_is_left_alone(finished_run, tmp_path):
 
 def test_the_command_line_leaves_a_fit_alone(kept, tmp_path, capfd):
     shutil.copytree(kept[1], tmp_path / "run")
-    assert cli.main(["train", "moons", "--logdir", str(tmp_path), "--run-name", "run"]) == 2
+    assert entry.main(["train", "moons", "--logdir", str(tmp_path), "--run-name", "run"]) == 2
     assert "made by: FCClassifier -> fcclf train" in capfd.readouterr().err
 
 
@@ -429,10 +431,10 @@ def test_feature_names_come_back(tmp_path):
 
 def test_the_commands_know_a_fit(kept, capfd):
     path = kept[1]
-    assert cli.main(["verify", str(path)]) == 0
-    assert cli.main(["runs", str(path.parent), "--json"]) == 0
-    assert cli.main(["compare", str(path)]) == 0
-    assert cli.main(["summary", str(path)]) == 0
+    assert entry.main(["verify", str(path)]) == 0
+    assert entry.main(["runs", str(path.parent), "--json"]) == 0
+    assert entry.main(["compare", str(path)]) == 0
+    assert entry.main(["summary", str(path)]) == 0
     output = capfd.readouterr().out
     assert f"{path} is sound" in output
     listed = json.loads(output[output.index("[") : output.index("]") + 1])
@@ -441,7 +443,7 @@ def test_the_commands_know_a_fit(kept, capfd):
     ]
     assert f"{kept[0].loss_:.4f}" in output
     assert "fc2" in output
-    assert cli.main(["evaluate", str(path)]) == 1
+    assert entry.main(["evaluate", str(path)]) == 1
     assert "keeps no samples: open it with FCClassifier.from_run" in capfd.readouterr().err
     with pytest.raises(RunError, match="keeps no samples"):
         TrainedRun(path)

@@ -7,9 +7,9 @@ import pytest
 import runs
 from PIL import Image
 
-from fcclf import data
-from fcclf.frames import GAP, TILE, Frames
-from fcclf.trainer import Trainer
+from fcclf.data import loading
+from fcclf.learning.trainer import Trainer
+from fcclf.views.frames import GAP, TILE, Frames
 
 pytestmark = pytest.mark.usefixtures("built_once")
 
@@ -23,7 +23,7 @@ def pixels(png):
 def trainer():
     """A network that has learned for 40 epochs."""
     config = runs.config(noise=0.1, learning_rate=0.02)
-    with Trainer(config, data.load(config)) as trainer:
+    with Trainer(config, loading.load(config)) as trainer:
         trainer.initialize()
         trainer.advance(40 * trainer.n_batches)
         yield trainer
@@ -61,7 +61,7 @@ def test_a_row_of_pictures_shows_the_units_of_a_layer(trainer):
 
 def test_data_of_other_widths_have_a_confusion_matrix_alone():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
-    dataset = data.split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
+    dataset = loading.split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
     with Trainer(runs.config(), dataset) as trainer:
         trainer.initialize()
         assert list(drawn(trainer)) == [("test", "pictures/confusion")]
@@ -69,7 +69,7 @@ def test_data_of_other_widths_have_a_confusion_matrix_alone():
 
 def test_a_network_without_hidden_layers_has_no_units_to_show():
     config = runs.config(hidden=())
-    with Trainer(config, data.load(config)) as trainer:
+    with Trainer(config, loading.load(config)) as trainer:
         trainer.initialize()
         assert ("", "pictures/units") not in drawn(trainer)
 

@@ -10,9 +10,10 @@ import tensorflow as tf
 from scipy.special import log_softmax
 from test_layers import CONVOLUTIONAL, EVERY_DENSE
 
-from fcclf import data, epoch_loop, graph
-from fcclf.config import OPTIMIZERS
+from fcclf.data import loading
 from fcclf.errors import ConfigError
+from fcclf.learning import epoch_loop, graph
+from fcclf.settings.config import OPTIMIZERS
 
 tf1 = tf.compat.v1
 
@@ -21,7 +22,7 @@ class Built:
     """A graph in a session, initialised, with its data."""
 
     def __init__(self, config, dataset=None):
-        self.config, self.dataset = config, dataset or data.load(config)
+        self.config, self.dataset = config, dataset or loading.load(config)
         self.graph = graph.build(config, self.dataset.n_features, self.dataset.n_classes, self.dataset.sizes)
         self.session = tf1.Session(graph=self.graph.logits.graph)
         self.n_batches = epoch_loop.batches_per_epoch(len(self.dataset.y_train), config.training.batch_size)
@@ -36,7 +37,7 @@ class Built:
 
     def order(self, epoch):
         training = self.config.training
-        return data.epoch_order(training.seed, epoch, len(self.dataset.y_train), training.sampling)
+        return loading.epoch_order(training.seed, epoch, len(self.dataset.y_train), training.sampling)
 
     def stretch(self, start, stop):
         """Runs the epoch loop from step `start` to before step `stop`; the metrics of the epochs that ended."""
@@ -88,7 +89,7 @@ def test_logits_that_know_nothing_cost_about_ln_2():
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_zero_logits_cost_ln_of_the_number_of_classes(classes):
     config = runs.config()
-    built = Built(config, data.load(config)._replace(n_classes=classes))
+    built = Built(config, loading.load(config)._replace(n_classes=classes))
     loss = built.run(built.graph.loss.data, {**built.fed(), built.graph.logits: np.zeros((80, classes), np.float32)})
     assert loss == pytest.approx(np.log(classes), rel=1e-6)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fcclf import history
 from fcclf.errors import RunError
+from fcclf.runs import history
 
 METRICS = {"train_loss": np.float32([0.1, 1 / 3]), "penalty": np.float32([1e-9, 2]), "test_loss": np.float32([3, 4])}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcclf import data, idx
-from fcclf.config import Config, Training
+from fcclf.data import idx, loading
 from fcclf.errors import RunError
-from fcclf.sources import FASHION_MNIST, Images
+from fcclf.settings.config import Config, Training
+from fcclf.settings.sources import FASHION_MNIST, Images
 
 
 def idx_bytes(array):
@@ -31,7 +31,7 @@ def directory(tmp_path):
 
 
 def load(directory):
-    return data.load(Config(Images(str(directory)), training=Training(batch_size=2)))
+    return loading.load(Config(Images(str(directory)), training=Training(batch_size=2)))
 
 
 def test_images_are_rows_of_pixels_from_0_to_1(directory):
@@ -71,7 +71,7 @@ def test_missing_files_are_told_with_what_to_install_or_download(tmp_path):
 
 @pytest.mark.skipif(not Path(FASHION_MNIST).is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_fashion_mnist_is_read_with_the_names_of_its_classes():
-    dataset = data.load(Config(Images()))
+    dataset = loading.load(Config(Images()))
     assert (dataset.sizes, dataset.n_features) == ((60000, 0, 10000), 784)
     np.testing.assert_array_equal(np.bincount(dataset.y_test), 10 * [1000])
     assert dataset.classes[dataset.y_test[0]] == "Ankle boot"

@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import checkpoint, data, durable, run_directory, trainer
+from fcclf import durable
+from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.inference import TrainedRun
-from fcclf.trainer import Trainer
+from fcclf.learning import trainer
+from fcclf.learning.trainer import Trainer
+from fcclf.runs import checkpoint, run_directory
+from fcclf.runs.trained import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("built_once")
 
 
 def test_probabilities_are_what_the_weights_say(finished_run):
-    X = data.load(runs.config()).X_test
+    X = loading.load(runs.config()).X_test
     with TrainedRun(finished_run) as run:
         outputs, weights = X, run.weights()
         for name in ("fc1", "fc2"):
@@ -31,14 +34,14 @@ def test_probabilities_are_what_the_weights_say(finished_run):
 
 
 def test_its_accuracy_is_the_last_one_of_the_history(finished_run):
-    dataset = data.load(runs.config())
+    dataset = loading.load(runs.config())
     with TrainedRun(finished_run) as run:
         accuracy = np.mean(run.predictions(dataset.X_test) == dataset.y_test)
     assert str(np.float32(accuracy)) == runs.history(finished_run)[-1][-1]
 
 
 def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
-    X = data.load(runs.config()).X_train
+    X = loading.load(runs.config()).X_train
     with TrainedRun(finished_run) as run:
         whole = run.logits(X)
         monkeypatch.setattr(trainer, "BATCH", 7)
@@ -47,7 +50,7 @@ def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
 
 
 def test_two_runs_are_open_side_by_side(finished_run):
-    X = data.load(runs.config()).X_test
+    X = loading.load(runs.config()).X_test
     with TrainedRun(finished_run) as first, TrainedRun(finished_run) as second:
         np.testing.assert_array_equal(first.logits(X), second.logits(X))
 
@@ -77,7 +80,7 @@ def test_the_golden_run_loads_and_predicts_what_it_always_did():
 def test_the_golden_run_can_be_trained_on():
     description = run_directory.read(runs.GOLDEN / "moons")
     found = checkpoint.newest(runs.GOLDEN / "moons/checkpoints", description.fingerprint)
-    with Trainer(description.config, data.load(description.config)) as trainer:
+    with Trainer(description.config, loading.load(description.config)) as trainer:
         trainer.restore(found)
         results = trainer.advance(trainer.step + trainer.n_batches)
     assert results.finite

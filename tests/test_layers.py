@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcclf import blocks, layers
-from fcclf.blocks import (
+from fcclf.network import layers
+from fcclf.network.layers import Context, Phase
+from fcclf.settings import blocks
+from fcclf.settings.blocks import (
     Activation,
     AlphaDropout,
     AveragePool,
@@ -20,7 +22,6 @@ from fcclf.blocks import (
     Reshape,
     Standardize,
 )
-from fcclf.layers import Context, Phase
 
 tf1 = tf.compat.v1
 

@@ -6,9 +6,9 @@ import signal
 import pytest
 import runs
 
-from fcclf import history, overview, run_directory, training
 from fcclf.errors import RunError
-from fcclf.interrupts import Interrupts
+from fcclf.learning.interrupts import Interrupts
+from fcclf.runs import history, overview, run_directory, training
 
 pytestmark = pytest.mark.usefixtures("built_once")
 

@@ -7,12 +7,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from fcclf import data, plots
+from fcclf.data import loading
+from fcclf.views import plots
 
 
 @pytest.fixture
 def moons():
-    return data.load(runs.config())
+    return loading.load(runs.config())
 
 
 def halves(X):

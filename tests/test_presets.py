@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import blocks, data
-from fcclf.advice import advice
-from fcclf.blocks import Dense, Dropout
-from fcclf.config import Config, Session, Training
+from fcclf.cli.advice import advice
+from fcclf.cli.flags import add_config_flags, config_from_flags
+from fcclf.data import loading
 from fcclf.errors import ConfigError
-from fcclf.flags import add_config_flags, config_from_flags
-from fcclf.model import Stack
-from fcclf.presets import N_CLASSES, N_FEATURES, PRESETS
-from fcclf.sources import Images
-from fcclf.trainer import Trainer
+from fcclf.learning.trainer import Trainer
+from fcclf.settings import blocks
+from fcclf.settings.blocks import Dense, Dropout
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.model import Stack
+from fcclf.settings.presets import N_CLASSES, N_FEATURES, PRESETS
+from fcclf.settings.sources import Images
 
 PARAMETERS = {  # trained and not, as counted by hand from the layers' shapes
     "selu-20": (784 * 100 + 100) + 19 * (100 * 100 + 100) + 1010 + 2,
@@ -44,7 +45,7 @@ def few_images(config):
     random = np.random.default_rng(0)
     X, y = random.uniform(size=(60, 784)).astype(np.float32), np.arange(60, dtype=np.int32) % 10
     _, *sizes = config.part_sizes(60, 10)
-    return data.split(X, y, *sizes, 10)
+    return loading.split(X, y, *sizes, 10)
 
 
 DEEP = ("bn-20", "bn-20-before", "selu-20")  # take long to build

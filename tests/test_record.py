@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import checkpoint, history, record, run_directory
-from fcclf.epoch_loop import metric_names
 from fcclf.errors import RunError
+from fcclf.learning.epoch_loop import metric_names
+from fcclf.runs import checkpoint, history, record, run_directory
 
 EPOCHS, METRICS = 6, metric_names(early_stopping=False)  # of the finished run
 

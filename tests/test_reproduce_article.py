@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import data
-from fcclf.inference import TrainedRun
+from fcclf.data import loading
+from fcclf.runs.trained import TrainedRun
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "reproduce_article.py"
 
@@ -24,7 +24,7 @@ def article():
 
 
 def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
-    dataset = data.load(runs.config())
+    dataset = loading.load(runs.config())
     with contextlib.ExitStack() as sessions, TrainedRun(finished_run) as run:
         fit = article._network(runs.config(), sessions)
         fit(dataset, seed=1)
@@ -33,7 +33,7 @@ def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
 
 
 def test_the_study_measures_each_seed_on_the_test_part(article):
-    dataset = data.load(runs.config())
+    dataset = loading.load(runs.config())
 
     def fit(dataset, seed):
         return lambda X: np.eye(2)[np.full(len(X), seed)] * 0.5 + 0.25

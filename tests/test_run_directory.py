@@ -8,8 +8,9 @@ import shutil
 import pytest
 import runs
 
-from fcclf import durable, run_directory
+from fcclf import durable
 from fcclf.errors import ConfigError, RunError
+from fcclf.runs import run_directory
 
 FACTS = {"fingerprint": "abc", "n_features": 2, "n_classes": 2}
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf import data, table
-from fcclf.config import Config, Training
+from fcclf.data import loading, table
 from fcclf.errors import ConfigError, RunError
-from fcclf.sources import Table
+from fcclf.settings.config import Config, Training
+from fcclf.settings.sources import Table
 
 ROWS = ["1,2,cat", "3,4.5,dog", "-5,6e1,cat", "7,8,dog"]
 HEADED = ["width,height,kind", *ROWS]
@@ -130,7 +130,7 @@ def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, words):
 
 
 def loaded(path, **settings):
-    return data.load(Config(Table(str(path), **settings), training=Training(batch_size=1)))
+    return loading.load(Config(Table(str(path), **settings), training=Training(batch_size=1)))
 
 
 def test_each_class_keeps_its_share_in_both_parts_and_no_row_is_lost(file):
@@ -146,7 +146,7 @@ def test_each_class_keeps_its_share_in_both_parts_and_no_row_is_lost(file):
 
 def test_another_seed_splits_otherwise_and_the_same_seed_alike(file):
     path = file(f"{row},{row % 2}" for row in range(40))
-    prints = [data.fingerprint(loaded(path, data_seed=seed).arrays) for seed in (1, 1, 2)]
+    prints = [loading.fingerprint(loaded(path, data_seed=seed).arrays) for seed in (1, 1, 2)]
     assert prints[0] == prints[1] != prints[2]
 
 

@@ -10,12 +10,14 @@ import runs
 import tensorflow as tf
 from test_layers import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 
-from fcclf import durable, history, training
-from fcclf.config import Config, Session, Training
+from fcclf import durable
+from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.inference import TrainedRun
-from fcclf.model import Stack
-from fcclf.sources import Table
+from fcclf.runs import history, training
+from fcclf.runs.trained import TrainedRun
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.model import Stack
+from fcclf.settings.sources import Table
 
 pytestmark = pytest.mark.usefixtures("built_once")
 
@@ -241,7 +243,7 @@ def test_a_run_stops_once_the_validation_loss_has_not_fallen_for_long_enough(sto
 
 def test_the_validation_metrics_are_those_of_the_held_out_part(stopped_run):
     path, outcome = stopped_run
-    dataset = training.data.load(runs.config(**EARLY))
+    dataset = loading.load(runs.config(**EARLY))
     with TrainedRun(path) as run:
         accuracy = np.mean(run.predictions(dataset.X_validation) == dataset.y_validation)
     column = history.read(path)["validation_accuracy"]

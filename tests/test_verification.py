@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import checkpoint, cli, data, run_directory, training, verification
+from fcclf.cli import entry
+from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.trainer import Trainer
+from fcclf.learning.trainer import Trainer
+from fcclf.runs import checkpoint, run_directory, training, verification
 
 pytestmark = pytest.mark.usefixtures("built_once")
 
@@ -65,7 +67,7 @@ def forge(path, bias):
     """Replaces the newest checkpoint by one with other values in fc1/bias, every checksum right."""
     description = run_directory.read(path)
     found = checkpoint.verified(newest(path), description.fingerprint)
-    with Trainer(description.config, data.load(description.config)) as trainer:
+    with Trainer(description.config, loading.load(description.config)) as trainer:
         trainer.restore(found)
         initializer = trainer.session.graph.get_collection("trainable_variables")[1].initializer
         trainer.session.run(initializer, {initializer.inputs[1]: np.full(6, bias, np.float32)})
@@ -94,8 +96,8 @@ def test_a_run_without_checkpoints_is_not_sound(run):
 
 
 def test_the_exit_code_tells(run, capsys):
-    assert cli.main(["verify", str(run), "--replay"]) == 0
+    assert entry.main(["verify", str(run), "--replay"]) == 0
     assert capsys.readouterr().out == f"{run} is sound, and its last stretch trains again to the same bits\n"
     (run / "history.csv").write_text("")
-    assert cli.main(["verify", str(run)]) == 1
+    assert entry.main(["verify", str(run)]) == 1
     assert capsys.readouterr().out == f"{run / 'history.csv'} is not as it was at the last checkpoint.\n"

@@ -22,15 +22,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf import run_directory
-from fcclf.blocks import Dense
 from fcclf.estimator import callbacks, fit_run, parameters, samples
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fit_loop import BEST
 from fcclf.estimator.fitting import Fit
 from fcclf.estimator.program import Fitter, Predictor, borrowed, with_best
-from fcclf.fit_config import FitConfig
-from fcclf.inference import TrainedRun, newest_values
+from fcclf.runs import run_directory
+from fcclf.runs.trained import TrainedRun, newest_values
+from fcclf.settings.blocks import Dense
+from fcclf.settings.fit_config import FitConfig
 
 NONE_YET = {"fit/best": np.finfo(np.float32).min, "fit/wait": 0}  # of the variables that decide when a fit is over
 
@@ -44,14 +44,14 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    activation : one of `fcclf.blocks.ACTIVATIONS`, or "logistic" for "sigmoid"; of the hidden layers.
+    activation : one of `fcclf.settings.blocks.ACTIVATIONS`, or "logistic" for "sigmoid"; of the hidden layers.
     solver : "adam", "sgd", "rmsprop", "adagrad" or "adadelta", of `tf.compat.v1.train`.
     alpha : adds alpha / 2 * sum(W^2), divided by the samples (their weight) in a batch, to the loss.
     warm_start : fit goes on with the weights, and the optimizer's slots, of the last fit.
     l1, l2 : add l1 * sum(|W|) and l2 / 2 * sum(W^2) to the loss, whatever the size of a batch.
     dropout : share of each hidden layer's outputs that is dropped in training (Srivastava et al. 2014).
     batch_norm : normalise batches "before" or "after" each hidden activation (Ioffe and Szegedy 2015); True: before.
-    kernel_initializer : one of `fcclf.blocks.INITIALIZERS`; biases begin at 0.
+    kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`; biases begin at 0.
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
     logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
         samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf.epoch_loop import EVALUATION_BATCH, batches_per_epoch, in_batches, window
-from fcclf.layers import Phase, network_variables
-from fcclf.network import correct, cross_entropy, inference
+from fcclf.learning.epoch_loop import EVALUATION_BATCH, batches_per_epoch, in_batches, window
+from fcclf.network.layers import Phase, network_variables
+from fcclf.network.network import correct, cross_entropy, inference
 
 tf1 = tf.compat.v1
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import checkpoint, dashboard, history, run_directory
-from fcclf.config import Session
-from fcclf.data import fingerprint
+from fcclf.data.loading import fingerprint
 from fcclf.errors import ConfigError
 from fcclf.estimator.fit_loop import metric_names
 from fcclf.estimator.program import Fitter, Stretch
-from fcclf.fit_config import FitConfig
-from fcclf.record import Record, recover
+from fcclf.runs import checkpoint, dashboard, history, run_directory
+from fcclf.runs.record import Record, recover
+from fcclf.settings.config import Session
+from fcclf.settings.fit_config import FitConfig
 
 SESSION = Session()  # the command line's defaults serve here too
 

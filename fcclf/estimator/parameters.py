@@ -11,13 +11,13 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fcclf import blocks
-from fcclf.blocks import ACTIVATIONS, INITIALIZERS
-from fcclf.epoch_loop import batches_per_epoch
 from fcclf.estimator.fit_loop import Dials
 from fcclf.estimator.program import Plan, Solver
-from fcclf.fit_config import FitConfig
-from fcclf.model import Model
+from fcclf.learning.epoch_loop import batches_per_epoch
+from fcclf.settings import blocks
+from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS
+from fcclf.settings.fit_config import FitConfig
+from fcclf.settings.model import Model
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 MOST_IN_BATCH = 200  # where batch_size is "auto"

@@ -15,17 +15,17 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from fcclf import checkpoint
-from fcclf.blocks import Block
-from fcclf.checkpoint import Checkpoint
-from fcclf.data import epoch_order
-from fcclf.epoch_loop import MOST_EPOCHS_PER_RUN, MOST_SAMPLES_PER_RUN, batches_per_epoch
+from fcclf.data.loading import epoch_order
 from fcclf.errors import RunError
 from fcclf.estimator.fit_loop import BEST, Dials, FitEpochs, dials, fit_state, metric_names
-from fcclf.graph import OPTIMIZERS
-from fcclf.layers import PHASED, network_variables
-from fcclf.network import Network, class_logits, inference
-from fcclf.trainer import predict, session_config
+from fcclf.learning.epoch_loop import MOST_EPOCHS_PER_RUN, MOST_SAMPLES_PER_RUN, batches_per_epoch
+from fcclf.learning.graph import OPTIMIZERS
+from fcclf.learning.trainer import predict, session_config
+from fcclf.network.layers import PHASED, network_variables
+from fcclf.network.network import Network, class_logits, inference
+from fcclf.runs import checkpoint
+from fcclf.runs.checkpoint import Checkpoint
+from fcclf.settings.blocks import Block
 
 tf1 = tf.compat.v1
 
@@ -37,7 +37,7 @@ MOST_PRODUCTS = 10**10  # products of a sample and a weight in a stretch, for th
 
 @dataclass(frozen=True)
 class Solver:
-    """An optimizer of `fcclf.graph`, or one with scikit-learn's parameters. schedule: of the learning rate."""
+    """An optimizer of `fcclf.learning.graph`, or one with scikit-learn's parameters. schedule: of the learning rate."""
 
     name: str
     schedule: str

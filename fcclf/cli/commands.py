@@ -1,0 +1,200 @@
+"""What the commands of the command line do: each takes the parsed arguments and returns the exit code.
+
+TensorFlow is imported inside, when there is work for it, so that help and usage errors need not wait.
+"""
+
+import errno
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from fcclf.cli.advice import advice
+from fcclf.cli.flags import config_from_flags, model_from_flags
+from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, say, write
+from fcclf.durable import explained, replace_file
+from fcclf.errors import RunError
+from fcclf.runs import figures, run_directory
+from fcclf.settings import blocks, presets
+from fcclf.settings.config import Config
+from fcclf.settings.model import Stack
+from fcclf.settings.sources import Images
+
+FAILED = 1  # the exit code
+
+
+def train(arguments) -> int:
+    """`fcclf train`: trains or continues a run, then evaluates and draws it."""
+    config = config_from_flags(arguments.source, arguments)
+    path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
+    _check_logdir(Path(arguments.logdir))
+    for sentence in advice(config):
+        say(f"warning: {sentence}")
+    started = time.perf_counter()
+    with quiet_tensorflow():
+        from fcclf.learning.interrupts import Interrupts
+        from fcclf.runs import training
+    interrupts = Interrupts()
+    with progress_on_stderr(config, quiet=arguments.quiet) as progress:
+        outcome = training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
+    if interrupts.pending():
+        say(f"interrupted: saved after {outcome.epoch} of {config.training.epochs} epochs; to go on: {_command()}")
+        interrupts.raise_again()
+        return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
+    say(_summary(outcome, config, time.perf_counter() - started))
+    return _evaluate(path, arguments.json, draw=not arguments.no_figures)
+
+
+def summary(arguments) -> int:
+    """`fcclf summary`: the layers of a run, a preset, or the model that the flags describe; nothing is trained."""
+    if arguments.run:
+        given = run_directory.read(Path(arguments.run))
+        layers = given.config.layers(given.data["n_features"], given.data["n_classes"])
+        write(blocks.summary(layers, given.data["n_features"]))
+        return 0
+    model = model_from_flags(arguments)
+    usual = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
+    n_features, n_classes = arguments.features or usual[0], arguments.classes or usual[1]
+    write(blocks.summary(Config(Images(), model).layers(n_features, n_classes), n_features))
+    return 0
+
+
+def evaluate(arguments) -> int:
+    """`fcclf evaluate RUN`: measures a run's newest checkpoint on its test part."""
+    return _evaluate(Path(arguments.run), arguments.json)
+
+
+def plot(arguments) -> int:
+    """`fcclf plot RUN`: draws the figures of a run that make sense for it."""
+    path = Path(arguments.run)
+    with quiet_tensorflow():
+        from fcclf.runs.trained import TrainedRun
+    directory = Path(arguments.output) if arguments.output else path / "figures"
+    with TrainedRun(path) as run:
+        for written in figures.write(run, directory, arguments.only, arguments.formats, say):
+            write(written)
+    return 0
+
+
+def compare(arguments) -> int:
+    """`fcclf compare RUN...`: a table of runs, and their test curves in one figure."""
+    from fcclf.runs import overview
+    from fcclf.views import plots
+
+    runs = [overview.read(path) for path in dict.fromkeys(map(Path, arguments.runs))]
+    for run in runs:
+        if not run.epochs:
+            raise RunError(f"{run.path} has no finished epoch yet: let it train first.")
+    rows = overview.comparison(runs)
+    write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
+    histories = {name: run.columns for name, run in zip(overview.names(runs), runs, strict=True)}
+    tested = {name: columns for name, columns in histories.items() if "test_loss" in columns}
+    if tested:  # a fit of FCClassifier has no test part
+        plots.save(plots.comparison(tested, "test part"), Path(arguments.output))
+        say(f"the curves are in {arguments.output}")
+    else:
+        say("none of these runs has a test part, so no curves are drawn")
+    return 0
+
+
+def runs(arguments) -> int:
+    """`fcclf runs`: what is in a log directory."""
+    from fcclf.runs import overview
+
+    found = overview.find(Path(arguments.logdir))
+    for run in found:
+        if run.problem:
+            say(run.problem)
+    if not found:
+        say(f"there is no run in {arguments.logdir}")
+    rows = overview.listing(found)
+    if rows or arguments.json:
+        write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
+    return 0
+
+
+def verify(arguments) -> int:
+    """`fcclf verify RUN`: checks a run's files; with --replay, trains its last stretch again and compares."""
+    path = Path(arguments.run)
+    with quiet_tensorflow():
+        from fcclf.runs import verification
+    problems = list(verification.check(path))
+    if arguments.replay and not problems:
+        problems = [difference for difference in [verification.replay(path, say)] if difference]
+    sound = f"{path} is sound" + (", and its last stretch trains again to the same bits" if arguments.replay else "")
+    write("\n".join(problems) or sound)
+    return FAILED if problems else 0
+
+
+def _evaluate(path, as_json, draw=False):
+    with quiet_tensorflow():
+        from fcclf.runs.trained import TrainedRun
+    with TrainedRun(path) as run:
+        try:
+            _report(run, as_json)
+        finally:  # also where the reader of the results has left
+            if draw:
+                _draw(run)
+    return 0
+
+
+def _report(run, as_json):
+    """Prints the metrics of the test part and keeps them in metrics.json."""
+    from fcclf.views import evaluation
+
+    dataset = run.dataset()
+    logits = run.logits(dataset.X_test)
+    measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
+    document = json.dumps(measured, indent=2)
+    text = document
+    if not as_json:
+        text = (
+            f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
+            f"{evaluation.report(dataset.y_test, logits, dataset.classes)}\n\n"
+            f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
+        )
+    try:
+        write(text)
+    finally:
+        replace_file(run.path / "metrics.json", document + "\n")
+
+
+def _draw(run):
+    """The figures that end a training. The results are out already, so only a full disk is worth an error."""
+    try:
+        for _ in figures.write(run, run.path / "figures", figures.AT_THE_END):
+            pass
+    except Exception as error:
+        if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        say(f"the figures are left out: {error}")
+
+
+def _summary(outcome, config, seconds):
+    total, early = config.training.epochs, ""
+    if outcome.best_epoch:
+        early = f"; the best was epoch {outcome.best_epoch}" + (", it stopped early" if outcome.stopped else "")
+    if outcome.begun_at == outcome.epoch:
+        past = f", past the {total} asked for" if outcome.epoch > total else ""
+        remedy = "--fresh starts over" if outcome.stopped else "a larger --epochs continues it, --fresh starts over"
+        return f"this run has finished {outcome.epoch} epochs{past}{early}; {remedy}"
+    begun = f"epochs {outcome.begun_at + 1} to {outcome.epoch}" if outcome.begun_at else f"{outcome.epoch} epochs"
+    return f"trained {begun} in {seconds:.1f} s, TensorFlow's import included{early}"
+
+
+def _command():
+    return shlex.join(word for word in sys.orig_argv if word != "--fresh")
+
+
+def _check_logdir(logdir):
+    """A log directory that cannot be one is reported before the wait for TensorFlow."""
+    with explained("find", logdir):
+        existing = next(parent for parent in [logdir, *logdir.absolute().parents] if parent.exists())
+    if not existing.is_dir():
+        raise RunError(f"--logdir is {str(logdir)!r}, but {existing} is a file: name a directory.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise RunError(
+            f"--logdir is {str(logdir)!r}, but {existing} is not writable: name another, or change its mode."
+        )

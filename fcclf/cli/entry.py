@@ -1,0 +1,216 @@
+"""The command line: `fcclf train`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
+
+The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
+1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
+errors are answered before TensorFlow is imported.
+"""
+
+import argparse
+import contextlib
+import difflib
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+from fcclf import __version__
+from fcclf.cli import commands
+from fcclf.cli.commands import FAILED
+from fcclf.cli.flags import add_config_flags, add_model_flags
+from fcclf.cli.terminal import open_standard_streams, say
+from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.runs import figures
+from fcclf.settings.fields import flag
+from fcclf.settings.sources import SOURCES
+
+USAGE, DIVERGED = 2, 3
+MOST = 1_000_000  # features or classes
+
+
+def main(argv=None) -> int:
+    """Runs the command in `argv` (default: the process's) and returns its exit code."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
+    open_standard_streams()
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
+        return 0
+    except ConfigError as error:
+        return _fail(USAGE, f"{_named(error.setting_name)} {error.problem}")
+    except DivergedError as error:
+        return _fail(DIVERGED, error)
+    except RunError as error:
+        return _fail(FAILED, error)
+
+
+def run(argv=None):
+    """`main` for a process of its own, which it ends: tidying up TensorFlow would take another half second."""
+    code = main(argv)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _fail(code, sentence):
+    say(f"error: {sentence}")
+    return code
+
+
+def _named(setting_name):
+    """What to call a setting: by its flag, and the layers of a model by what they make."""
+    return "the model" if setting_name == "model" else flag(setting_name)
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one sentence, without the usage in front."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False)
+
+    def parse_known_args(self, args=None, namespace=None):
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # told here, by the parser that knows the flags, not by the one above it
+            self.error(f"unrecognized arguments: {unknown[0]}")
+        return namespace, unknown
+
+    def error(self, message):
+        message = re.sub(r"^argument (\S+): ", r"\1 ", message)
+        unknown = re.match(r"unrecognized arguments: (-?[^\s=]*)", message)
+        if unknown and not unknown[1].startswith("-"):
+            message = f"there is nothing to do with {unknown[1]!r}; see {self.prog} --help."
+        elif unknown:
+            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            message = f"there is no flag {unknown[1]}" + (
+                f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help."
+            )
+        self.exit(USAGE, f"fcclf: error: {message}\n")
+
+
+def _parser():
+    parser = _Parser(prog="fcclf", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_train(subparsers)
+    evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
+    evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_summary(subparsers)
+    _add_plot(subparsers)
+    _add_overviews(subparsers)
+    verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
+    verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
+    return parser
+
+
+def _add_run_command(subparsers, command, help):
+    parser = subparsers.add_parser(command.__name__, help=help, description=command.__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_summary(subparsers):
+    parser = subparsers.add_parser("summary", help="layers and parameters", description=commands.summary.__doc__)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; without it, what the flags describe")
+    for option, usual in (("--features", "784 for a preset, else 2"), ("--classes", "10 for a preset, else 2")):
+        parser.add_argument(option, type=_count, metavar="INT", help=f"of the data (default: {usual})")
+    add_model_flags(parser)
+    parser.set_defaults(command=commands.summary)
+
+
+def _add_plot(subparsers):
+    parser = _add_run_command(subparsers, commands.plot, "draw the figures of a run")
+    for option, choices, metavar, default in (
+        ("--only", figures.NAMES, "NAME", "all that make sense"),
+        ("--formats", figures.FORMATS, "FORMAT", "all"),
+    ):
+        parser.add_argument(
+            option,
+            nargs="+",
+            type=_one_of(choices),
+            default=choices,
+            metavar=metavar,
+            help=f"some of {', '.join(choices)} (default: {default})",
+        )
+    parser.add_argument("--output", type=_path, metavar="DIR", help="where to (default: figures/ in the run)")
+
+
+def _add_overviews(subparsers):
+    comparing = subparsers.add_parser("compare", help="compare runs", description=commands.compare.__doc__)
+    comparing.add_argument("runs", nargs="+", metavar="RUN", help="run directories, such as logs/moons")
+    comparing.add_argument(
+        "--output", type=_picture, default="compare.png", metavar="FILE", help=".png or .svg (default: compare.png)"
+    )
+    comparing.set_defaults(command=commands.compare)
+    listing = subparsers.add_parser("runs", help="list the runs in a log directory", description=commands.runs.__doc__)
+    listing.add_argument("logdir", nargs="?", default="logs", metavar="LOGDIR", help="(default: logs)")
+    listing.set_defaults(command=commands.runs)
+    for parser in (comparing, listing):
+        parser.add_argument("--json", action="store_true", help="print the table as JSON")
+
+
+def _add_train(subparsers):
+    sets = subparsers.add_parser("train", help="train a run, or go on with it").add_subparsers(
+        required=True, metavar="DATA", parser_class=_Parser
+    )
+    for name, source in SOURCES.items():
+        _add_train_on(sets.add_parser(name, help=source.__doc__.split(".")[0], description=source.__doc__), source)
+
+
+def _add_train_on(parser, source):
+    add_config_flags(parser, source)
+    run = parser.add_argument_group("run")
+    run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
+    run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
+    run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+    run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
+    run.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
+    parser.set_defaults(command=commands.train, source=source)
+
+
+def _run_name(text):
+    if not text.isprintable() or text.startswith((".", "-")) or "/" in text or not 0 < len(os.fsencode(text)) <= 200:
+        raise argparse.ArgumentTypeError(
+            f"is {text!r}, but must be one printable directory name of at most 200 bytes, not begun by a dot or dash."
+        )
+    return text
+
+
+def _path(text):
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must be a printable path.")
+    return text
+
+
+def _count(text):
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must be a whole number from 1 to {MOST}.")
+    return int(text)
+
+
+def _picture(text):
+    if Path(_path(text)).suffix[1:] not in figures.FORMATS:
+        endings = " or ".join(f".{suffix}" for suffix in figures.FORMATS)
+        raise argparse.ArgumentTypeError(f"is {text!r}, but must end in {endings}.")
+    return text
+
+
+def _one_of(choices):
+    """text -> text, as argparse wants its types."""
+
+    def parse(text):
+        if text not in choices:
+            near = difflib.get_close_matches(text, choices, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "leave it out for all."
+            raise argparse.ArgumentTypeError(f"is {text!r}, but must be one of {', '.join(choices)}; {remedy}")
+        return text
+
+    return parse

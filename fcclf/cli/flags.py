@@ -1,0 +1,102 @@
+"""Command-line flags, generated from the settings, and the `Config` that they describe.
+
+A flag that is not given leaves no value behind, so that a preset's settings count where the user has not said else.
+"""
+
+import argparse
+import dataclasses
+
+from fcclf.errors import ConfigError
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.fields import checked, flag, plain, settings_of, type_of
+from fcclf.settings.model import Model, Stack
+
+
+def add_config_flags(parser, source):
+    """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser."""
+    add_flags(parser.add_argument_group("data"), source)
+    add_model_flags(parser)
+    add_flags(parser.add_argument_group("training"), Training)
+    add_flags(parser.add_argument_group("session"), Session)
+
+
+def config_from_flags(source, arguments) -> Config:
+    """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
+    data, model = section_from_flags(source, arguments), model_from_flags(arguments)
+    training, session = (section_from_flags(section, arguments, model.usual) for section in (Training, Session))
+    return Config(data, model, training, session)
+
+
+def model_from_flags(arguments) -> Model | Stack:
+    """The model alone. Raises ConfigError if a preset is to have other layers than its own."""
+    if not given(Stack, arguments):
+        return section_from_flags(Model, arguments)
+    for name in given(Model, arguments):
+        raise ConfigError(name, f"cannot be set for --preset {arguments.preset}, which has its own layers.")
+    return section_from_flags(Stack, arguments)
+
+
+def add_model_flags(parser):
+    """Adds the flags of a model."""
+    group = parser.add_argument_group("model")
+    for section in (Stack, Model):
+        add_flags(group, section)
+
+
+def add_flags(group, section):
+    """Adds one flag for each setting of `section` (a Section class) to an argparse parser or group."""
+    for item in settings_of(section):
+        kind, many = type_of(item)
+        if kind is bool:
+            group.add_argument(
+                flag(item.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=_help(item)
+            )
+            continue
+        group.add_argument(
+            item.name if item.default is dataclasses.MISSING else flag(item.name),
+            type=_flag_parser(item),
+            nargs="*" if many else None,
+            default=argparse.SUPPRESS,
+            metavar=item.metadata["metavar"] or kind.__name__.upper(),
+            help=_help(item) + _default(item.default),
+        )
+
+
+def section_from_flags(section, arguments, usual=None):
+    """The `section` (a Section class) that `arguments` describe; usual: {setting: value} that replace its defaults."""
+    names = {item.name for item in settings_of(section)}
+    defaults = {name: value for name, value in (usual or {}).items() if name in names}
+    return section(**{**defaults, **given(section, arguments)})
+
+
+def given(section, arguments) -> dict:
+    """{setting: value} of those of `section` that the user has given."""
+    return {item.name: getattr(arguments, item.name) for item in settings_of(section) if hasattr(arguments, item.name)}
+
+
+def _help(item):
+    choices = item.metadata["choices"]
+    return item.metadata["help"].replace("%", "%%") + (f": {', '.join(choices)}" if choices else "")
+
+
+def _default(value):
+    if value is None or value is dataclasses.MISSING:
+        return ""
+    return f" (default: {' '.join(map(str, value)) if isinstance(value, tuple) else plain(value)})"
+
+
+def _flag_parser(item):
+    """text -> value, as argparse wants its types: one value at a time, and its own kind of error."""
+    kind, many = type_of(item)
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = text
+        try:
+            return checked(item, [value])[0] if many else checked(item, value)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(error.problem) from None
+
+    return parse

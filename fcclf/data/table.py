@@ -1,0 +1,190 @@
+"""Tables of numbers with a label for each row, from CSV or NPZ files.
+
+A CSV file is read row by row into one growing array, so that it takes little more memory than its numbers do. Labels
+may be any text. Every error names the line and the column.
+"""
+
+import csv
+import itertools
+import math
+import zipfile
+import zlib
+from array import array
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fcclf.durable import explained
+from fcclf.errors import ConfigError, RunError
+from fcclf.settings.fields import brief
+
+ROWS = 4096  # of a CSV file, read at once
+LARGEST = float(np.finfo(np.float32).max)
+SEPARATORS = {";": "semicolons", "\t": "tabs"}  # that other programs write
+FEWEST = 2  # samples of a class: one to train on, one to test
+
+
+class Contents(NamedTuple):
+    """X: float32 [samples, features]; y: int32 [samples], class numbers; classes: the label of each class;
+    columns: the name of each feature."""
+
+    X: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...]
+    columns: list[str]
+
+
+def read(path: Path, label: str | None, say=lambda sentence: None) -> Contents:
+    """The table in `path`. label: name or number of the label's column in a CSV file.
+
+    Columns that have one value only are told by say(sentence). Raises RunError if the file holds no such table.
+    """
+    with explained("read", path):
+        contents = _read_npz(path) if path.suffix == ".npz" else _read_csv(path, label)
+    counts = np.bincount(contents.y, minlength=len(contents.classes))
+    if len(counts) < 2:
+        raise RunError(f"{path} has one class only, {contents.classes[0]!r}: a classifier needs two or more.")
+    if counts.min() < FEWEST:
+        rare = contents.classes[counts.argmin()]
+        raise RunError(f"{path} has {counts.min()} row with the label {rare!r}: each label needs {FEWEST} or more.")
+    constant = [contents.columns[column] for column in np.flatnonzero(np.ptp(contents.X, axis=0) == 0)]
+    if constant:
+        say(f"{path} has columns with one value only, which tell nothing: {', '.join(constant)}")
+    return contents
+
+
+def _numbered(labels, path):
+    """(class number of each label, int32; the classes' texts): in the order of numbers if all labels are numbers,
+    of which equal ones are one class, else of the texts. Raises RunError if one is no finite number among numbers."""
+    try:
+        values = {text: float(text) for text in labels}
+    except ValueError:
+        values = {text: text for text in labels}
+    for text, value in values.items():
+        if value != value or value in (math.inf, -math.inf):
+            raise RunError(f"{path} has the label {text!r} among numbers: correct it, or leave the row out.")
+    texts = {}  # of each class, as it stands first
+    for text, value in values.items():
+        texts.setdefault(value, text)
+    numbers = {value: number for number, value in enumerate(sorted(texts))}
+    return np.array([numbers[values[text]] for text in labels], np.int32), tuple(texts[value] for value in numbers)
+
+
+# ---- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(path, label):
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return _Csv(path, file, label).contents()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path} is no CSV file: {error}.") from error
+
+
+class _Csv:
+    """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
+
+    def __init__(self, path, file, label):
+        self.path, self.rows = path, _rows(csv.reader(file, skipinitialspace=True))
+        first = next(self.rows, None)
+        if first is None or len(first) < 2:
+            seen = next((f", not {name}" for mark, name in SEPARATORS.items() if first and mark in first[0]), "")
+            raise RunError(f"{path} needs two columns or more, numbers and a label, with commas between{seen}.")
+        self.headed = not any(_number(cell) is not None for cell in first)
+        numbered = [f"column {number}" for number, _ in enumerate(first, start=1)]
+        self.columns = [cell.rstrip() for cell in first] if self.headed else numbered
+        self.label = self._label_index(label)
+        if not self.headed:
+            self.rows = itertools.chain([first], self.rows)
+
+    def _label_index(self, label):
+        width = len(self.columns)
+        if label is None:
+            return width - 1
+        if self.headed and self.columns.count(label) > 1:
+            raise ConfigError("label", f"is {label!r}, which is the name of several columns: give a number from 1.")
+        if self.headed and label in self.columns:
+            return self.columns.index(label)
+        if label.isdigit() and 1 <= int(label) <= width:
+            return int(label) - 1
+        known = ", ".join(self.columns) if self.headed else f"numbers from 1 to {width}"
+        raise ConfigError("label", f"is {label!r}, but the columns of {self.path} are {known}.")
+
+    def contents(self):
+        values, numbers, labels = array("f"), array("i"), {}
+        while rows := list(itertools.islice(self.rows, ROWS)):
+            if {*map(len, rows)} != {len(self.columns)}:
+                raise self._damage()
+            numbers.extend([labels.setdefault(row.pop(self.label).rstrip(), len(labels)) for row in rows])
+            try:
+                values.extend(map(float, itertools.chain.from_iterable(rows)))
+            except ValueError:
+                raise self._damage() from None
+        if not labels:
+            raise RunError(f"{self.path} has no row below its heading.")
+        X = np.frombuffer(values, np.float32).reshape(len(numbers), -1)
+        if not np.isfinite(X).all() or "" in labels:
+            raise self._damage()
+        renumbered, classes = _numbered(labels, self.path)
+        columns = self.columns[: self.label] + self.columns[self.label + 1 :]
+        return Contents(X, renumbered[np.frombuffer(numbers, np.int32)], classes, columns)
+
+    def _damage(self):
+        """The error for the first row that is none; reads the file again, row by row."""
+        with open(self.path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            rows = _rows(reader)
+            if self.headed:
+                next(rows)
+            damages = (self._damage_in(row) for row in rows)
+            damage = next(filter(None, damages))
+            return RunError(f"{self.path}, line {reader.line_num}{damage}: correct it, or leave the row out.")
+
+    def _damage_in(self, row):
+        if len(row) != len(self.columns):
+            return f" has {len(row)} columns, but the first row has {len(self.columns)}"
+        for column, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
+            if not cell.rstrip():
+                return f", {name!r} is empty"
+            if column != self.label and _number(cell) is None:
+                return f", {name!r} is {brief(cell)}, which is no finite number"
+        return None
+
+
+def _rows(reader):
+    """The rows of a CSV reader; a blank line is no row."""
+    return filter(None, reader)
+
+
+def _number(cell):
+    """The number in a cell, None if there is none that float32 can hold."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= LARGEST else None
+
+
+# ---- NPZ -------------------------------------------------------------------------------------------------------------
+
+
+def _read_npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            X, labels = arrays["X"], arrays["y"]
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{path} cannot be read ({error}): it must be an NPZ file with the arrays X and y.") from error
+    if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub":
+        raise RunError(
+            f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
+            "y a label for each sample."
+        )
+    fitting = np.abs(X) <= LARGEST
+    if not fitting.all():
+        row, column = np.argwhere(~fitting)[0]
+        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
+    X = X.astype(np.float32, copy=False)
+    texts, numbers = np.unique(labels, return_inverse=True)
+    renumbered, classes = _numbered(list(map(str, texts)), path)
+    return Contents(X, renumbered[numbers], classes, [f"X[:, {column}]" for column in range(X.shape[1])])

@@ -1,0 +1,1 @@
+"""Logits into weights: the compiled loop and its session."""

@@ -1,0 +1,131 @@
+"""What TensorBoard shows of a run besides its curves: serialized Summaries, made by TensorBoard's own plugins.
+
+`about` is what does not change: the layout of the Custom Scalars tab, the settings as a session of the HParams tab, and
+the command, the settings and the data as text; so is `graph_picture`, the graph made fit to be looked at. `pr_curves`
+and `image` are measured again and again.
+"""
+
+import struct
+import textwrap
+import time
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar_summary
+from tensorboard.plugins.histogram import summary_v2 as histogram_summary
+from tensorboard.plugins.hparams import api as hparams_api
+from tensorboard.plugins.pr_curve import summary as pr_curve_summary
+from tensorboard.plugins.text import summary as text_summary
+
+from fcclf.runs.run_directory import Description
+
+tf1 = tf.compat.v1
+
+LAYOUT = {  # category: {chart: pattern of tags}; a chart shows those of every directory of every run
+    "learning": {"cross-entropy (nats)": "^loss$", "accuracy": "accuracy", "loss with penalties": "loss/total"},
+    "training": {
+        "penalties": "loss/penalty",
+        "gradient norm, mean over an epoch": "training/gradient_norm",
+        "learning rate": "training/learning_rate",
+        "epochs per second": "training/epochs_per_second",
+    },
+}
+BOOKKEEPING = {"save", "seed", "variables", "updates", "outputs"}  # scopes that would clutter the picture of the graph
+LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at most
+
+
+def about(description: Description, run_name: str) -> bytes:
+    """Layout, session and text of a run."""
+    settings = description.config.told()
+    hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
+    return _merged(
+        custom_scalar_summary.pb(_layout()),
+        hparams_api.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
+        text_summary.pb("command", textwrap.indent(description.config.command(), "    ")),
+        text_summary.pb("settings", _table("setting", "value", settings)),
+        text_summary.pb("data and versions", _table("fact", "value", {**description.data, **description.versions})),
+    )
+
+
+def graph_picture(graph: tf.Graph) -> tf1.GraphDef:
+    """The graph for the Graphs tab: each hidden layer's variables inside the box of all layers, no bookkeeping, and of
+    the epoch loop one box, without the functions inside it. To be looked at, not to be run."""
+    definition = graph.as_graph_def(add_shapes=True)
+    scopes = {variable.op.name.split("/")[0] for variable in graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)}
+    picture = tf1.GraphDef(versions=definition.versions)
+    for node in definition.node:
+        if _scope(node.name) not in BOOKKEEPING:
+            inputs = [_inside(name, scopes) for name in node.input if _scope(name) not in BOOKKEEPING]
+            picture.node.add(
+                name=_inside(node.name, scopes), op=node.op, input=inputs, device=node.device, attr=node.attr
+            )
+    return picture
+
+
+def pr_curves(y, probabilities) -> bytes:
+    """A precision-recall curve for each class against the others.
+
+    y: int [samples]; probabilities: float [samples, classes].
+    """
+    y, probabilities = y[:LARGEST_PART], probabilities[:LARGEST_PART]
+    return _merged(
+        *(
+            pr_curve_summary.pb(f"class_{label}", y == label, probabilities[:, label].astype(np.float64))
+            for label in range(probabilities.shape[1])
+        )
+    )
+
+
+def histograms(values: dict[str, np.ndarray]) -> bytes:
+    """A histogram of each array, by name."""
+    return _merged(*(histogram_summary.histogram_pb(name, array) for name, array in values.items()))
+
+
+def image(tag: str, png: bytes) -> bytes:
+    """A picture, given as the content of its file."""
+    width, height = struct.unpack(">II", png[16:24])  # where every PNG has them
+    picture = tf1.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+    return tf1.Summary(value=[tf1.Summary.Value(tag=tag, image=picture)]).SerializeToString()
+
+
+def _scope(name):
+    return name.lstrip("^").split("/")[0]
+
+
+def _inside(name, scopes):
+    """The name of a node, or of an input, with a hidden layer's scope put into that of all layers."""
+    bare = name.lstrip("^")
+    hidden = _scope(name) in scopes - {"output"}
+    return name.removesuffix(bare) + ("full-connect-layer/" if hidden else "") + bare
+
+
+def _layout():
+    chart = layout_pb2.Chart
+    return layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title=category,
+                chart=[
+                    chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
+                    for title, tag in charts.items()
+                ],
+            )
+            for category, charts in LAYOUT.items()
+        ]
+    )
+
+
+def _table(first, second, rows):
+    """Markdown."""
+    lines = [f"{name} | {_plain(value)}" for name, value in rows.items()]
+    return "\n".join([f"{first} | {second}", "--- | ---", *lines])
+
+
+def _plain(value):
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _merged(*summaries):
+    """One Summary of several: serialized messages add up. (TensorBoard's are of other classes than TensorFlow's.)"""
+    return b"".join(summary.SerializeToString() for summary in summaries)

@@ -1,0 +1,132 @@
+"""TensorBoard for one run directory: an `EventLog` writes the event file of one attempt in one of `DIRECTORIES`.
+
+The directories use the same tags, so that TensorBoard overlays their curves. An attempt is one start of the program;
+each has a file of its own, numbered rather than dated, because two starts in one second or a clock set back would mix
+dated names up. On resume the files are cut back to the lengths that the checkpoint notes, so no step stands in them
+twice. The SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut.
+
+Records go through tf.io.TFRecordWriter, not FileWriter: it writes in the calling thread and reports every failure,
+where FileWriter reports the first one and then claims success.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+from fcclf import durable
+
+tf1 = tf.compat.v1
+
+DIRECTORIES = ("", "train", "validation", "test")  # "": the run directory itself
+PREFIX = "events.out.tfevents."
+
+
+def event_files(run_path: Path) -> list[Path]:
+    """Every event file of a run, oldest attempt first within each directory."""
+    return [file for name in DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
+
+
+def next_attempt(run_path: Path) -> int:
+    """A number above that of every event file of the run."""
+    numbers = [int(file.name[len(PREFIX) :]) for file in event_files(run_path) if file.name[len(PREFIX) :].isdigit()]
+    return max(numbers, default=0) + 1
+
+
+def read_curves(directory: Path) -> dict[str, dict[int, float]]:
+    """{tag: {step: value}} of the scalars in a directory's event files."""
+    curves = {}
+    for step, value in read_values(directory):
+        if value.HasField("simple_value"):
+            curves.setdefault(value.tag, {})[step] = value.simple_value
+    return curves
+
+
+def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
+    """(step, value) of every summary in a directory's event files, as they stand there."""
+    for file in sorted(directory.glob(PREFIX + "*")):
+        for raw in RawEventFileLoader(str(file)).Load():
+            event = tf1.Event.FromString(raw)
+            for value in event.summary.value:
+                yield event.step, value
+
+
+def read_pictures(run_path: Path, tag: str) -> list[bytes]:
+    """The PNGs with this tag in the run directory itself, in the order of their epochs. Raises RunError."""
+    with durable.explained("read the events of", run_path, tf.errors.OpError):
+        pictures = {step: value.image.encoded_image_string for step, value in read_values(run_path) if value.tag == tag}
+    return [picture for _, picture in sorted(pictures.items())]
+
+
+def rewrite(directory: Path, metrics: dict[str, np.ndarray]):
+    """Replaces a directory's event files by one with these curves, {tag: values from step 1 on}."""
+    old = sorted(directory.glob(PREFIX + "*"))
+    log = EventLog(directory, next_attempt(directory.parent), first_step=1)
+    log.curves(1, metrics)
+    log.commit()
+    log.close()
+    with durable.explained("delete", directory):
+        for file in old:
+            file.unlink()
+    durable.sync(directory)
+
+
+class EventLog:
+    """An open event file. `first_step` is the first step that will be written."""
+
+    def __init__(self, directory: Path, attempt: int, first_step: int):
+        self.path, self.committed = directory / f"{PREFIX}{attempt:06d}", 0
+        with self._explained():
+            durable.make_directory(directory)
+            self.writer = tf.io.TFRecordWriter(str(self.path))
+            self._write(file_version="brain.Event:2")
+            self._write(step=first_step, session_log=tf1.SessionLog(status=tf1.SessionLog.START))
+            durable.sync(directory)
+
+    def graph(self, definition: tf1.GraphDef):
+        """Adds a graph, for the Graphs tab."""
+        with self._explained():
+            self._write(graph_def=definition.SerializeToString())
+
+    def curves(self, first_step: int, metrics: dict[str, np.ndarray]):
+        """Adds a stretch of each tag's curve. metrics: {tag: values of first_step and the steps after it}."""
+        if not metrics:
+            return
+        rows = np.column_stack(list(metrics.values())).tolist()
+        event = tf1.Event(summary=tf1.Summary(value=[tf1.Summary.Value(tag=tag) for tag in metrics]))
+        points = list(event.summary.value)
+        with self._explained():
+            for step, row in enumerate(rows, start=first_step):  # one event for all: making them takes most of the time
+                event.wall_time, event.step = time.time(), step
+                for point, value in zip(points, row, strict=True):
+                    point.simple_value = value
+                self.writer.write(event.SerializeToString())
+
+    def summary(self, step: int, serialized: bytes):
+        """Adds a Summary that the graph made."""
+        with self._explained():
+            self._write(step=step, summary=tf1.Summary.FromString(serialized))
+
+    def commit(self) -> int:
+        """Brings every event to the disk; the file's length in bytes."""
+        with self._explained():
+            self.writer.flush()
+            length = self.path.stat().st_size
+            if length != self.committed:  # an fsync is not cheap
+                durable.sync(self.path)
+            self.committed = length
+            return length
+
+    def close(self):
+        """Closes the file."""
+        with self._explained():
+            self.writer.close()
+
+    def _write(self, **fields):
+        self.writer.write(tf1.Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def _explained(self):
+        return durable.explained("write", self.path, tf.errors.OpError)

@@ -1,0 +1,124 @@
+"""history.csv: one row for each finished epoch.
+
+Rows are appended as chunks of epochs end. A checkpoint notes the file's length once it is on disk, and a resumed run
+cuts the file back to the length that its checkpoint notes. Numbers read back as the same float32.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fcclf import durable
+from fcclf.errors import RunError
+from fcclf.settings.config import Config
+from fcclf.settings.fit_config import FitConfig
+
+FILE = "history.csv"
+FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epoch, the one that varies
+
+
+class History:
+    """The open history file of a run that is being trained. metrics: names of the columns between epoch and seconds;
+    a file that has other columns keeps them, as that of a run that an older release began."""
+
+    def __init__(self, run_path: Path, metrics: tuple[str, ...]):
+        self.path = run_path / FILE
+        self.metrics = _heading(self.path) or metrics
+        with durable.explained("write", self.path):
+            self.file = open(self.path, "a", encoding="ascii", newline="")  # noqa: SIM115 - closed by close()
+            durable.sync(run_path)
+            if not self.file.tell():
+                self.file.write(",".join([FIRST, *metrics, LAST]) + "\n")
+
+    def append(self, first_epoch: int, metrics, seconds: float):
+        """Rows for the epochs from `first_epoch` on. metrics: {name: float32 array}."""
+        with durable.explained("write", self.path):
+            columns = [np.asarray(metrics[name], np.float32) for name in self.metrics]
+            for epoch, row in enumerate(zip(*columns, strict=True), start=first_epoch):
+                self.file.write(f"{epoch},{','.join(map(str, row))},{seconds:.6f}\n")
+
+    def commit(self) -> int:
+        """Brings every row to the disk; the file's length in bytes."""
+        with durable.explained("write", self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            return self.file.tell()
+
+    def close(self):
+        """Closes the file."""
+        with durable.explained("write", self.path):
+            self.file.close()
+
+
+def _heading(path):
+    """The columns between the first and the last, () where there is no file yet."""
+    with durable.explained("read", path):
+        if not path.exists():
+            return ()
+        with open(path, encoding="ascii") as file:
+            return tuple(file.readline().rstrip("\n").split(","))[1:-1]
+
+
+def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):
+    """Writes the file anew from {metric: {epoch: value}}, without times. Raises RunError if a value is missing."""
+    lines = [",".join([FIRST, *columns, LAST])]
+    for epoch in range(1, epochs + 1):
+        if not all(epoch in values for values in columns.values()):
+            raise RunError(f"{run_path / FILE} is damaged, and epoch {epoch} is not in the events: restore a copy.")
+        lines.append(",".join([str(epoch), *(str(np.float32(values[epoch])) for values in columns.values()), "nan"]))
+    durable.replace_file(run_path / FILE, "\n".join(lines) + "\n")
+
+
+def read(run_path: Path) -> dict[str, np.ndarray]:
+    """{column: values} of a run's history; epoch is int64, the others float64. A torn last line is left out.
+
+    Raises RunError if the file cannot be read or is no history.
+    """
+    path = run_path / FILE
+    try:
+        with durable.explained("read", path), open(path, encoding="ascii", newline="") as file:
+            heading, *rows = [line for line in file if line.endswith("\n")] or [FIRST]
+        names = heading.strip().split(",")
+        values = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.empty((0, len(names)))
+        if names[0] != FIRST or values.shape[1] != len(names):
+            raise ValueError(f"{values.shape[1]} columns under the heading {heading.strip()[:60]!r}")
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): train the run again, which mends it.") from error
+    columns = dict(zip(names, values.T, strict=True))
+    return {**columns, FIRST: columns[FIRST].astype(np.int64)}
+
+
+def read_until(run_path: Path, epochs: int) -> dict[str, np.ndarray]:
+    """The first `epochs` rows of `read`; nothing of no epochs. Raises RunError if one is missing."""
+    columns = {name: values[:epochs] for name, values in read(run_path).items()} if epochs else {}
+    if epochs and len(columns[FIRST]) < epochs:
+        raise RunError(f"{run_path / FILE} lacks epochs before {epochs}: train the run again, which mends it.")
+    return columns
+
+
+def early_stopping(columns: dict[str, np.ndarray], config: Config | FitConfig) -> tuple[int | None, bool]:
+    """(best epoch, whether the run has stopped) by the rule of its loop; without early stopping the former is None.
+
+    columns: of a history.
+    """
+    if isinstance(config, FitConfig):
+        return _standing_of_fit(columns, config.parameters)
+    training = config.training
+    if not training.early_stopping:
+        return None, False
+    lowest, best, wait = np.float32(np.inf), None, 0
+    for epoch, loss in enumerate(np.float32(columns.get("validation_loss", ())), start=1):
+        if loss < lowest - np.float32(training.min_delta):
+            lowest, best, wait = loss, epoch, 0
+        else:
+            wait += 1
+    return best, wait >= training.patience
+
+
+def _standing_of_fit(columns, parameters):
+    """The same for a fit, which stops by itself without early stopping too."""
+    if not len(columns.get("wait", ())):
+        return None, False
+    best = int(columns["validation_accuracy"].argmax()) + 1 if parameters["early_stopping"] else None
+    return best, bool(columns["wait"][-1] > parameters["n_iter_no_change"])

@@ -1,0 +1,141 @@
+"""What can be told of runs at a glance: how far they are, how good, and in which settings they differ.
+
+Read from config.json, history.csv and the manifests of the checkpoints alone, without TensorFlow and without a lock.
+Nothing is verified: `fcclf verify` does that.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fcclf import durable
+from fcclf.errors import RunError
+from fcclf.runs import history, run_directory
+from fcclf.settings.config import Config
+from fcclf.settings.fit_config import FitConfig
+
+FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
+METRICS = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
+FIT_METRICS = ("train_total", "validation_accuracy")  # of a fit, the latter with early stopping
+
+
+class Overview(NamedTuple):
+    """One run. epochs: those committed; best_epoch: with early stopping, the one whose weights count.
+
+    metrics: {name: value} after the epoch whose weights count, empty before the first. columns: the history up to
+    `epochs`. Of a damaged run only path, state and problem, a sentence, are there.
+    """
+
+    path: Path
+    state: str
+    problem: str | None = None
+    config: Config | FitConfig | None = None
+    epochs: int = 0
+    best_epoch: int | None = None
+    metrics: dict[str, float] | None = None
+    columns: dict[str, np.ndarray] | None = None
+
+
+def find(logdir: Path) -> list[Overview]:
+    """Every run in a log directory, by name. Raises RunError if it cannot be read."""
+    if not logdir.is_dir():
+        raise RunError(f"{logdir} is not a directory: name the one that runs are kept in.")
+    with durable.explained("read", logdir):
+        members = sorted(logdir.iterdir())
+    return [_read_or_problem(path) for path in members if (path / "config.json").exists()]
+
+
+def read(path: Path) -> Overview:
+    """The run in `path`. Raises RunError if there is none or it is damaged."""
+    config, epochs = run_directory.read(path).config, _epochs_committed(path)
+    columns = history.read_until(path, epochs)
+    best, stopped = history.early_stopping(columns, config)
+    state = FINISHED if stopped or epochs >= config.epochs else UNFINISHED
+    counts = (best or epochs) - 1  # the row of the epoch whose weights count
+    names = FIT_METRICS if isinstance(config, FitConfig) else METRICS
+    metrics = {name: float(columns[name][counts]) for name in names if name in columns} if epochs else {}
+    if run_directory.in_use(path):
+        state = TRAINING
+    return Overview(path, state, None, config, epochs, best, metrics, columns)
+
+
+def _read_or_problem(path):
+    try:
+        return read(path)
+    except RunError as error:
+        return Overview(path, DAMAGED, problem=str(error))
+
+
+def _epochs_committed(path):
+    """Whole epochs in the newest checkpoint; 0 without one."""
+    manifests = (path / "checkpoints").glob("epoch-*/manifest.json")
+    try:
+        positions = [durable.read_sealed(file, lambda manifest: manifest["epoch"]) for file in manifests]
+    except FileNotFoundError:  # pruned by the writer while we looked
+        return _epochs_committed(path)
+    except (ValueError, OSError) as error:
+        raise RunError(f"a checkpoint of {path} cannot be read ({error}): see fcclf verify.") from error
+    return max(positions, default=0)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def listing(runs: list[Overview]) -> list[dict]:
+    """A row for each run: name, data, epochs done and asked for, test accuracy and state."""
+    return [
+        {
+            "run": run.path.name,
+            "data": run.config.source if run.config else None,
+            "epochs": run.epochs if run.config else None,
+            "of": run.config.epochs if run.config else None,
+            "test_accuracy": (run.metrics or {}).get("test_accuracy"),
+            "state": run.state,
+        }
+        for run in runs
+    ]
+
+
+def comparison(runs: list[Overview]) -> list[dict]:
+    """A row for each run: epochs, metrics, best epoch and every setting in which some of the runs differ."""
+    identities = [run.config.told() for run in runs]
+    settings = dict.fromkeys(key for identity in identities for key in identity)
+    differing = [key for key in settings if len({repr(identity.get(key)) for identity in identities}) > 1]
+    measured = [name for name in METRICS + FIT_METRICS if any(name in run.metrics for run in runs)]
+    return [
+        {"run": name, "epochs": run.epochs}
+        | {key: run.metrics.get(key) for key in measured}
+        | {"best_epoch": run.best_epoch}
+        | {key: identity.get(key) for key in differing}
+        for name, run, identity in zip(names(runs), runs, identities, strict=True)
+    ]
+
+
+def names(runs: list[Overview]) -> list[str]:
+    """The names of their directories, or the whole paths where two have one name."""
+    short = [run.path.resolve().name for run in runs]
+    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+
+
+def table(rows: list[dict]) -> str:
+    """Rows with the same keys as aligned text under a heading, numbers to the right."""
+    heading = [[key.replace("_", " ") for key in rows[0]]]
+    cells = heading + [[_cell(*item) for item in row.items()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = [any(isinstance(row[key], str) for row in rows) for key in rows[0]]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in cells
+    )
+
+
+def _cell(key, value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}" if key in METRICS + FIT_METRICS else f"{value:g}"
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

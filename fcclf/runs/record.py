@@ -1,0 +1,160 @@
+"""What a run writes down epoch by epoch: history.csv and the event files, kept in step with the checkpoints.
+
+A checkpoint notes length and sha256 of these files. Before a run goes on they are cut back to those lengths, and event
+files begun later are deleted, so that every epoch stands in them exactly once, however the run was stopped. The history
+and the event files hold the same numbers: where one is damaged, it is written anew from the other.
+"""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fcclf import durable
+from fcclf.errors import RunError
+from fcclf.runs import events, history
+
+CURVES = {  # directory: {tag: column of the history, or of what `_with_derived` adds to it}
+    "": {},
+    "train": {
+        "loss": "train_loss",
+        "loss/penalty": "penalty",
+        "loss/total": "train_total",
+        "accuracy": "train_accuracy",
+        "training/learning_rate": "learning_rate",
+        "training/gradient_norm": "gradient_norm",
+        "training/epochs_without_improvement": "wait",
+        "training/epochs_per_second": "epochs_per_second",
+    },
+    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
+    "test": {"loss": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
+}
+
+
+class Record(contextlib.ExitStack):
+    """The open files of a run being trained; a context manager that closes them.
+
+    path: the run directory. committed: {file: [length, sha256]}, what `recover` returned.
+    next_epoch: the first epoch (from 1) that will be written. metrics: names of an epoch's metrics.
+    """
+
+    def __init__(self, path: Path, committed: dict[str, list], next_epoch: int, metrics: tuple[str, ...]):
+        super().__init__()
+        self.path, self.committed = path, dict(committed)
+        attempt = events.next_attempt(path)
+        self.history, self.logs = history.History(path, metrics), {}
+        with contextlib.ExitStack() as opened:  # closes what is open if the next one fails
+            opened.callback(self.history.close)
+            for name in _directories(metrics):
+                self.logs[name] = events.EventLog(path / name, attempt, next_epoch)
+                opened.callback(self.logs[name].close)
+            self.push(opened.pop_all())
+        self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
+
+    def epochs(self, first_epoch: int, metrics, seconds: float):
+        """Writes the epochs from `first_epoch` on; metrics: {name: values}; seconds: what each of them took."""
+        self.history.append(first_epoch, metrics, seconds)
+        times = np.full(len(next(iter(metrics.values()))), seconds)
+        columns = _with_derived({**metrics, history.LAST: times})
+        for name, log in self.logs.items():
+            log.curves(first_epoch, _tagged(name, columns))
+
+    def graph(self, definition):
+        """Writes a GraphDef."""
+        self.logs["train"].graph(definition)
+
+    def summary(self, directory: str, epoch: int, serialized: bytes):
+        """Writes a Summary of the state after `epoch` epochs. directory: one of `events.DIRECTORIES`."""
+        self.logs[directory].summary(epoch, serialized)
+
+    def commit(self) -> dict[str, list]:
+        """Brings everything to the disk; {file: [length, sha256]}, earlier attempts' event files included."""
+        for tally in self.tallies:
+            self.committed[str(tally.file.path.relative_to(self.path))] = tally.commit()
+        return self.committed
+
+
+def _directories(metrics):
+    """The part of CURVES that a run with these metrics has."""
+    return [name for name, tags in CURVES.items() if not tags or set(tags.values()) & set(metrics)]
+
+
+def _with_derived(columns):
+    """Columns of the history, and what follows from them."""
+    losses = {part: columns[f"{part}_loss"] for part in ("train", "test") if f"{part}_loss" in columns}
+    total = {f"{part}_total": loss + columns["penalty"] for part, loss in losses.items()}
+    return {**columns, **total, "epochs_per_second": 1 / columns[history.LAST]}
+
+
+def _tagged(name, columns):
+    """{tag: values} of directory `name`; a fit, or a run of an older release, may lack a column."""
+    return {tag: columns[column] for tag, column in CURVES[name].items() if column in columns}
+
+
+class _Tally:
+    """Length and sha256 of a file that grows, from its new bytes alone. file: an object with `path` and `commit()`."""
+
+    def __init__(self, file):
+        self.file, self.length, self.digest = file, 0, hashlib.sha256()
+
+    def commit(self):
+        """Commits the file; its [length, sha256]."""
+        self.file.commit()
+        with durable.explained("read", self.file.path), open(self.file.path, "rb") as file:
+            file.seek(self.length)
+            new = file.read()
+        self.length += len(new)
+        self.digest.update(new)
+        return [self.length, self.digest.hexdigest()]
+
+
+# ---- going on after a stop -------------------------------------------------------------------------------------------
+
+
+def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[str, ...], say) -> dict[str, list]:
+    """Brings the files back to what they were when `epoch` epochs were committed; `committed` as it then is.
+
+    Damaged files are repaired, each with a sentence to `say`. Raises RunError if the damage cannot be mended.
+    """
+    damaged = [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
+    _cut_back(path, committed)
+    if damaged:
+        _repair(path, epoch, damaged, metrics, say)
+    kept = [path / history.FILE, *events.event_files(path)] if committed else []
+    return {str(file.relative_to(path)): durable.measure(file) for file in kept}
+
+
+def _cut_back(path, committed):
+    newest = max((Path(file).name for file in committed if file != history.FILE), default="")
+    for file in events.event_files(path):
+        if file.name <= newest and str(file.relative_to(path)) not in committed:
+            raise RunError(f"{file} is older than the last checkpoint, which does not know it: move it out of the run.")
+    for file in [path / history.FILE, *events.event_files(path)]:
+        length, _ = committed.get(str(file.relative_to(path)), (None, None))
+        with durable.explained("cut back", file):
+            if length is None:
+                file.unlink(missing_ok=True)
+            elif file.exists() and file.stat().st_size > length:
+                os.truncate(file, length)
+
+
+def _repair(path, epoch, damaged, metrics, say):
+    logs = {os.path.dirname(file) for file in damaged if file != history.FILE}
+    if history.FILE in damaged and logs - {""}:
+        raise RunError(
+            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or move the run aside and start "
+            "over."
+        )
+    if history.FILE in damaged:
+        found = {}
+        for name in _directories(metrics):
+            curves = events.read_curves(path / name)
+            found |= {column: curves.get(tag, {}) for tag, column in CURVES[name].items()}
+        history.rewrite(path, epoch, {column: found[column] for column in metrics})
+        say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
+    for name in logs:
+        columns = {column: values.astype(np.float32) for column, values in history.read(path).items()}
+        events.rewrite(path / name, _tagged(name, _with_derived(columns)))
+        say(f"{path / name} was damaged: its curves were written anew from history.csv; all else in it is lost")

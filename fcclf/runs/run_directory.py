@@ -1,0 +1,231 @@
+"""One run's directory: who may write to it, what it is a run of, and how far its files are committed.
+
+    logs/<run>/config.json       the settings, the data's fingerprint, the versions; written before any step
+    logs/<run>/checkpoints/      see fcclf.runs.checkpoint
+    logs/<run>/history.csv       see fcclf.runs.history
+    logs/<run>/train/ test/      see fcclf.runs.events
+    logs/<run>/metrics.json      the last evaluation
+    logs/<run>/.lock             flock; its holder's pid is in it, and the kernel frees it when the holder dies
+
+Paths inside are relative: a moved or copied directory is the same run.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from fcclf import durable
+from fcclf.errors import ConfigError, RunError
+from fcclf.settings.config import Config, differences
+from fcclf.settings.fit_config import FitConfig
+
+FORMAT = 1
+
+
+class Description(NamedTuple):
+    """What config.json holds.
+
+    config: the settings, of the command line or of a fit. data: fingerprint, n_features and n_classes of the samples.
+    versions: of libraries. fingerprint: of settings and data together, when the run began; its checkpoints carry it.
+    """
+
+    config: Config | FitConfig
+    data: dict
+    versions: dict[str, str]
+    fingerprint: str
+
+
+def fingerprint(config: Config | FitConfig, data: dict) -> str:
+    """sha256 of all that decides the result: equal for the same settings and data only."""
+    return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of everything that may change the last bits of a result."""
+    packages = {name: importlib.metadata.version(name) for name in ("fcclf", "tensorflow", "numpy", "scikit-learn")}
+    return {**packages, "machine": platform.machine()}
+
+
+# ---- the lock --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def claimed(path: Path, fresh=False):
+    """Makes the run directory and holds its lock inside the block. `fresh` moves an old run aside first.
+
+    Yields where the old run went, or None. Raises RunError if another process holds the lock.
+    """
+    if set(str(path)) & set("*?[\\"):
+        raise RunError(
+            f"{path} has one of * ? [ \\ in it, which TensorFlow takes for a pattern: name another directory."
+        )
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(_lock(path))
+        aside = None
+        if fresh and _members(path):
+            aside = _move_aside(path)
+            locks.enter_context(_lock(path))
+        yield aside
+
+
+@contextlib.contextmanager
+def _lock(path):
+    with durable.explained("use the run directory", path):
+        durable.make_directory(path)
+        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        _take(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor, path):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{path} is in use by {_holder(descriptor)}") from None
+    if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
+        raise RunError(f"{path} was moved while it was opened: run the command again.")
+    with durable.explained("write", path / ".lock"):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def in_use(path: Path) -> bool:
+    """A process holds the run's lock. Looking takes a shared lock, for a moment."""
+    try:
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _holder(descriptor):
+    """Which process holds the lock. Between locking and writing its pid it has a moment without one."""
+    for _ in range(100):
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        if holder == str(os.getpid()):
+            return "another training in this process: wait for it"
+        if holder.isdigit() and Path("/proc", holder).exists():
+            return f"process {holder}: wait for it, or stop it with: kill {holder}"
+        time.sleep(0.01)
+    return "a process that cannot be seen from here, on another machine or in another container: wait for it"
+
+
+def _is_file(descriptor, path):
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _move_aside(path):
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    durable.rename(path, aside)
+    return aside
+
+
+# ---- config.json -----------------------------------------------------------------------------------------------------
+
+
+def describe(path: Path, config: Config | FitConfig, data: dict, warn) -> Description:
+    """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
+
+    data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
+    """
+    for member in _members(path):
+        if member.is_symlink():
+            raise RunError(f"{member} is a link, which could lead out of the run: put what it points to in its place.")
+    now = Description(config, data, versions(), fingerprint(config, data))
+    if (path / "config.json").exists():
+        stored = read(path)
+        _check_same(path, stored, now)
+        _compare_versions(stored, now, warn)
+        now = now._replace(fingerprint=stored.fingerprint, versions=stored.versions)
+        if stored == now:
+            return now
+    elif _members(path):
+        (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
+        raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
+    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
+    try:
+        _parsed(document)
+    except ValueError as error:
+        raise RunError(f"{path} could not be read again: {error}.") from None
+    durable.replace_file(path / "config.json", durable.seal(document))
+    return now
+
+
+def _members(path):
+    """What is in the directory besides the lock and what a killed writer left."""
+    return [member for member in path.iterdir() if member.name != ".lock" and not member.name.startswith(".tmp-")]
+
+
+def _check_same(path, stored, now):
+    old, new = stored.config, now.config
+    if old.maker == new.maker:
+        changes = differences(old, new) + _changes(stored.data, now.data)
+    else:
+        changes = [f"made by: {old.maker} -> {new.maker}"]
+    if changes:
+        raise ConfigError(
+            new.named_by, f"{path.name!r} is a run with other settings ({'; '.join(changes)}): {new.remedy}"
+        )
+
+
+def _compare_versions(stored, now, warn):
+    changes = _changes(stored.versions, now.versions)
+    if changes:
+        warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
+
+
+def _changes(old, new):
+    return [f"{key}: {str(old.get(key))[:64]} -> {new[key]}" for key in new if old.get(key) != new[key]]
+
+
+def read(path: Path) -> Description:
+    """What the run in `path` is a run of. Raises RunError if there is none or config.json is damaged."""
+    file = path / "config.json"
+    try:
+        return durable.read_sealed(file, _parsed)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is not a run directory: it has no config.json.") from None
+    except (ValueError, OSError) as error:
+        raise RunError(f"{file} cannot be read ({error}): restore it from a copy.") from None
+
+
+def read_with_data(path: Path) -> Description:
+    """Like `read`, for what needs the samples again. Raises RunError for a fit too, which does not keep them."""
+    description = read(path)
+    if isinstance(description.config, FitConfig):
+        raise RunError(f"{path} is a fit of FCClassifier and keeps no samples: open it with FCClassifier.from_run.")
+    return description
+
+
+def _parsed(document):
+    if document["format"] != FORMAT:
+        raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
+    data = {key: document["data"][key] for key in ("fingerprint", "n_features", "n_classes")}
+    sizes = [data["n_features"], data["n_classes"]]
+    if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
+        raise ValueError("its data have {} features and {} classes, but each must be from 1 to 1000000".format(*sizes))
+    config = FitConfig if "parameters" in document["config"] else Config
+    return Description(
+        config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])
+    )

@@ -1,0 +1,95 @@
+"""Is a run directory sound, and does training really lead where its newest checkpoint says?
+
+`check` reads everything and changes nothing. `replay` trains again from the checkpoint before the newest, or from the
+beginning if there is none, in memory, and compares bit for bit.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fcclf import durable
+from fcclf.data import loading
+from fcclf.errors import RunError
+from fcclf.learning.trainer import Trainer
+from fcclf.runs import checkpoint, history, run_directory
+from fcclf.runs.checkpoint import Checkpoint
+from fcclf.runs.run_directory import Description
+from fcclf.settings.fit_config import FitConfig
+
+
+def check(path: Path) -> Iterator[str]:
+    """Yields a sentence for each thing that is wrong with the run in `path`. Raises RunError if it is no run."""
+    description = run_directory.read(path)
+    config = description.config
+    if not isinstance(config, FitConfig) and loading.facts(loading.load(config)) != description.data:
+        yield f"{path / 'config.json'}: the data it describes are not those the run was trained on."
+    checkpoints = checkpoint.committed_paths(path / "checkpoints")
+    if not checkpoints:
+        yield f"{path} has no checkpoint."
+    for each in checkpoints:
+        try:
+            found = checkpoint.verified(each, description.fingerprint)
+        except RunError as damage:
+            yield str(damage)
+        else:
+            yield from _check_values(found)
+            if each == checkpoints[-1]:
+                yield from _check_record(path, found)
+
+
+def _check_values(found):
+    variables = checkpoint.values(found)
+    for name, values in variables.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            yield f"{found.path}: {name} is not finite."
+    epoch = variables.get("state/epoch", found.epoch)  # a fit does not count epochs
+    if epoch != found.epoch:
+        yield f"{found.path} holds epoch {epoch}."
+
+
+def _check_record(path, found):
+    damaged = [
+        file for file, measured in found.committed.items() if durable.measure(path / file, measured[0]) != measured
+    ]
+    yield from (f"{path / file} is not as it was at the last checkpoint." for file in damaged)
+    if history.FILE in found.committed and history.FILE not in damaged:
+        epochs = history.read(path)["epoch"][: found.epoch]
+        if not np.array_equal(epochs, np.arange(1, found.epoch + 1)):
+            yield f"{path / history.FILE} does not have each epoch from 1 to {found.epoch} once."
+
+
+def replay(path: Path, say=lambda sentence: None) -> str | None:
+    """None if training again gives the newest checkpoint of the run in `path`; else what differs first.
+
+    Raises RunError if there is no sound checkpoint to compare with.
+    """
+    description = run_directory.read_with_data(path)
+    *before, newest = _two_newest(path, description)
+    with Trainer(description.config, loading.load(description.config)) as trainer:
+        if before:
+            trainer.restore(before[0])
+        else:
+            trainer.initialize(description.config.training.warm_start)
+        stop = newest.epoch * trainer.n_batches + newest.batch
+        say(f"training again from {before[0].path.name if before else 'the beginning'} to {newest.path.name}")
+        while trainer.step < stop:
+            trainer.advance(min(stop, trainer.furthest_stop))
+        return _first_difference(trainer.variables(), newest)
+
+
+def _two_newest(path, description: Description) -> list[Checkpoint]:
+    paths = checkpoint.committed_paths(path / "checkpoints")[-2:]
+    if not paths:
+        raise RunError(f"{path} has no checkpoint: let it train first.")
+    return [checkpoint.verified(each, description.fingerprint) for each in paths]
+
+
+def _first_difference(values, newest):
+    stored = checkpoint.values(newest)
+    for name in sorted(values):
+        if not np.array_equal(values[name], stored[name]):
+            largest = np.abs(np.subtract(values[name], stored[name], dtype=np.float64)).max()
+            return f"{name} differs from {newest.path.name}, by {largest:g} at most."
+    return None

@@ -1,0 +1,1 @@
+"""What is asked for: dataclasses with their rules, standard library only."""

@@ -1,0 +1,327 @@
+"""The building blocks of a network, as data: what each one computes, its variables and their shapes.
+
+A model is a tuple of blocks from the samples to the logits; the last is a `Dense` without units, which gets as many as
+the classes need. `fcclf.network.layers` builds the operations. Shapes are those of one sample: (features,), or
+(height, width, channels). Standard library only, so that a stack is checked, and summarised, without TensorFlow.
+"""
+
+import dataclasses
+import math
+import typing
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fcclf.errors import ConfigError
+from fcclf.settings.fields import Section, brief, required, setting
+
+ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
+INITIALIZERS = (
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "truncated_normal",
+    "inverse_sqrt_uniform",
+)
+
+OVER = ("features", "all")
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block(Section):
+    """One layer. label: begins the name of its scope, a number follows."""
+
+    label: typing.ClassVar[str]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Of one sample, from the shape that goes in. Raises ConfigError if that does not fit."""
+        return shape
+
+    def trained(self, shape: Shape) -> dict[str, Shape]:
+        """{name: shape} of the variables that the optimizer trains; shape: of one sample that goes in."""
+        return {}
+
+    def statistics(self, shape: Shape) -> dict[str, Shape]:
+        """{name: shape} of the variables that are measured, not trained."""
+        return {}
+
+    def refuse(self, shape, rule):
+        """The error for a shape that does not fit."""
+        return ConfigError("model", f"has {type(self).__name__} after shape {written(shape)}, but {rule}")
+
+
+# ---- with weights ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dense(Block):
+    """activation(inputs @ kernel + bias); penalties l1 * sum(|kernel|) and l2 * sum(kernel^2) / 2."""
+
+    units: int | None = setting(None, "outputs; null: as the classes need, for the last layer", at_least=1)
+    activation: str = setting("identity", "activation", choices=ACTIVATIONS)
+    initializer: str = setting("he_normal", "initial distribution of the kernel", choices=INITIALIZERS)
+    l1: float = setting(0.0, "L1 penalty on the kernel", at_least=0, at_most=1e6)
+    l2: float = setting(0.0, "L2 penalty on the kernel", at_least=0, at_most=1e6)
+    use_bias: bool = setting(True, "add a bias")
+
+    label: typing.ClassVar[str] = "fc"
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise self.refuse(shape, "it takes flat samples: put Flatten before it.")
+        return (self.units,)
+
+    def trained(self, shape):
+        bias = {"bias": (self.units,)} if self.use_bias else {}
+        return {"kernel": (*shape, self.units), **bias}
+
+
+@dataclass(frozen=True)
+class Conv2D(Block):
+    """activation(convolution with square kernels + bias) at every place; penalties as those of `Dense`."""
+
+    filters: int = required("channels that come out", at_least=1, at_most=65536)
+    size: int = setting(3, "height and width of the kernels", at_least=1, at_most=1024)
+    strides: int = setting(1, "pixels from one place to the next", at_least=1, at_most=1024)
+    padding: str = setting("same", "zeros around the image (same), or none (valid)", choices=("same", "valid"))
+    activation: str = setting("identity", "activation", choices=ACTIVATIONS)
+    initializer: str = setting("he_normal", "initial distribution of the kernel", choices=INITIALIZERS)
+    l1: float = setting(0.0, "L1 penalty on the kernel", at_least=0, at_most=1e6)
+    l2: float = setting(0.0, "L2 penalty on the kernel", at_least=0, at_most=1e6)
+    use_bias: bool = setting(True, "add a bias")
+
+    label: typing.ClassVar[str] = "conv"
+
+    def output_shape(self, shape):
+        return *_places(self, shape, self.padding), self.filters
+
+    def trained(self, shape):
+        bias = {"bias": (self.filters,)} if self.use_bias else {}
+        return {"kernel": (self.size, self.size, shape[-1], self.filters), **bias}
+
+
+@dataclass(frozen=True)
+class BatchNorm(Block):
+    """Brings each feature, or channel, of a batch to mean 0 and variance 1, then scales and shifts it (Ioffe and
+    Szegedy 2015). Prediction uses moving means of the batches' means and (biased) variances instead."""
+
+    momentum: float = setting(0.99, "share of the moving means that stays each step", at_least=0, below=1)
+    epsilon: float = setting(1e-3, "added to the variance", above=0, at_most=1e3)
+    center: bool = setting(True, "shift by a trained beta")
+    scale: bool = setting(True, "scale by a trained gamma")
+
+    label: typing.ClassVar[str] = "bn"
+
+    def trained(self, shape):
+        return {name: shape[-1:] for name, used in (("gamma", self.scale), ("beta", self.center)) if used}
+
+    def statistics(self, shape):
+        return {"moving_mean": shape[-1:], "moving_variance": shape[-1:]}
+
+
+@dataclass(frozen=True)
+class Standardize(Block):
+    """(inputs - mean) / standard deviation of the training data; the first layer. A constant feature becomes 0."""
+
+    over: str = setting("features", "one mean and deviation for each feature, or for all together", choices=OVER)
+
+    label: typing.ClassVar[str] = "standardize"
+
+    def statistics(self, shape):
+        of = shape if self.over == "features" else ()
+        return {"mean": of, "stddev": of}
+
+
+# ---- without ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Activation(Block):
+    """An activation on its own, such as after `BatchNorm`."""
+
+    function: str = setting("relu", "activation", choices=ACTIVATIONS)
+
+    label: typing.ClassVar[str] = "activation"
+
+
+@dataclass(frozen=True)
+class Dropout(Block):
+    """In training: zeroes a share of the inputs and scales the others up (Srivastava et al. 2014)."""
+
+    rate: float = setting(0.5, "share that is dropped", at_least=0, below=1)
+
+    label: typing.ClassVar[str] = "dropout"
+
+
+@dataclass(frozen=True)
+class AlphaDropout(Block):
+    """In training: sets a share of the inputs to SELU's limit; mean and variance stay (Klambauer et al. 2017)."""
+
+    rate: float = setting(0.5, "share that is dropped", at_least=0, below=1)
+
+    label: typing.ClassVar[str] = "alpha_dropout"
+
+
+@dataclass(frozen=True)
+class MaxPool(Block):
+    """The largest value of each square of an image; squares do not overlap, a rest at the border is left out."""
+
+    size: int = setting(2, "height and width of a square", at_least=1, at_most=1024)
+
+    label: typing.ClassVar[str] = "max_pool"
+
+    @property
+    def strides(self):
+        """Pixels from one square to the next."""
+        return self.size
+
+    def output_shape(self, shape):
+        return *_places(self, shape, "valid"), shape[-1]
+
+
+@dataclass(frozen=True)
+class AveragePool(MaxPool):
+    """The mean of each square of an image."""
+
+    label: typing.ClassVar[str] = "average_pool"
+
+
+@dataclass(frozen=True)
+class Flatten(Block):
+    """An image as one row of numbers."""
+
+    label: typing.ClassVar[str] = "flatten"
+
+    def output_shape(self, shape):
+        return (math.prod(shape),)
+
+
+@dataclass(frozen=True)
+class Reshape(Block):
+    """A row of numbers as an image; data come flat."""
+
+    height: int = setting(28, "rows", at_least=1, at_most=65536)
+    width: int = setting(28, "columns", at_least=1, at_most=65536)
+    channels: int = setting(1, "values of a pixel", at_least=1, at_most=65536)
+
+    label: typing.ClassVar[str] = "reshape"
+
+    def output_shape(self, shape):
+        target = (self.height, self.width, self.channels)
+        if math.prod(shape) != math.prod(target):
+            raise self.refuse(shape, f"it makes {written(target)}: the data must have {math.prod(target)} features.")
+        return target
+
+
+def _places(block, shape, padding):
+    """(height, width) of what a square of `block` that moves over an image of `shape` gives."""
+    if len(shape) != 3:
+        raise block.refuse(shape, "it takes images: put Reshape before it.")
+    room = shape[:2] if padding == "same" else (shape[0] - block.size + 1, shape[1] - block.size + 1)
+    if min(room) < 1:
+        raise block.refuse(shape, f"its size is {block.size}: make it smaller.")
+    return tuple(-(-pixels // block.strides) for pixels in room)
+
+
+# ---- stacks ----------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        *(Dense, Conv2D, BatchNorm, Standardize),
+        *(Activation, Dropout, AlphaDropout, MaxPool, AveragePool, Flatten, Reshape),
+    )
+}
+
+
+def checked_stack(layers) -> tuple[Block, ...]:
+    """`layers`, blocks or what `to_dict` made of them, as a tuple. Raises ConfigError if they are no network."""
+    if not isinstance(layers, list | tuple) or not layers:
+        raise ConfigError("model", f"has the layers {brief(layers)}, but needs a list of them, the output last.")
+    stack = tuple(layer if isinstance(layer, Block) else _from_dict(layer) for layer in layers)
+    *hidden, output = stack
+    if not isinstance(output, Dense) or output.units is not None:
+        raise ConfigError("model", f"ends with {brief(output)}, but the output must be a Dense without units.")
+    if any(isinstance(block, Dense) and block.units is None for block in hidden):
+        raise ConfigError("model", "has a Dense without units before the last: give it units.")
+    if any(isinstance(block, Standardize) for block in stack[1:]):
+        raise ConfigError("model", "has Standardize after the first layer: it knows the statistics of the data alone.")
+    return stack
+
+
+def to_dict(block: Block) -> dict:
+    """JSON-ready: {"layer": name, setting: value, ...}."""
+    return {"layer": type(block).__name__, **dataclasses.asdict(block)}
+
+
+def _from_dict(stored):
+    settings = dict(stored) if isinstance(stored, dict) else {}
+    kind = KINDS.get(settings.pop("layer", None))
+    if kind is None:
+        raise ConfigError("model", f"has the layer {brief(stored)}; known are {', '.join(KINDS)}.")
+    try:
+        return kind(**settings)
+    except TypeError:
+        known = ", ".join(item.name for item in dataclasses.fields(kind))
+        raise ConfigError(
+            "model", f"has the layer {brief(stored)}; the settings of {kind.__name__} are {known}."
+        ) from None
+
+
+def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
+    """{scope: block}: fc1, fc2, bn1 ..., and the last one, with its units, as output."""
+    counts, names = Counter(), {}
+    for block in stack[:-1]:
+        counts[block.label] += 1
+        names[f"{block.label}{counts[block.label]}"] = block
+    return {**names, "output": dataclasses.replace(stack[-1], units=n_outputs)}
+
+
+def check_shapes(layers: dict[str, Block], n_features: int):
+    """Raises ConfigError if a layer does not fit the one before it."""
+    for _ in rows(layers, n_features):
+        pass
+
+
+class Row(typing.NamedTuple):
+    """A layer in a summary. shape: what comes out, of one sample; trained, statistics: numbers of parameters."""
+
+    name: str
+    kind: str
+    shape: Shape
+    trained: int
+    statistics: int
+
+
+def rows(layers: dict[str, Block], n_features: int) -> Iterator[Row]:
+    """A row for each layer. Raises ConfigError if a layer does not fit the one before it."""
+    shape = (n_features,)
+    for name, block in layers.items():
+        after = block.output_shape(shape)
+        yield Row(name, type(block).__name__, after, _count(block.trained(shape)), _count(block.statistics(shape)))
+        shape = after
+
+
+def summary(layers: dict[str, Block], n_features: int) -> str:
+    """Layer, output shape and parameters as a table, with the totals."""
+    table = list(rows(layers, n_features))
+    lines = [f"{'layer':<28}{'output shape':<18}{'parameters':>12}", "-" * 58]
+    for row in table:
+        lines.append(f"{f'{row.name} ({row.kind})':<28}{written(row.shape):<18}{row.trained + row.statistics:>12,}")
+    trained, measured = sum(row.trained for row in table), sum(row.statistics for row in table)
+    lines += ["-" * 58, f"{'total':<46}{trained + measured:>12,}", f"{'trained':<46}{trained:>12,}"]
+    return "\n".join([*lines, f"{'not trained':<46}{measured:>12,}"])
+
+
+def written(shape: Shape) -> str:
+    """A shape for people: 28 x 28 x 1."""
+    return " x ".join(map(str, shape))
+
+
+def _count(shapes):
+    return sum(math.prod(shape) for shape in shapes.values())

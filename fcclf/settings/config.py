@@ -1,0 +1,250 @@
+"""The settings of a run: the one source of defaults, rules, JSON and run names.
+
+A `Config` is four frozen dataclasses: a `Source` of data, a `Model` or `Stack`, `Training` and `Session`. Every field
+is made by `setting`, which holds its default, its rule and its help text; the command line, `--help`, config.json and
+the name of the run directory are generated from the fields, so a new setting is one line here.
+
+A setting either decides the result of a run or only how it is carried out (`changes_result=False`). The first kind
+names the run and may not change when it is resumed; the second kind may. Standard library only: a usage error must not
+wait for TensorFlow.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from fcclf.errors import ConfigError
+from fcclf.settings import blocks
+from fcclf.settings.blocks import Block
+from fcclf.settings.fields import Section, brief, setting
+from fcclf.settings.model import Model, Stack
+from fcclf.settings.sources import SOURCES, Moons, Shape, Source
+
+OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
+LOSSES = ("softmax", "sigmoid")
+SCHEDULES = ("constant", "step", "exponential", "cosine")
+
+LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
+
+
+@dataclass(frozen=True)
+class Training(Section):
+    """How the network learns."""
+
+    optimizer: str = setting("adam", "tf.compat.v1.train optimizer", choices=OPTIMIZERS)
+    learning_rate: float = setting(3e-3, "learning rate", above=0, at_most=1e6)
+    schedule: str = setting("constant", "learning rate over the steps", choices=SCHEDULES)
+    decay_steps: int = setting(
+        10_000, "steps until it is decay-rate of what it was, or until the cosine is 0", at_least=1, at_most=10**12
+    )
+    decay_rate: float = setting(0.1, "factor of the step and exponential schedules", above=0, at_most=1)
+    loss: str = setting(
+        "softmax", "cross-entropy of one output for each class, or (sigmoid) of one for two", choices=LOSSES
+    )
+    label_smoothing: float = setting(0.0, "share of each label that is spread over all classes", at_least=0, below=1)
+    clip_norm: float | None = setting(None, "clip the gradients to this global norm", above=0, at_most=1e9)
+    batch_size: int = setting(
+        64, "samples in a batch; a last short batch is trained on too", at_least=1, at_most=10_000_000
+    )
+    sampling: str = setting(
+        "shuffle",
+        "each sample once an epoch (shuffle), or drawn with replacement (bootstrap)",
+        choices=("shuffle", "bootstrap"),
+    )
+    epochs: int = setting(
+        1000, "epochs in all; more continue a finished run", at_least=1, at_most=10**9, changes_result=False
+    )
+    seed: int = setting(0, "seed of the initial weights and of the order of the samples", at_least=0, at_most=2**31 - 1)
+    early_stopping: bool = setting(False, "hold out a part of the training data and stop when its loss falls no more")
+    patience: int = setting(5, "epochs without a lower validation loss before stopping", at_least=1, at_most=10**9)
+    min_delta: float = setting(1e-3, "a validation loss lower by less does not count", at_least=0, at_most=1e6)
+    validation_fraction: float = setting(0.1, "share of the training part that is held out", above=0, below=1)
+    warm_start: str | None = setting(
+        None, "start from the weights of this TF1 checkpoint, where name and shape match", metavar="CHECKPOINT"
+    )
+
+
+@dataclass(frozen=True)
+class Session(Section):
+    """How a run is carried out. Only `jit` can change a result (in the last bits)."""
+
+    checkpoint_every: int = setting(
+        50, "epochs between two checkpoints; 0: only at the end", at_least=0, at_most=10**9, changes_result=False
+    )
+    checkpoint_seconds: float = setting(
+        30.0, "save at least this often, inside an epoch too", above=0, at_most=1e9, changes_result=False
+    )
+    keep: int = setting(3, "newest checkpoints kept", at_least=1, at_most=1_000_000, changes_result=False)
+    histogram_every: int = setting(
+        100, "epochs between two histograms of the variables; 0: none", at_least=0, at_most=10**9, changes_result=False
+    )
+    image_every: int = setting(
+        100,
+        "epochs between two pictures, ten times as many after ten, and so on; 0: none",
+        at_least=0,
+        at_most=10**9,
+        changes_result=False,
+    )
+    jit: str = setting(
+        "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
+    )
+    threads: int = setting(0, "CPU threads; 0: one for each core", at_least=0, at_most=1024, changes_result=False)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run."""
+
+    data: Source = field(default_factory=Moons)
+    model: Model | Stack = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    session: Session = field(default_factory=Session)
+
+    maker: ClassVar[str] = "fcclf train"
+    named_by: ClassVar[str] = "run_name"
+    remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
+
+    def __post_init__(self):
+        if isinstance(self.data, Shape):
+            self.part_sizes(self.data.samples, self.data.test_size)
+            self.layers(n_features=2, n_classes=self.data.n_classes)
+
+    @property
+    def epochs(self) -> int:
+        """Asked for."""
+        return self.training.epochs
+
+    @property
+    def source(self) -> str:
+        """The name of the data."""
+        return self.data.name
+
+    def part_sizes(self, samples, test_size):
+        """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
+        training, train_size = self.training, samples - test_size
+        if not test_size:
+            raise ConfigError(
+                "test_ratio",
+                f"is {self.data.test_ratio:g}, which leaves no test sample out of {samples}: "
+                "raise it, or make more samples.",
+            )
+        validation_size = int(train_size * training.validation_fraction) if training.early_stopping else 0
+        if training.early_stopping and not validation_size:
+            raise ConfigError(
+                "validation_fraction",
+                f"is {training.validation_fraction:g}, which leaves no validation sample out of "
+                f"{train_size}: raise it, or make more samples.",
+            )
+        check_batch_size(training.batch_size, train_size - validation_size)
+        return train_size - validation_size, validation_size, test_size
+
+    def layers(self, n_features, n_classes) -> dict[str, Block]:
+        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
+        sigmoid = self.training.loss == "sigmoid"
+        if sigmoid and n_classes != 2:
+            raise ConfigError(
+                "loss", f"is sigmoid, which is for two classes, but the data have {n_classes}: use softmax."
+            )
+        named = blocks.named(self.model.layers, 1 if sigmoid else n_classes)
+        blocks.check_shapes(named, n_features)
+        return named
+
+    def run_name(self):
+        """The data's name and every result-changing setting that is not the default, fit for a file name."""
+        parts = [part for section in sections(self) for part in section.name_parts(self.model.usual)]
+        return _shortened("-".join(parts))
+
+    def command(self):
+        """The command line that makes this run, but for layers that no preset has: every setting that is not usual."""
+        words = [word for section in sections(self) for word in section.words(self.model.usual)]
+        return shlex.join(["fcclf", "train", self.data.name, *words])
+
+    def identity(self):
+        """{"section.setting": value} of the settings that change the result: two equal identities are the same run."""
+        return {"data.name": self.data.name} | {
+            f"{group.name}.{item.name}": getattr(getattr(self, group.name), item.name)
+            for group in dataclasses.fields(self)
+            for item in dataclasses.fields(getattr(self, group.name))
+            if item.metadata.get("changes_result", True)
+        }
+
+    def told(self):
+        """{setting: value} of the settings that change the result, for people: layers by the name they go by."""
+        settings = {key.partition(".")[2]: value for key, value in self.identity().items() if key != "data.name"}
+        if "layers" in settings:
+            settings["layers"] = self.model.title
+        return {"data": self.data.name, **settings}
+
+    def to_dict(self):
+        """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""
+        stored = {group.name: getattr(self, group.name).to_dict() for group in dataclasses.fields(self)}
+        return json.loads(json.dumps(stored))
+
+    @classmethod
+    def from_dict(cls, stored):
+        """The `Config` that `to_dict` wrote. Raises ConfigError on an unknown, ill-typed or illegal setting."""
+        if not isinstance(stored, dict):
+            raise ConfigError("config", f"must be an object of settings, got {brief(stored)}.")
+        groups = [group.name for group in dataclasses.fields(cls)]
+        _refuse_unknown("config", stored, groups)
+        return cls(**{name: _section_from_dict(name, values) for name, values in stored.items()})
+
+
+def sections(config):
+    """The four sections of a `Config`, in order."""
+    return [getattr(config, group.name) for group in dataclasses.fields(config)]
+
+
+def check_batch_size(batch_size, train_size):
+    """Raises ConfigError if a batch is larger than the training part."""
+    if batch_size > train_size:
+        raise ConfigError(
+            "batch_size",
+            f"is {batch_size}, but the training part has only {train_size} samples: use {train_size} or less.",
+        )
+
+
+def differences(old, new):
+    """["setting: old value -> new value", ...] of the identities of two configs."""
+    old, new = old.identity(), new.identity()
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+# ---- JSON and names --------------------------------------------------------------------------------------------------
+
+
+def _section_from_dict(name, values):
+    if not isinstance(values, dict):
+        raise ConfigError(name, f"must be an object of settings, got {brief(values)}.")
+    values = dict(values)
+    section = _section_class(name, values)
+    _refuse_unknown(name, values, [item.name for item in dataclasses.fields(section)])
+    return section(**values)
+
+
+def _section_class(name, values):
+    """The class of a stored section. Data say by their name which they are, a model by having layers or not."""
+    if name == "data":
+        stored = values.pop("name", None)
+        if stored not in SOURCES:
+            raise ConfigError("data.name", f"is {brief(stored)}, but must be one of {', '.join(SOURCES)}.")
+        return SOURCES[stored]
+    if name == "model":
+        return Stack if "layers" in values else Model
+    return {"training": Training, "session": Session}[name]
+
+
+def _refuse_unknown(where, stored, known):
+    for key in stored:
+        if key not in known:
+            raise ConfigError(where, f"has an unknown setting {brief(key)}; known are {', '.join(known)}.")
+
+
+def _shortened(name):
+    if len(name) <= LONGEST_RUN_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_RUN_NAME - 9]}-{digest}"

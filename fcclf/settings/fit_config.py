@@ -1,0 +1,85 @@
+"""The settings of a fit that is kept as a run: what `fcclf.settings.config.Config` is to a run of the command line.
+
+They are the parameters of `FCClassifier` and what a fitted one must know besides, as JSON has them. Standard library
+only: runs are listed without TensorFlow.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import ClassVar
+
+from fcclf.settings import blocks
+from fcclf.settings.blocks import Block
+
+HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """All settings of a fit.
+
+    parameters: {name: value} of the classifier, but for `logdir`; class_weight as pairs. seed: of initial weights,
+    orders, masks and split. classes, class_type: the labels in order and their numpy dtype. feature_names: of the
+    columns, None where they have none. samples: how many were trained on. stack: the network.
+    """
+
+    parameters: dict
+    seed: int
+    classes: tuple
+    class_type: str
+    feature_names: tuple[str, ...] | None
+    samples: int
+    stack: tuple[Block, ...]
+
+    maker: ClassVar[str] = "FCClassifier"
+    named_by: ClassVar[str] = "logdir"
+    source: ClassVar[str] = "fit"
+    remedy: ClassVar[str] = "name another logdir, or move this one away to start over."
+
+    @property
+    def epochs(self) -> int:
+        """Asked for."""
+        return self.parameters["max_iter"]
+
+    def arguments(self) -> dict:
+        """{name: value} of the parameters, as the classifier takes them."""
+        weights = self.parameters["class_weight"]
+        return {**self.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
+
+    def layers(self, n_features, n_classes) -> dict[str, Block]:
+        """{scope: block} of the network."""
+        return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
+
+    def identity(self):
+        """{setting: value} of the settings that change the result: two equal identities are the same run."""
+        changing = {f"parameters.{name}": value for name, value in self.parameters.items() if name not in HOW}
+        others = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "parameters"}
+        return changing | others
+
+    def told(self):
+        """{setting: value} of the settings that change the result, for people."""
+        changing = {name: value for name, value in self.parameters.items() if name not in HOW}
+        return {"data": self.source, **changing, "seed": self.seed}
+
+    def command(self):
+        """The call that makes this run, a line for each parameter."""
+        lines = [f"    {name}={value!r}," for name, value in self.arguments().items()]
+        return "\n".join([f"{self.maker}(", *lines, ").fit(X, y)"])
+
+    def to_dict(self):
+        """Plain dicts and lists, for JSON. `from_dict` takes them back."""
+        return {**asdict(self), "stack": [blocks.to_dict(block) for block in self.stack]}
+
+    @classmethod
+    def from_dict(cls, stored):
+        """The `FitConfig` that `to_dict` wrote, or that has numpy's numbers and arrays where JSON has its own."""
+        stored = json.loads(json.dumps(stored, default=lambda value: value.tolist()))
+        names = stored["feature_names"]
+        return cls(
+            **stored
+            | {
+                "classes": tuple(stored["classes"]),
+                "feature_names": None if names is None else tuple(names),
+                "stack": blocks.checked_stack(stored["stack"]),
+            }
+        )

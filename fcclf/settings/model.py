@@ -1,0 +1,97 @@
+"""Which network: by the settings of the common case (`Model`), or block by block (`Stack`), as a preset is."""
+
+import hashlib
+import typing
+from dataclasses import dataclass
+
+from fcclf.settings import blocks, presets
+from fcclf.settings.blocks import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    OVER,
+    Activation,
+    AlphaDropout,
+    BatchNorm,
+    Block,
+    Dense,
+    Dropout,
+    Standardize,
+)
+from fcclf.settings.fields import Section, setting
+from fcclf.settings.presets import PRESETS
+
+
+@dataclass(frozen=True)
+class Model(Section):
+    """The network, the common case: hidden dense layers of one kind, then a linear output."""
+
+    hidden: tuple[int, ...] = setting(
+        (6, 4), "units of each hidden layer; none: a linear classifier", at_least=1, at_most=65536, metavar="UNITS"
+    )
+    activation: str = setting("elu", "activation of the hidden layers", choices=ACTIVATIONS)
+    initializer: str = setting("he_normal", "initial distribution of the kernels", choices=INITIALIZERS)
+    l1: float = setting(0.0, "L1 penalty on every kernel", at_least=0, at_most=1e6)
+    l2: float = setting(
+        1e-3, "L2 penalty on every kernel: adds l2 * sum(kernel^2) / 2 to the loss", at_least=0, at_most=1e6
+    )
+    batch_norm: str = setting(
+        "none", "normalise batches before or after each hidden activation", choices=("none", "before", "after")
+    )
+    dropout: float = setting(0.0, "share that is dropped after each hidden layer", at_least=0, below=1)
+    alpha_dropout: float = setting(0.0, "the same, as SELU needs it", at_least=0, below=1)
+    standardize: str = setting(
+        "none", "bring the data to mean 0 and deviation 1, by feature or all together", choices=("none", *OVER)
+    )
+
+    usual: typing.ClassVar[dict] = {}
+
+    @property
+    def layers(self) -> tuple[Block, ...]:
+        """The stack of blocks that these settings are short for."""
+        first = () if self.standardize == "none" else (Standardize(self.standardize),)
+        hidden = [block for units in self.hidden for block in self._hidden(units)]
+        return (*first, *hidden, Dense(None, "identity", self.initializer, self.l1, self.l2))
+
+    def _hidden(self, units):
+        activation = "identity" if self.batch_norm == "before" else self.activation
+        yield Dense(units, activation, self.initializer, self.l1, self.l2, use_bias=self.batch_norm != "before")
+        if self.batch_norm != "none":
+            yield BatchNorm()
+        if self.batch_norm == "before":
+            yield Activation(self.activation)
+        if self.dropout:
+            yield Dropout(self.dropout)
+        if self.alpha_dropout:
+            yield AlphaDropout(self.alpha_dropout)
+
+
+@dataclass(frozen=True)
+class Stack(Section):
+    """The network, block by block. layers: as `fcclf.settings.blocks` wants them, by default those of the preset.
+
+    A run keeps its layers, also where a later release has another preset of that name.
+    """
+
+    preset: str | None = setting(None, "network and training settings by name", choices=tuple(PRESETS), metavar="NAME")
+    layers: tuple[Block, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        layers = self.layers or (PRESETS[self.preset].layers if self.preset else ())
+        object.__setattr__(self, "layers", blocks.checked_stack(layers))
+
+    @property
+    def usual(self) -> dict:
+        """{setting: value} of the settings for training that belong to the preset."""
+        return {**PRESETS[self.preset].training, **presets.SESSION} if self.preset else {}
+
+    @property
+    def title(self) -> str:
+        """The preset's name, or one made of the layers."""
+        return self.preset or "stack-" + hashlib.sha256(repr(self.layers).encode()).hexdigest()[:6]
+
+    def name_parts(self, usual):
+        return [self.title]
+
+    def to_dict(self):
+        return {"preset": self.preset, "layers": [blocks.to_dict(block) for block in self.layers]}

@@ -1,0 +1,148 @@
+"""Where the samples come from: a `Section` of settings for each kind of data.
+
+`fcclf.data` makes the arrays. A path is no part of what a run is: the fingerprint of its data is, so files may move.
+"""
+
+import os
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcclf.settings.fields import Section, required, setting, slug
+
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
+
+
+@dataclass(frozen=True)
+class Source(Section):
+    """A kind of data. name: in config.json and on the command line; prefix: begins the name of a run."""
+
+    name: typing.ClassVar[str]
+
+    @property
+    def prefix(self) -> str:
+        """Begins the name of a run."""
+        return self.name
+
+    def to_dict(self):
+        return {"name": self.name, **super().to_dict()}
+
+    def name_parts(self, usual):
+        yield self.prefix
+        yield from super().name_parts(usual)
+
+
+# ---- points in the plane ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shape(Source):
+    """Points in the plane; the last `test_ratio` of them is the test part."""
+
+    noise: float = setting(0.1, "standard deviation of the Gaussian noise", at_least=0, at_most=1e6)
+    samples: int = setting(2000, "points in all", at_least=2, at_most=100_000_000)
+    test_ratio: float = setting(0.2, "share of the samples kept for the test part", above=0, below=1)
+    data_seed: int = setting(42, "seed of the points", at_least=0, at_most=2**32 - 1)
+
+    n_classes: typing.ClassVar[int] = 2
+
+    @property
+    def test_size(self):
+        """Samples in the test part."""
+        return int(self.samples * self.test_ratio)
+
+    @property
+    def train_size(self):
+        """Samples in the training part, those held out for validation included."""
+        return self.samples - self.test_size
+
+
+@dataclass(frozen=True)
+class Moons(Shape):
+    """Two interleaved half circles with noise."""
+
+    name: typing.ClassVar[str] = "moons"
+
+
+@dataclass(frozen=True)
+class Circles(Shape):
+    """A circle inside another with noise."""
+
+    name: typing.ClassVar[str] = "circles"
+
+
+@dataclass(frozen=True)
+class ManyClasses(Shape):
+    """A shape with any number of classes."""
+
+    classes: int = setting(3, "number of classes", at_least=2, at_most=100)
+
+    @property
+    def n_classes(self):
+        """As it is asked for."""
+        return self.classes
+
+
+@dataclass(frozen=True)
+class Blobs(ManyClasses):
+    """Round clouds in a square with sides of 20; the noise is their standard deviation."""
+
+    noise: float = setting(1.0, "standard deviation of each cloud", at_least=0, at_most=1e6)
+
+    name: typing.ClassVar[str] = "blobs"
+
+
+@dataclass(frozen=True)
+class Spirals(ManyClasses):
+    """Arms that wind around each other once, out to radius 1, with noise."""
+
+    noise: float = setting(0.05, "standard deviation of the Gaussian noise", at_least=0, at_most=1e6)
+
+    name: typing.ClassVar[str] = "spirals"
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Images(Source):
+    """MNIST, Fashion-MNIST, or others in their format; pixels from 0 to 1."""
+
+    data_dir: str = setting(
+        FASHION_MNIST, "where their four IDX files are, as they are or .gz", metavar="DIR", changes_result=False
+    )
+
+    name: typing.ClassVar[str] = "images"
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "data_dir", os.path.abspath(self.data_dir))
+
+    @property
+    def prefix(self):
+        return slug(Path(self.data_dir).name)
+
+
+@dataclass(frozen=True)
+class Table(Source):
+    """A CSV file with a column of labels, or an NPZ file with arrays X and y."""
+
+    file: str = required("the file, .csv or .npz", metavar="FILE", changes_result=False)
+    label: str | None = setting(
+        None, "name or number, from 1, of the CSV column that holds the labels (default: the last)", metavar="COLUMN"
+    )
+    test_ratio: float = setting(0.2, "share of each class that is kept for the test part", above=0, below=1)
+    data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)
+
+    name: typing.ClassVar[str] = "table"
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "file", os.path.abspath(self.file))
+
+    @property
+    def prefix(self):
+        return slug(Path(self.file).stem)
+
+
+SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Images, Table)}

@@ -1,0 +1,1 @@
+"""Numbers into pictures and reports; nothing here knows a run."""

@@ -1,0 +1,50 @@
+"""The decision boundary over training as an animated GIF, made of the PNGs that were recorded while it was trained."""
+
+import io
+from pathlib import Path
+
+from fcclf import durable
+
+MOST_FRAMES = 200  # more are thinned out evenly
+PLAYED = 4000  # milliseconds in all, before the last frame
+SHORTEST_FRAME, LONGEST_FRAME, LAST_FRAME = 40, 400, 2000  # milliseconds
+COLORS = 255  # of a GIF's palette
+SAMPLED_FRAMES = 8  # that the palette is made from
+
+
+def write(path: Path, pictures: list[bytes]):
+    """Writes PNGs, one at least, as a GIF that starts over when it is at its end."""
+    frames = [_opened(picture) for picture in _thinned(pictures, MOST_FRAMES)]
+    palette = _side_by_side(frames).quantize(COLORS)  # one for all, or the colours would flicker
+    frames = [frame.quantize(palette=palette, dither=0) for frame in frames]
+    content = io.BytesIO()
+    duration = min(max(PLAYED // len(frames), SHORTEST_FRAME), LONGEST_FRAME)
+    durations = [duration] * (len(frames) - 1) + [LAST_FRAME]
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    durable.make_directory(path.parent)
+    durable.replace_file(path, content.getvalue())
+
+
+def _thinned(pictures, most):
+    """At most `most` of them, the first and the last included."""
+    count = min(len(pictures), most)
+    return [pictures[number * (len(pictures) - 1) // max(count - 1, 1)] for number in range(count)]
+
+
+def _side_by_side(frames):
+    from PIL import Image
+
+    frames = _thinned(frames, SAMPLED_FRAMES)
+    joined = Image.new("RGB", (sum(frame.width for frame in frames), max(frame.height for frame in frames)))
+    left = 0
+    for frame in frames:
+        joined.paste(frame, (left, 0))
+        left += frame.width
+    return joined
+
+
+def _opened(picture):
+    from PIL import Image
+
+    with durable.explained("read", "a recorded picture"):
+        return Image.open(io.BytesIO(picture)).convert("RGB")

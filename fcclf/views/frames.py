@@ -1,0 +1,89 @@
+"""Small pictures of the network as it learns, for TensorBoard's slider: PNGs, drawn in some 40 ms each.
+
+boundary: the plane as the network divides it, with the data. units: what each hidden unit answers over the plane, row
+by row the layers, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
+matrix. The first two need data of two features, the first few classes too.
+"""
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import confusion_matrix
+
+from fcclf.settings.blocks import Activation, Dense
+from fcclf.views import plots
+
+GRID = 120  # points along each axis of the plane that the boundary is drawn from
+WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's cards
+TILE, GAP = 48, 6  # pixels: the side of a unit's picture, the space between two
+COLUMNS, MOST_UNITS = 6, 18  # units side by side, and shown of a layer at most
+MOST_CLASSES = 50  # in a confusion matrix
+NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take most of the time to draw
+
+
+class Frames:
+    """The pictures of one run. trainer: a `Trainer`; its dataset says which of them make sense."""
+
+    def __init__(self, trainer):
+        self.trainer, self.dataset = trainer, trainer.dataset
+        self.is_plane = self.dataset.n_features == 2
+        layers = trainer.config.layers(self.dataset.n_features, self.dataset.n_classes)
+        *self.hidden, _ = (name for name, block in layers.items() if isinstance(block, Dense | Activation))
+
+    def draw(self, logits, title: str):
+        """Yields (directory of the run, tag, PNG) of each picture. logits: float32 [test samples, classes]."""
+        accuracy = np.mean(logits.argmax(axis=1) == self.dataset.y_test)
+        title = f"{title}, test accuracy {accuracy:.4f}"
+        if self.is_plane and self.dataset.n_classes <= plots.MOST_CLASSES:
+            yield "", "pictures/boundary", self.boundary(title)
+        if self.is_plane and self.hidden:
+            yield "", "pictures/units", self.units(title)
+        if self.dataset.n_classes <= MOST_CLASSES:
+            yield "test", "pictures/confusion", self.confusion(logits, title)
+
+    def boundary(self, title):
+        """As `plots.decision_boundary`, without ticks and legend."""
+        figure, axes = _frame(WIDTH, HEIGHT, title)
+        plots.draw_boundary(axes, self.dataset, lambda X: softmax(self.trainer.logits(X), axis=1), GRID)
+        axes.set(**NO_TICKS)
+        return plots.png(figure)
+
+    def units(self, title):
+        """Purple where a unit is negative, orange where it is positive; each by its own largest value."""
+        low, high = plots.plane(self.dataset)
+        first, second = np.meshgrid(np.linspace(low[0], high[0], TILE), np.linspace(high[1], low[1], TILE))
+        outputs = self.trainer.outputs(np.column_stack([first.ravel(), second.ravel()]))
+        shown = [outputs[name][:, :MOST_UNITS].T.reshape(-1, TILE, TILE) for name in self.hidden]
+        mosaic = np.vstack([_mosaic(pictures) for pictures in shown])
+        figure, axes = _frame(mosaic.shape[1], mosaic.shape[0], title)
+        axes.imshow(mosaic, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="none", aspect="auto")
+        axes.set_axis_off()
+        return plots.png(figure)
+
+    def confusion(self, logits, title):
+        """As `plots.confusion_matrix`, without colour bar."""
+        labels = range(self.dataset.n_classes)
+        figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.13, 0.12))
+        plots.draw_confusion(axes, confusion_matrix(self.dataset.y_test, logits.argmax(axis=1), labels=labels))
+        return plots.png(figure)
+
+
+def _mosaic(pictures):
+    """float [height, width] of float [units, TILE, TILE], each made -1 to 1 by its own largest value; nan between."""
+    rows = -(-len(pictures) // COLUMNS)
+    mosaic = np.full((rows * (TILE + GAP) + GAP, COLUMNS * (TILE + GAP) + GAP), np.nan)
+    for number, picture in enumerate(pictures):
+        top, left = (GAP + position * (TILE + GAP) for position in divmod(number, COLUMNS))
+        mosaic[top : top + TILE, left : left + TILE] = picture / max(np.abs(picture).max(), 1e-12)
+    return mosaic
+
+
+def _frame(width, height, title, margins=(0.01, 0.01)):
+    """A figure with one pair of axes, of so many pixels, and room for a title above. margins: left and lower shares."""
+    from matplotlib.figure import Figure
+
+    head = 22
+    figure = Figure(figsize=(width / 100, (height + head) / 100), dpi=100)
+    left, lower = margins
+    axes = figure.add_axes((left, lower, 0.99 - left, height / (height + head) - lower))
+    figure.text(0.5, 1 - 0.5 * head / (height + head), title, ha="center", va="center", fontsize="small")
+    return figure, axes

@@ -1,0 +1,75 @@
+"""Event files, read back with TensorBoard's own loaders."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+from fcclf.errors import RunError
+from fcclf.runs import events
+from fcclf.runs.events import EventLog
+
+
+def read(path):
+    return list(LegacyEventFileLoader(str(path)).Load())
+
+
+def test_every_file_begins_with_its_version_and_a_session_start(tmp_path):
+    log = EventLog(tmp_path / "train", attempt=4, first_step=17)
+    log.close()
+    version, start = read(log.path)
+    assert version.file_version == "brain.Event:2"
+    assert start.session_log.status == tf.compat.v1.SessionLog.START
+    assert start.step == 17
+
+
+def test_curves_have_one_point_a_step_for_each_tag(tmp_path):
+    log = EventLog(tmp_path / "train", attempt=1, first_step=1)
+    log.curves(5, {"loss": np.float32([0.5, 0.25]), "accuracy": np.float32([1, 0])})
+    log.close()
+    points = [(event.step, value.tag, value.simple_value) for event in read(log.path) for value in event.summary.value]
+    assert points == [(5, "loss", 0.5), (5, "accuracy", 1), (6, "loss", 0.25), (6, "accuracy", 0)]
+    assert events.read_curves(tmp_path / "train") == {"loss": {5: 0.5, 6: 0.25}, "accuracy": {5: 1, 6: 0}}
+
+
+def test_the_graph_reads_back(tmp_path):
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.constant(1.0, name="one")
+    log = EventLog(tmp_path / "train", attempt=1, first_step=1)
+    log.graph(graph.as_graph_def())
+    log.close()
+    stored = tf.compat.v1.GraphDef.FromString(read(log.path)[-1].graph_def)
+    assert [node.name for node in stored.node] == ["one"]
+
+
+def test_a_commit_reports_the_length_that_is_on_disk(tmp_path):
+    log = EventLog(tmp_path / "train", attempt=1, first_step=1)
+    log.curves(1, {"loss": np.float32([0.5])})
+    assert log.commit() == log.path.stat().st_size
+    assert len(read(log.path)) == 3
+    log.close()
+
+
+def test_attempts_are_numbered_whatever_the_clock_says(tmp_path):
+    assert events.next_attempt(tmp_path) == 1
+    EventLog(tmp_path / "train", attempt=1, first_step=1).close()
+    EventLog(tmp_path / "test", attempt=12, first_step=1).close()
+    assert events.next_attempt(tmp_path) == 13
+
+
+def test_a_full_disk_is_reported_by_every_write(tmp_path):
+    log = EventLog(tmp_path / "train", attempt=1, first_step=1)
+    log.writer.close()
+    log.writer = tf.io.TFRecordWriter("/dev/full")
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"cannot write .*000001: .*space"):
+            log.curves(1, {"loss": np.zeros(100_000, np.float32)})
+
+
+def test_rewritten_curves_replace_the_old_files(tmp_path):
+    for attempt in (1, 2):
+        EventLog(tmp_path / "train", attempt=attempt, first_step=1).close()
+    events.rewrite(tmp_path / "train", {"loss": np.float32([3, 2, 1])})
+    assert [path.name for path in events.event_files(tmp_path)] == ["events.out.tfevents.000003"]
+    assert events.read_curves(tmp_path / "train") == {"loss": {1: 3, 2: 2, 3: 1}}
