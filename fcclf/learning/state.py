@@ -1,93 +1,170 @@
-"""What training keeps besides the weights and the optimizer's slots: where it stands, and the best epoch so far.
+"""What training changes: variables of the graph outside the loop, tensors inside it.
 
-All of it is variables of the graph, so that one Saver file holds everything that must survive a crash.
+All of it is variables, so that one Saver file holds everything that must survive a crash. A stretch reads them when it
+begins and assigns them when it ends; in between they are a `State`, carried from step to step.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf.network.layers import network_variables
-from fcclf.settings.config import Training
+from fcclf.learning.optimizers import Optimizer
+from fcclf.learning.packing import Packing
+from fcclf.learning.rules import Rule
+from fcclf.network.network import Network
 
 tf1 = tf.compat.v1
 
+SUMS = ("loss", "total", "score", "weight", "gradient_norm")  # over the samples, or the batches, of an unfinished epoch
 
-class State(NamedTuple):
-    """Where training stands. global_step: int64, batches trained on; epoch: int64, epochs finished;
-    learning_rate: float32; loss_sum: float32 and correct_sum: int32, over the samples of the unfinished epoch;
-    gradient_norm_sum: float32, over its batches; epoch_start: the trained variables as they were when it began."""
 
-    global_step: tf.Variable
-    epoch: tf.Variable
-    learning_rate: tf.Variable
-    loss_sum: tf.Variable
-    correct_sum: tf.Variable
-    gradient_norm_sum: tf.Variable
-    epoch_start: list[tf.Variable]
+class Learner(NamedTuple):
+    """What every step changes. weights, statistics: packed; slots: packed, one for each of the optimizer's; powers:
+    {name: float32 scalar}; global_step: int64, batches trained on; sums: float32 [SUMS]."""
+
+    weights: tuple[tf.Tensor, ...]
+    statistics: tuple[tf.Tensor, ...]
+    slots: tuple[tuple[tf.Tensor, ...], ...]
+    powers: dict[str, tf.Tensor]
+    global_step: tf.Tensor
+    sums: tf.Tensor
 
 
 class Best(NamedTuple):
-    """Early stopping. loss: float32, the lowest validation loss; epoch: int64, after which it was; wait: int64, epochs
-    since then; stopped: bool; weights: those of that epoch, statistics included, in the order of
-    `layers.network_variables`; saver: saves them under the names of those; restore: gives them to the network."""
+    """Early stopping. value: float32, the best of the rule's metric; epoch: int64, after which it was; wait: int64,
+    epochs since patience began again; stopped: bool; weights, statistics: of that epoch, packed, or () where they are
+    not kept."""
 
-    loss: tf.Variable
-    epoch: tf.Variable
-    wait: tf.Variable
-    stopped: tf.Variable
-    weights: list[tf.Variable]
-    saver: tf1.train.Saver
-    restore: tf.Operation
+    value: tf.Tensor
+    epoch: tf.Tensor
+    wait: tf.Tensor
+    stopped: tf.Tensor
+    weights: tuple[tf.Tensor, ...]
+    statistics: tuple[tf.Tensor, ...]
 
 
-def state(learning_rate: float) -> State:
-    """The beginning of a run, made in the current graph, whose trained variables must be there."""
-    weights = tf1.trainable_variables()
-    global_step = tf1.train.get_or_create_global_step()
-    with tf1.variable_scope("state"):
+class State(NamedTuple):
+    """All that a stretch changes. epoch: int64, epochs finished; learning_rate: float32, before the schedule by steps;
+    epoch_start: the weights that the epoch began with, packed; best: () without a rule."""
+
+    learner: Learner
+    epoch: tf.Tensor
+    learning_rate: tf.Tensor
+    epoch_start: tuple[tf.Tensor, ...]
+    best: Best | tuple
+
+
+class Storage:
+    """The variables of a `State`, made in the current graph.
+
+    trained, statistics: `Packing`s of the network's variables. optimizer: of TensorFlow, whose slots these are.
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer, rule: Rule | None, keeps_best: bool, learning_rate):
+        """learning_rate: float32 scalar, the kept rate in the beginning."""
+        self.network = network
+        self.trained = Packing({name: tuple(each.shape) for name, each in network.trained.items()})
+        self.statistics = Packing({name: tuple(each.shape) for name, each in network.statistics.items()})
+        self.global_step = tf1.train.get_or_create_global_step()
+        with tf1.variable_scope("state"):
+            self.epoch = _scalar("epoch", tf.int64)
+            self.learning_rate = tf1.get_variable("learning_rate", initializer=learning_rate, trainable=False)
+            self.sums = tf1.get_variable("sums", initializer=tf.zeros(len(SUMS)), trainable=False)
+            self.epoch_start = _copies("epoch_start", network.trained)
+        self._make_slots(optimizer)
+        self._make_best(rule, keeps_best)
+
+    def _make_slots(self, optimizer):
+        """By a step of TensorFlow's optimizer that is never run."""
+        self.optimizer = optimizer.of_tensorflow(lambda: self.learning_rate.read_value())
+        variables = self.network.trained
+        with tf1.name_scope("train"):
+            self.optimizer.apply_gradients([(tf.zeros_like(each), each) for each in variables.values()])
+        self.slots = [
+            {name: self.optimizer.get_slot(each, slot) for name, each in variables.items()} for slot in optimizer.slots
+        ]
+        others = {each.op.name.rpartition("/")[2]: each for each in self.optimizer.variables()}
+        self.powers = {name: others[name] for name in optimizer.powers}
+
+    def _make_best(self, rule, keeps_best):
+        self.best = ()
+        if rule:
+            with tf1.variable_scope("best"):
+                self.best = Best(
+                    value=_scalar("score" if rule.rising else "loss", tf.float32, rule.worst),
+                    epoch=_scalar("epoch", tf.int64),
+                    wait=_scalar("wait", tf.int64),
+                    stopped=_scalar("stopped", tf.bool, False),
+                    weights=_copies("", self.network.trained) if keeps_best else {},
+                    statistics=_copies("", self.network.statistics) if keeps_best else {},
+                )
+
+    def read(self) -> State:
+        """The variables as tensors."""
+        learner = Learner(
+            weights=self.trained.pack(self.network.trained),
+            statistics=self.statistics.pack(self.network.statistics),
+            slots=tuple(self.trained.pack(slot) for slot in self.slots),
+            powers={name: each.read_value() for name, each in self.powers.items()},
+            global_step=self.global_step.read_value(),
+            sums=self.sums.read_value(),
+        )
         return State(
-            global_step=global_step,
-            epoch=_counter("epoch", tf.int64),
-            learning_rate=_counter("learning_rate", tf.float32, learning_rate),
-            loss_sum=_counter("loss_sum", tf.float32),
-            correct_sum=_counter("correct_sum", tf.int32),
-            gradient_norm_sum=_counter("gradient_norm_sum", tf.float32),
-            epoch_start=_copies("epoch_start", weights),
+            learner=learner,
+            epoch=self.epoch.read_value(),
+            learning_rate=self.learning_rate.read_value(),
+            epoch_start=self.trained.pack(self.epoch_start),
+            best=self._read_best(),
         )
 
-
-def learning_rate(training: Training, state: State):
-    """float32 scalar: the learning rate of the next step, by the schedule."""
-    rate, step, steps = state.learning_rate.read_value(), state.global_step.read_value(), training.decay_steps
-    if training.schedule == "constant":
-        return rate
-    if training.schedule == "cosine":
-        return tf1.train.cosine_decay(rate, step, steps)
-    return tf1.train.exponential_decay(rate, step, steps, training.decay_rate, staircase=training.schedule == "step")
-
-
-def best() -> Best:
-    """No epoch yet; made in the current graph, whose network must be there."""
-    weights = network_variables()
-    kept = _copies("best", weights)
-    with tf1.variable_scope("best"):
+    def _read_best(self):
+        if not self.best:
+            return ()
+        *scalars, weights, statistics = self.best
         return Best(
-            loss=_counter("loss", tf.float32, tf.float32.max),
-            epoch=_counter("epoch", tf.int64),
-            wait=_counter("wait", tf.int64),
-            stopped=_counter("stopped", tf.bool, False),
-            weights=kept,
-            saver=tf1.train.Saver({weight.op.name: best for weight, best in zip(weights, kept, strict=True)}),
-            restore=tf.group(*(weight.assign(best) for weight, best in zip(weights, kept, strict=True))),
+            *(each.read_value() for each in scalars),
+            weights=self.trained.pack(weights) if weights else (),
+            statistics=self.statistics.pack(statistics) if statistics else (),
         )
 
+    def assign(self, state: State) -> list[tf.Operation]:
+        """The operations that give the variables the values of a state."""
+        learner, best = state.learner, state.best
+        pairs = [
+            *self._pairs(self.trained, self.network.trained, learner.weights),
+            *self._pairs(self.statistics, self.network.statistics, learner.statistics),
+            *(
+                pair
+                for slot, packed in zip(self.slots, learner.slots, strict=True)
+                for pair in self._pairs(self.trained, slot, packed)
+            ),
+            *((self.powers[name], value) for name, value in learner.powers.items()),
+            (self.global_step, learner.global_step),
+            (self.sums, learner.sums),
+            (self.epoch, state.epoch),
+            (self.learning_rate, state.learning_rate),
+            *self._pairs(self.trained, self.epoch_start, state.epoch_start),
+        ]
+        if self.best:
+            *scalars, weights, statistics = self.best
+            pairs += zip(scalars, best[:4], strict=True)
+            pairs += self._pairs(self.trained, weights, best.weights) if weights else []
+            pairs += self._pairs(self.statistics, statistics, best.statistics) if statistics else []
+        return [variable.assign(value) for variable, value in pairs]
 
-def _counter(name, dtype, value=0):
+    @staticmethod
+    def _pairs(packing, variables, packed):
+        return [(variables[name], value) for name, value in packing.unpack(packed).items()]
+
+
+def _scalar(name, dtype, value=0):
     return tf1.get_variable(name, (), dtype, initializer=tf1.constant_initializer(value), trainable=False)
 
 
 def _copies(scope, variables):
-    """Variables like the given ones, with the same names in a scope of their own; zero at first."""
-    with tf1.variable_scope(scope):
-        return [tf1.get_variable(each.op.name, initializer=tf.zeros(each.shape), trainable=False) for each in variables]
+    """{name: variable} like the given ones, named as they are in a scope of their own; zero at first."""
+    with tf1.variable_scope(scope or tf1.get_variable_scope()):
+        return {
+            name: tf1.get_variable(name, initializer=tf.zeros(each.shape), trainable=False)
+            for name, each in variables.items()
+        }

@@ -1,11 +1,11 @@
-"""The operations of the building blocks, on `tf.compat.v1.get_variable` and `tf.nn`.
+"""The operations of the building blocks: tensors in, tensors out.
 
-`call` adds a block's operations to the current graph. Its variables are made by the first call under a name and shared
-by every later one (`tf.compat.v1.AUTO_REUSE`), so the fed training step, the compiled epoch loop and inference are the
-same network by construction.
+`call` adds a block's operations to the current graph. The values of its variables are given to it, as variables or as
+tensors, so one definition serves the fed step, the loop, which carries its values along, and prediction.
 
-Some blocks do another thing in training than in prediction; a `Phase` tells them so. Random masks are functions of
-(seed, layer, global step): there is no generator to save, and a run that is resumed draws what it would have drawn.
+Some blocks behave differently in training than in prediction; a `Phase` tells them which it is. Random masks are
+functions of (seed, place in the stack, global step): there is no generator to save, and a run that is resumed draws
+what it would have drawn.
 """
 
 import functools
@@ -31,18 +31,7 @@ from fcclf.settings.blocks import (
 
 tf1 = tf.compat.v1
 
-ACTIVATIONS = {
-    "elu": tf.nn.elu,
-    "relu": tf.nn.relu,
-    "leaky_relu": tf.nn.leaky_relu,
-    "selu": tf.nn.selu,
-    "tanh": tf.tanh,
-    "sigmoid": tf.sigmoid,
-    "softplus": tf.math.softplus,
-    "gelu": tf.nn.gelu,
-    "swish": tf.nn.swish,
-    "identity": tf.identity,
-}
+ACTIVATIONS = {"softplus": tf.math.softplus, "identity": tf.identity}  # those that tf.nn does not have by that name
 
 # Variances of the initial weights. he: He et al. 2015; glorot: Glorot and Bengio 2010; lecun: LeCun et al. 1998;
 # truncated: a fixed standard deviation of 0.05; inverse_sqrt: that of U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
@@ -63,54 +52,73 @@ LARGEST_FUSED_KERNEL = 64
 
 SELU_LIMIT = -1.7580993408473766  # -alpha * scale: what SELU gives for minus infinity
 
-PHASED = (BatchNorm, Dropout, AlphaDropout)  # do another thing in training than in prediction
 STEPS = 1 << 40  # more than any run has; keeps the seeds of the layers' masks and of the kernels apart
 
 
 class Phase(NamedTuple):
-    """Training, to the blocks that need to know. step: int64 scalar, the global step; weights: float32 [batch], or None
-    where every sample counts the same; updates: blocks add the operations that each step must run besides."""
+    """Training, to the blocks that behave differently in it. step: int64 scalar, the global step; weights: float32
+    [batch], or None where every sample counts the same; updates: {variable name: new value}, which blocks add to."""
 
     step: tf.Tensor
     weights: tf.Tensor | None
-    updates: list
+    updates: dict[str, tf.Tensor]
 
 
 class Context(NamedTuple):
-    """What a network is built with. seed: int32 scalar; fused: the graph will be compiled; phase: None to predict.
-    dropout: float32 scalar, or 0, that counts instead of the rate of every `Dropout`; None: as the blocks say."""
+    """What a network is built with.
 
-    seed: tf.Tensor
+    values: {variable name: variable or tensor}; seed: int32 scalar, of the masks; fused: the graph will be compiled;
+    phase: None to predict; dropout: float32 scalar that counts instead of the rate of every `Dropout`, None for theirs.
+    """
+
+    values: dict
+    seed: tf.Tensor | int
     fused: bool = False
     phase: Phase | None = None
     dropout: tf.Tensor | float | None = None
 
-
-def call(block: Block, inputs, name: str, number: int, context: Context):
-    """What `block` makes of inputs, float32 [batch, *shape]: float32 [batch, *block.output_shape(shape)].
-
-    name: the scope of its variables. number: its place in the stack; initial values and masks are functions of
-    (context.seed, number), and of the global step.
-    """
-    with tf1.variable_scope(name, reuse=tf1.AUTO_REUSE):
-        return _outputs(block, inputs, number, context)
+    def inside(self, number: int) -> "Context":
+        """The context of the blocks inside block `number`."""
+        return self._replace(seed=inner_seed(self.seed, number))
 
 
-def network_variables() -> list[tf.Variable]:
-    """All that makes the current graph's network what it is: what is trained, and the statistics."""
-    return tf1.trainable_variables() + tf1.model_variables()
+class Place(NamedTuple):
+    """Where a block stands. scope: begins the names of its variables; number: its place among its neighbours, which
+    its initial values and masks depend on."""
+
+    scope: str
+    number: int
 
 
-def penalty(block: Dense | Conv2D, name: str):
-    """The penalties of a block with a kernel: float32 scalar. `name`: the scope it was called with before."""
-    with tf1.variable_scope(name, reuse=True):
-        kernel = tf1.get_variable("kernel")
-        terms = []
-        if block.l1:
-            terms.append(block.l1 * tf.reduce_sum(tf.abs(kernel)))
-        if block.l2:
-            terms.append(block.l2 * tf.nn.l2_loss(kernel))
-        return tf.add_n(terms) if terms else tf.zeros(())
+def call(block: Block, inputs, place: Place, context: Context):
+    """What `block` makes of inputs, float32 [batch, *shape]: float32 [batch, *block.output_shape(shape)]."""
+    shape = tuple(inputs.shape[1:].as_list())
+    names = (*block.trained(shape), *block.statistics(shape))
+    own = {name: context.values[f"{place.scope}/{name}"] for name in names}
+    with tf1.name_scope(place.scope.rpartition("/")[2]):
+        return _outputs(block, inputs, own, place, context)
+
+
+def stack(layers: dict[str, Block], inputs, context: Context, scope: str = ""):
+    """{name: its outputs} of blocks, each on top of the one before it; `scope` begins the names of their variables."""
+    outputs = {}
+    for number, (name, block) in enumerate(layers.items()):
+        inputs = outputs[name] = call(block, inputs, Place(scope + name, number), context)
+    return outputs
+
+
+def inner_seed(seed, number: int):
+    """int32 scalar: the seed of the blocks inside block `number`, a function of the two."""
+    drawn = tf.random.stateless_uniform((), tf.stack([seed, number]), None, None, tf.int32, alg="philox")
+    return tf.bitwise.bitwise_and(drawn, 2**31 - 1)
+
+
+def initial_value(distribution: str, seed, shape):
+    """Initial values of a variable: float32 `shape`, a function of its arguments alone. distribution: as in
+    `Block.initial`; seed: two integers."""
+    if distribution in ("zeros", "ones"):
+        return tf.zeros(shape) if distribution == "zeros" else tf.ones(shape)
+    return initial_kernel(distribution, seed, shape)
 
 
 def initial_kernel(name, seed, shape):
@@ -133,104 +141,85 @@ def initial_kernel(name, seed, shape):
 
 
 @functools.singledispatch
-def _outputs(block, inputs, number, context):
+def _outputs(block, inputs, own, place, context):
+    """own: {name: value} of the block's own variables."""
     raise TypeError(f"{block} is not a block")
 
 
 @_outputs.register
-def _(block: Dense, inputs, number, context):
-    own = _variables(block, inputs, (context.seed, number))
+def _(block: Dense, inputs, own, place, context):
     return _activated(block, _product(inputs, own["kernel"], context.fused), own)
 
 
 @_outputs.register
-def _(block: Conv2D, inputs, number, context):
-    own = _variables(block, inputs, (context.seed, number))
+def _(block: Conv2D, inputs, own, place, context):
     return _activated(block, tf.nn.conv2d(inputs, own["kernel"], block.strides, block.padding.upper()), own)
 
 
 @_outputs.register
-def _(block: BatchNorm, inputs, number, context):
-    own = _variables(block, inputs)
+def _(block: BatchNorm, inputs, own, place, context):
     mean, variance = own["moving_mean"], own["moving_variance"]
     if context.phase:
         mean, variance = _moments(inputs, context.phase.weights)
-        for moving, value in ((own["moving_mean"], mean), (own["moving_variance"], variance)):
-            context.phase.updates.append(moving.assign_sub((1 - block.momentum) * (moving - value)))
+        for name, value in (("moving_mean", mean), ("moving_variance", variance)):
+            moved = own[name] - (1 - block.momentum) * (own[name] - value)
+            context.phase.updates[f"{place.scope}/{name}"] = moved
     return tf.nn.batch_normalization(inputs, mean, variance, own.get("beta"), own.get("gamma"), block.epsilon)
 
 
 @_outputs.register
-def _(block: Standardize, inputs, number, context):
-    own = _variables(block, inputs)
+def _(block: Standardize, inputs, own, place, context):
     return (inputs - own["mean"]) / own["stddev"]
 
 
 @_outputs.register
-def _(block: Activation, inputs, number, context):
-    return ACTIVATIONS[block.function](inputs)
+def _(block: Activation, inputs, own, place, context):
+    return activation(block.function)(inputs)
 
 
 @_outputs.register
-def _(block: Dropout, inputs, number, context):
+def _(block: Dropout, inputs, own, place, context):
     rate = block.rate if context.dropout is None else context.dropout
     if not context.phase or (isinstance(rate, float) and not rate):
         return inputs
-    return tf.where(_kept(inputs, rate, number, context), inputs / (1 - rate), 0.0)
+    return tf.where(_kept(inputs, rate, place.number, context), inputs / (1 - rate), 0.0)
 
 
 @_outputs.register
-def _(block: AlphaDropout, inputs, number, context):
+def _(block: AlphaDropout, inputs, own, place, context):
     if not context.phase or not block.rate:
         return inputs
-    dropped = tf.where(_kept(inputs, block.rate, number, context), inputs, SELU_LIMIT)
+    dropped = tf.where(_kept(inputs, block.rate, place.number, context), inputs, SELU_LIMIT)
     slope = ((1 - block.rate) * (1 + block.rate * SELU_LIMIT**2)) ** -0.5
     return slope * dropped - slope * block.rate * SELU_LIMIT
 
 
 @_outputs.register
-def _(block: MaxPool, inputs, number, context):
+def _(block: MaxPool, inputs, own, place, context):
     return tf.nn.max_pool2d(inputs, block.size, block.strides, "VALID")
 
 
 @_outputs.register
-def _(block: AveragePool, inputs, number, context):
+def _(block: AveragePool, inputs, own, place, context):
     return tf.nn.avg_pool2d(inputs, block.size, block.strides, "VALID")
 
 
 @_outputs.register(Flatten)
 @_outputs.register(Reshape)
-def _(block, inputs, number, context):
+def _(block, inputs, own, place, context):
     return tf.reshape(inputs, (-1, *block.output_shape(tuple(inputs.shape[1:].as_list()))))
 
 
 # ---- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _variables(block, inputs, seed=None):
-    """{name: variable} of a block, in its scope; seed: two integers, of a kernel's initial values."""
-    shape = tuple(inputs.shape[1:].as_list())
-    measured = {"trainable": False, "collections": [tf1.GraphKeys.GLOBAL_VARIABLES, tf1.GraphKeys.MODEL_VARIABLES]}
-    trained = {name: _variable(block, name, of, seed) for name, of in block.trained(shape).items()}
-    return trained | {name: _variable(block, name, of, **measured) for name, of in block.statistics(shape).items()}
-
-
-def _variable(block, name, shape, seed=None, **settings):
-    if name == "kernel":
-        initializer = _initializer(block.initializer, seed)
-    elif name in ("gamma", "moving_variance", "stddev"):
-        initializer = tf1.ones_initializer()
-    else:
-        initializer = tf1.zeros_initializer()
-    return tf1.get_variable(name, shape, initializer=initializer, **settings)
-
-
-def _initializer(name, seed):
-    return lambda shape, dtype=None, partition_info=None: initial_kernel(name, seed, shape)
+def activation(name: str):
+    """The function of an entry of `fcclf.settings.blocks.ACTIVATIONS`."""
+    return ACTIVATIONS.get(name) or getattr(tf.nn, name)
 
 
 def _activated(block, product, own):
-    return ACTIVATIONS[block.activation](product + own["bias"] if block.use_bias else product)
+    return activation(block.activation)(product + own["bias"] if block.use_bias else product)
 
 
 def _product(inputs, kernel, fused):

@@ -34,9 +34,24 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Block(Section):
-    """One layer. label: begins the name of its scope, a number follows."""
+    """One layer, which answers for itself: whoever builds, draws or measures a network asks it, never for its type.
+
+    label: begins the name of its scope, a number follows. phased: it behaves differently in training than in
+    prediction. compiles: XLA makes it faster. has_units: what comes out are the answers of units. over: what the
+    statistics of the data that it needs are taken over, "features" or "all". l1, l2: penalties on its kernel.
+    """
 
     label: typing.ClassVar[str]
+    phased: typing.ClassVar[bool] = False
+    compiles: typing.ClassVar[bool] = True
+    has_units: typing.ClassVar[bool] = False
+    over = None
+    l1 = l2 = 0.0  # without an annotation: a field of that name keeps its own place
+
+    @property
+    def inner(self) -> "dict[str, Block]":
+        """{scope: block} of the blocks inside this one."""
+        return {}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Of one sample, from the shape that goes in. Raises ConfigError if that does not fit."""
@@ -49,6 +64,20 @@ class Block(Section):
     def statistics(self, shape: Shape) -> dict[str, Shape]:
         """{name: shape} of the variables that are measured, not trained."""
         return {}
+
+    def initial(self, name: str) -> str:
+        """How a variable of the block begins: an entry of INITIALIZERS, "zeros" or "ones"."""
+        if name == "kernel":
+            return self.initializer
+        return "ones" if name in ("gamma", "moving_variance", "stddev") else "zeros"
+
+    def without_penalties(self) -> "Block":
+        """The same block with l1 and l2 of 0, those inside it included."""
+        names = {item.name for item in dataclasses.fields(self)}
+        changes = {name: 0.0 for name in ("l1", "l2") if name in names}
+        if "layers" in names:
+            changes["layers"] = tuple(block.without_penalties() for block in self.layers)
+        return dataclasses.replace(self, **changes)
 
     def refuse(self, shape, rule):
         """The error for a shape that does not fit."""
@@ -70,6 +99,7 @@ class Dense(Block):
     use_bias: bool = setting(True, "add a bias")
 
     label: typing.ClassVar[str] = "fc"
+    has_units: typing.ClassVar[bool] = True
 
     def output_shape(self, shape):
         if len(shape) != 1:
@@ -96,6 +126,7 @@ class Conv2D(Block):
     use_bias: bool = setting(True, "add a bias")
 
     label: typing.ClassVar[str] = "conv"
+    compiles: typing.ClassVar[bool] = False  # it becomes ten times slower
 
     def output_shape(self, shape):
         return *_places(self, shape, self.padding), self.filters
@@ -116,6 +147,7 @@ class BatchNorm(Block):
     scale: bool = setting(True, "scale by a trained gamma")
 
     label: typing.ClassVar[str] = "bn"
+    phased: typing.ClassVar[bool] = True
 
     def trained(self, shape):
         return {name: shape[-1:] for name, used in (("gamma", self.scale), ("beta", self.center)) if used}
@@ -147,6 +179,7 @@ class Activation(Block):
     function: str = setting("relu", "activation", choices=ACTIVATIONS)
 
     label: typing.ClassVar[str] = "activation"
+    has_units: typing.ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -156,6 +189,7 @@ class Dropout(Block):
     rate: float = setting(0.5, "share that is dropped", at_least=0, below=1)
 
     label: typing.ClassVar[str] = "dropout"
+    phased: typing.ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -165,6 +199,7 @@ class AlphaDropout(Block):
     rate: float = setting(0.5, "share that is dropped", at_least=0, below=1)
 
     label: typing.ClassVar[str] = "alpha_dropout"
+    phased: typing.ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -255,8 +290,11 @@ def checked_stack(layers) -> tuple[Block, ...]:
 
 
 def to_dict(block: Block) -> dict:
-    """JSON-ready: {"layer": name, setting: value, ...}."""
-    return {"layer": type(block).__name__, **dataclasses.asdict(block)}
+    """JSON-ready: {"layer": name, setting: value, ...}; blocks inside it in the same form."""
+    stored = {item.name: getattr(block, item.name) for item in dataclasses.fields(block)}
+    if block.inner:
+        stored["layers"] = [to_dict(each) for each in block.layers]
+    return {"layer": type(block).__name__, **stored}
 
 
 def _from_dict(stored):
@@ -282,9 +320,32 @@ def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
     return {**names, "output": dataclasses.replace(stack[-1], units=n_outputs)}
 
 
+class Placed(typing.NamedTuple):
+    """A block in its place. scope: of its variables; path: its number in the stack, after those of the blocks that it
+    is inside of; shape: of one sample that goes in."""
+
+    scope: str
+    path: tuple[int, ...]
+    block: Block
+    shape: Shape
+
+    @property
+    def trained(self) -> dict[str, Shape]:
+        """{name: shape} of its own trained variables."""
+        return {f"{self.scope}/{name}": shape for name, shape in self.block.trained(self.shape).items()}
+
+
+def placed(layers: dict[str, Block], shape: Shape, scope: str = "", path: tuple[int, ...] = ()) -> Iterator[Placed]:
+    """Every block of a stack, each followed by those inside it. Raises ConfigError if one does not fit."""
+    for number, (name, block) in enumerate(layers.items()):
+        yield Placed(scope + name, (*path, number), block, shape)
+        yield from placed(block.inner, shape, f"{scope}{name}/", (*path, number))
+        shape = block.output_shape(shape)
+
+
 def check_shapes(layers: dict[str, Block], n_features: int):
     """Raises ConfigError if a layer does not fit the one before it."""
-    for _ in rows(layers, n_features):
+    for _ in placed(layers, (n_features,)):
         pass
 
 

@@ -1,0 +1,106 @@
+"""The graph as tutorials of TensorFlow 1 teach it: inference -> loss -> training -> evaluation of fed samples.
+
+The loop does the same on tensors of its own, without a call for each batch. Here a reader finds the idiom, TensorBoard
+its picture, and the tests what the loop is compared with.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fcclf.learning.objective import weighted_mean
+from fcclf.learning.plan import Hyperparameters, Plan
+from fcclf.learning.state import Storage
+from fcclf.network.layers import Context, Phase
+from fcclf.network.network import Network, class_logits, inference
+
+tf1 = tf.compat.v1
+
+
+class Loss(NamedTuple):
+    """float32 scalars. data: mean loss of the samples; penalty: of all kernels; total: what is trained on."""
+
+    data: tf.Tensor
+    penalty: tf.Tensor
+    total: tf.Tensor
+
+
+class Evaluation(NamedTuple):
+    """In prediction, on the fed samples. loss, accuracy: float32 scalars; predictions: int32 [batch]; probabilities:
+    float32 [batch, classes]; summaries: a serialized Summary of loss and accuracy."""
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    predictions: tf.Tensor
+    probabilities: tf.Tensor
+    summaries: tf.Tensor
+
+
+class FedStep(NamedTuple):
+    """The only handle to the tensors: `Session.run` takes any part of it and gives back that part filled with numbers.
+
+    X: float32 [batch, features]; y: [batch]; given: placeholders of the hyperparameters; loss: in training.
+    """
+
+    X: tf.Tensor
+    y: tf.Tensor
+    given: Hyperparameters
+    loss: Loss
+    train_op: tf.Operation
+    evaluation: Evaluation
+
+    def feed(self, given: Hyperparameters, X, y) -> dict:
+        """The feed of a step or an evaluation."""
+        return {self.X: X, self.y: y, **dict(zip(self.given, given, strict=True))}
+
+
+def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X) -> FedStep:
+    """The four steps, in the current graph. given: placeholders; X: placeholder, float32 [batch, features]."""
+    with tf1.name_scope("input/"):
+        y = tf1.placeholder(plan.objective.label_type, (None,), "y")
+    dropout = given.dropout if plan.fed_dropout else None
+    phase = Phase(storage.global_step.read_value(), None, updates={})
+    context = Context(network.variables, given.seed, False, phase, dropout)
+    trained = loss(plan, network, given, inference(X, network, context)["output"], y)
+    train_op = training(plan, network, storage, trained.total, phase.updates)
+    logits = inference(X, network, Context(network.variables, given.seed))["output"]
+    return FedStep(X, y, given, trained, train_op, evaluation(plan, logits, y))
+
+
+def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Loss:
+    """The loss of the samples with the penalties of the kernels."""
+    with tf1.name_scope("loss"):
+        data = weighted_mean(plan.objective.losses(logits, y, plan.objective.label_smoothing), None)
+        alpha = given.alpha / tf.cast(tf.shape(y)[0], tf.float32) if plan.alpha else 0.0
+        penalty = tf.zeros(())
+        for number, name in enumerate(plan.kernels):
+            kernel = network.trained[name]
+            penalty += (given.l2[number] + alpha) * tf.nn.l2_loss(kernel)
+            penalty += given.l1[number] * tf.reduce_sum(tf.abs(kernel))
+        return Loss(data, penalty, total=data + penalty)
+
+
+def training(plan: Plan, network: Network, storage: Storage, total_loss, updates) -> tf.Operation:
+    """One step of TensorFlow's optimizer down the gradient of `total_loss`. updates: {statistic: its new value}."""
+    with tf1.name_scope("train"):
+        gradients, variables = zip(*storage.optimizer.compute_gradients(total_loss), strict=True)
+        if plan.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, plan.clip_norm)
+        step = storage.optimizer.apply_gradients(zip(gradients, variables, strict=True), storage.global_step)
+        return tf.group(step, *(network.statistics[name].assign(value) for name, value in updates.items()))
+
+
+def evaluation(plan: Plan, logits, y) -> Evaluation:
+    """Loss, accuracy, predictions and probabilities of the fed samples."""
+    with tf1.name_scope("eval"):
+        measured = tf.reduce_mean(plan.objective.losses(logits, y))
+        accuracy = tf.reduce_mean(plan.objective.scores(logits, y))
+        return Evaluation(
+            loss=measured,
+            accuracy=accuracy,
+            predictions=tf.identity(plan.objective.predictions(logits), name="predictions"),
+            probabilities=tf.nn.softmax(class_logits(logits), name="probabilities"),
+            summaries=tf1.summary.merge(
+                [tf1.summary.scalar("loss", measured), tf1.summary.scalar("accuracy", accuracy)], name="summaries"
+            ),
+        )

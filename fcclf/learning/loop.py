@@ -1,0 +1,282 @@
+"""The loop of training in the graph: one `Session.run` does what a fed loop does in thousands.
+
+It runs whole epochs, or parts of them, and returns each finished epoch's metrics. It may begin and end at any batch;
+where it is cut changes no bit of the result. Its state is carried as tensors: it reads the graph's variables when it
+begins and assigns them when it ends.
+"""
+
+import functools
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fcclf.learning import optimizers
+from fcclf.learning.objective import Penalty, divided, weighted_mean
+from fcclf.learning.optimizers import Given
+from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch
+from fcclf.learning.state import SUMS, Learner, State, Storage
+from fcclf.network.layers import Context, Phase
+from fcclf.network.network import Network, inference
+
+tf1 = tf.compat.v1
+
+EVALUATION_BATCH = 4096  # samples evaluated at once; bounds the memory of a large part
+
+
+class Part(NamedTuple):
+    """A part of the data. X: float32 [samples, features]; y: [samples]; weights: float32 [samples], or None where
+    every sample counts the same."""
+
+    X: tf.Tensor
+    y: tf.Tensor
+    weights: tf.Tensor | None
+
+
+class Results(NamedTuple):
+    """What a stretch gave. metrics: float32 [most epochs, metrics], rows of unfinished epochs zero; epochs: int32, how
+    many were finished; finite: bool, all float variables are; stopped: bool, the rule ended training."""
+
+    metrics: tf.Tensor
+    epochs: tf.Tensor
+    finite: tf.Tensor
+    stopped: tf.Tensor
+
+
+class Loop:
+    """The body of the loop. Its methods are its levels: run -> epoch -> batch, and finish at an epoch's end."""
+
+    def __init__(self, plan: Plan, network: Network, storage: Storage, fed: Hyperparameters):
+        """fed: placeholders."""
+        self.plan, self.network, self.storage, self.fed = plan, network, storage, fed
+        self.penalty = None
+
+    def run(self, parts: dict[str, Part], order, n_epochs, first, last) -> Results:
+        """Trains n_epochs rows of order, int32 [most epochs, train samples], from batch `first` of the first row to
+        before batch `last` of the last row, or until the rule stops it."""
+        self.penalty = self._penalty()
+        state = self.storage.read()
+        stopped = state.best.stopped if state.best else tf.constant(False)
+
+        def epoch(row, finished, stopped, state, metrics):
+            start = tf.where(tf.equal(row, 0), first, 0)
+            stop = tf.where(tf.equal(row, n_epochs - 1), last, self.plan.n_batches)
+            state = self.train(self.begin(state, start), parts["train"], order[row], start, stop)
+            if self.plan.n_batches == 1:  # every stretch consists of whole epochs
+                return row + 1, finished + 1, *self.finish(state, metrics, row, parts)
+            whole = tf.equal(stop, self.plan.n_batches)
+            ended = tf.cond(
+                whole,
+                lambda: _changed_by_finish(*self.finish(state, metrics, row, parts)),
+                lambda: _changed_by_finish(stopped, state, metrics),
+            )
+            return row + 1, finished + tf.cast(whole, tf.int32), *_with_changes(state, *ended)
+
+        metrics = tf.zeros((order.shape[0], len(self.plan.metrics)))
+        _, finished, stopped, state, metrics = tf.while_loop(
+            lambda row, finished, stopped, *_: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
+            epoch,
+            (0, 0, stopped, state, metrics),
+        )
+        with tf.control_dependencies(self.storage.assign(state)):
+            return Results(tf.identity(metrics), tf.identity(finished), _all_finite(state), tf.identity(stopped))
+
+    def _penalty(self):
+        """The `Penalty` by the fed hyperparameters."""
+        plan, fed, kernels = self.plan, self.fed, self.plan.kernels
+        l1, l2 = (
+            dict(zip(kernels, tf.unstack(each), strict=True)) if on else None
+            for each, on in ((fed.l1, plan.l1), (fed.l2, plan.l2))
+        )
+        alpha = dict.fromkeys(kernels, fed.alpha) if plan.alpha else None
+        return Penalty(self.storage.trained, l1, l2, alpha)
+
+    def begin(self, state: State, start) -> State:
+        """Notes the weights that an epoch begins with. start: int32, the batch that begins now."""
+        pairs = zip(state.learner.weights, state.epoch_start, strict=True)
+        return state._replace(epoch_start=tuple(tf.where(tf.equal(start, 0), new, old) for new, old in pairs))
+
+    def train(self, state: State, part: Part, order, start, stop) -> State:
+        """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
+
+        def batch(number, learner):
+            first, counted = window(number, self.plan.batch_size, self.plan.sizes.train)
+            samples = tf.slice(order, [first], [self.plan.batch_size])
+            X, y, given = (None if each is None else tf.gather(each, samples) for each in part)
+            return number + 1, self.batch(learner, state.learning_rate, X, y, given, counted)
+
+        if self.plan.n_batches == 1:  # what would begin and end a loop takes a tenth of a small step's time
+            return state._replace(learner=batch(0, state.learner)[1])
+        _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
+        return state._replace(learner=learner)
+
+    def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:
+        """One step. given: float32 [batch], weights of the samples; counted: those that `window` gives; or None."""
+        weights = _product(given, counted)
+        size = float(self.plan.batch_size) if counted is None else tf.reduce_sum(counted)
+        weight = size if weights is None else tf.reduce_sum(weights)
+        phase = Phase(learner.global_step, weights, updates={})
+        trained, statistics = self._values(learner)
+        logits = self.logits(X, {**trained, **statistics}, phase)
+        losses = self.plan.objective.losses(logits, y, self.plan.objective.label_smoothing)
+        loss = weighted_mean(losses, weights)
+        penalty, slopes = self.penalty.value_and_gradient(learner.weights, weight)
+        gradients = self.storage.trained.pack(
+            dict(zip(trained, tf.gradients(loss, list(trained.values())), strict=True))
+        )
+        gradients = [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
+        norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
+        learner = self.step(learner, gradients, norm, kept_rate)
+        score = tf.reduce_sum(self.plan.objective.scores(logits, y) * (1.0 if weights is None else weights))
+        added = {
+            "loss": loss * weight,
+            "total": (loss + penalty) * size,
+            "score": score,
+            "weight": weight,
+            "gradient_norm": norm,
+        }
+        return learner._replace(
+            statistics=self.storage.statistics.pack({**statistics, **phase.updates})
+            if phase.updates
+            else learner.statistics,
+            sums=learner.sums + tf.stack([added[name] for name in SUMS]),
+        )
+
+    def _values(self, learner):
+        """{variable name: tensor} of what is trained and of the statistics."""
+        return self.storage.trained.unpack(learner.weights), self.storage.statistics.unpack(learner.statistics)
+
+    def logits(self, X, values, phase=None):
+        """float32 [batch, outputs]; values: {variable name: tensor}."""
+        dropout = self.fed.dropout if self.plan.fed_dropout else None
+        context = Context(values, self.fed.seed, self.plan.compiled, phase, dropout)
+        return inference(X, self.network, context)["output"]
+
+    def step(self, learner: Learner, gradients, norm, kept_rate) -> Learner:
+        """Moves the weights against packed gradients of that global norm."""
+        plan, optimizer = self.plan, self.plan.optimizer
+        if plan.clip_norm is not None:
+            gradients = optimizers.clipped(gradients, norm, plan.clip_norm)
+        rate = plan.schedule.rate(kept_rate, learner.global_step)
+        weights, slots = [], []
+        for number, (weight, gradient) in enumerate(zip(learner.weights, gradients, strict=True)):
+            own = tuple(slot[number] for slot in learner.slots)
+            moved, own = optimizer.step(weight, gradient, own, rate, learner.powers)
+            weights.append(moved)
+            slots.append(own)
+        return learner._replace(
+            weights=tuple(weights),
+            slots=tuple(zip(*slots, strict=True)),
+            powers={name: power * optimizer.powers[name] for name, power in learner.powers.items()},
+            global_step=learner.global_step + 1,
+        )
+
+    def finish(self, state: State, metrics, row, parts):
+        """Ends an epoch: (whether to stop, the state, metrics with the epoch's in `row`)."""
+        state = state._replace(epoch=state.epoch + 1)
+        measured = self.measure(state, parts)
+        stopped, state = self.judge(state, measured)
+        measured["wait"] = tf.cast(state.best.wait, tf.float32) if state.best else None
+        values = tf.stack([measured[name] for name in self.plan.metrics])
+        learner = state.learner._replace(sums=tf.zeros_like(state.learner.sums))
+        return stopped, state._replace(learner=learner), tf.tensor_scatter_nd_update(metrics, [[row]], [values])
+
+    def measure(self, state: State, parts):
+        """{metric: float32 scalar} of the epoch that has ended, the rule's aside."""
+        plan, learner = self.plan, state.learner
+        sums = dict(zip(SUMS, tf.unstack(learner.sums), strict=True))
+        found = {
+            "train_loss": divided(sums["loss"], sums["weight"]),
+            "train_total": sums["total"] / plan.sizes.train,
+            "train_accuracy": divided(sums["score"], sums["weight"]),
+            "penalty": self.penalty.value_and_gradient(learner.weights, float(plan.batch_size))[0],
+            "gradient_norm": sums["gradient_norm"] / plan.n_batches,
+            "learning_rate": plan.schedule.rate(state.learning_rate, learner.global_step),
+        }
+        trained, statistics = self._values(learner)
+        for name in ("validation", "test"):
+            if name in parts:
+                measured = self.evaluate(parts[name], {**trained, **statistics})
+                found[f"{name}_loss"], found[f"{name}_accuracy"] = measured
+        return found
+
+    def judge(self, state: State, measured):
+        """(whether to stop, the state): notes whether the epoch is the best so far and what follows for the rate."""
+        rule, best, exhausted = self.plan.rule, state.best, tf.constant(False)
+        if rule:
+            value = measured[rule.metric]
+            improved, renewed = rule.compare(value, best.value, self.fed.tolerance)
+            wait = tf.where(renewed, tf.zeros_like(best.wait), best.wait + 1)
+            best = _chosen(improved, self._as_best(state, value), best)._replace(wait=wait)
+            exhausted = wait >= self.fed.patience
+        samples = self.fed.samples + state.epoch * self.plan.sizes.train
+        given = Given(self.fed.learning_rate, self.fed.power_t, samples)
+        rated = self.plan.schedule.after_epoch(state.learning_rate, exhausted, given)
+        if rule:
+            wait = best.wait if rated.slowed is None else tf.where(rated.slowed, tf.zeros_like(best.wait), best.wait)
+            best = best._replace(wait=wait, stopped=rated.stopped)
+        return rated.stopped, state._replace(best=best, learning_rate=rated.rate)
+
+    def _as_best(self, state, value):
+        learner, kept = state.learner, self.plan.keeps_best
+        weights, statistics = (learner.weights, learner.statistics) if kept else ((), ())
+        return state.best._replace(value=value, epoch=state.epoch, weights=weights, statistics=statistics)
+
+    def evaluate(self, part: Part, values):
+        """Mean loss and score of a part of the data, at most EVALUATION_BATCH samples at a time: float32 scalars."""
+        total = part.y.shape.num_elements()
+        size = min(EVALUATION_BATCH, total)
+
+        def batch(number, sums):
+            first, counted = window(number, size, total)
+            X = tf.slice(part.X, [first, 0], [size, part.X.shape[1]])
+            y, given = (None if each is None else tf.slice(each, [first], [size]) for each in part[1:])
+            weights, logits = _product(given, counted), self.logits(X, values)
+            measured = self.plan.objective.losses(logits, y), self.plan.objective.scores(logits, y)
+            weights = tf.ones(size) if weights is None else weights
+            added = [*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)]
+            return number + 1, sums + tf.stack(added)
+
+        n_batches = batches_per_epoch(total, size)
+        if n_batches == 1:
+            sums = batch(0, tf.zeros(3))[1]
+        else:
+            sums = tf.while_loop(lambda number, _: number < n_batches, batch, (0, tf.zeros(3)))[1]
+        return divided(sums[0], sums[2]), divided(sums[1], sums[2])
+
+
+def window(number, size, total):
+    """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
+
+    All batches have one shape, as XLA wants it. If the last would run over the end it begins earlier, and the samples
+    that the batch before it has had already weigh nothing. Without such a batch the weights are None.
+    """
+    if total % size == 0:
+        return number * size, None
+    first = tf.minimum(number * size, total - size)
+    return first, tf.cast(first + tf.range(size) >= number * size, tf.float32)
+
+
+def _product(*factors):
+    """The product of those factors that are not None; None if all are."""
+    factors = [each for each in factors if each is not None]
+    return functools.reduce(tf.multiply, factors) if factors else None
+
+
+def _chosen(condition, one, other):
+    """A structure with the values of `one` where the condition holds, else those of `other`."""
+    return tf.nest.map_structure(lambda first, second: tf.where(condition, first, second), one, other)
+
+
+def _changed_by_finish(stopped, state, metrics):
+    """What an epoch's end changes, so that a conditional does not pass the weights through."""
+    return stopped, state.learner.sums, state.epoch, state.learning_rate, state.best, metrics
+
+
+def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
+    learner = state.learner._replace(sums=sums)
+    return stopped, state._replace(learner=learner, epoch=epoch, learning_rate=learning_rate, best=best), metrics
+
+
+def _all_finite(state):
+    floats = [each for each in tf.nest.flatten(state) if each.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in floats])

@@ -1,0 +1,171 @@
+"""Optimizers and learning-rate schedules.
+
+An optimizer is one of `tf.compat.v1.train`, which makes its variables and takes the fed steps. The loop takes the same
+steps on tensors: `step` is the rule that the kernels of TensorFlow follow (tensorflow/core/kernels/training_ops.cc),
+on packed weights. A test compares the two for every optimizer.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+tf1 = tf.compat.v1
+
+SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends training
+ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer by its name and, for those that have them, scikit-learn's parameters."""
+
+    name: str
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def of_tensorflow(self, learning_rate) -> tf1.train.Optimizer:
+        """The optimizer of tf.compat.v1.train."""
+        if self.name == "adam":
+            return tf1.train.AdamOptimizer(learning_rate, self.beta_1, self.beta_2, self.epsilon)
+        if self.name == "momentum":
+            return tf1.train.MomentumOptimizer(learning_rate, self.momentum, use_nesterov=self.nesterov)
+        return PLAIN[self.name](learning_rate)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of what is kept for each weight, as TensorFlow's optimizer has them."""
+        return SLOTS[self.name]
+
+    @property
+    def powers(self) -> dict[str, float]:
+        """{name: base} of the powers that TensorFlow's optimizer keeps as variables."""
+        return {"beta1_power": self.beta_1, "beta2_power": self.beta_2} if self.name == "adam" else {}
+
+    def step(self, weight, gradient, slots, rate, powers):
+        """The weights after one step, and their slots. slots: tuple in the order of `slots`; powers: {name: scalar}."""
+        return STEPS[self.name](self, weight, gradient, slots, rate, powers)
+
+
+# ---- one function for each rule --------------------------------------------------------------------------------------
+
+
+def _sgd(settings, weight, gradient, slots, rate, powers):
+    return weight - rate * gradient, ()
+
+
+def _momentum(settings, weight, gradient, slots, rate, powers):
+    velocity = slots[0] * settings.momentum + gradient
+    if settings.nesterov:
+        return weight - (gradient * rate + velocity * settings.momentum * rate), (velocity,)
+    return weight - rate * velocity, (velocity,)
+
+
+def _adam(settings, weight, gradient, slots, rate, powers):
+    mean, square = slots
+    alpha = rate * tf.sqrt(1 - powers["beta2_power"]) / (1 - powers["beta1_power"])
+    mean += (gradient - mean) * (1 - settings.beta_1)
+    square += (gradient * gradient - square) * (1 - settings.beta_2)
+    return weight - mean * alpha / (tf.sqrt(square) + settings.epsilon), (mean, square)
+
+
+def _rmsprop(settings, weight, gradient, slots, rate, powers):
+    """With TensorFlow's defaults: decay 0.9, no momentum, epsilon 1e-10."""
+    square = slots[0] + (gradient * gradient - slots[0]) * (1 - 0.9)
+    change = rate * gradient * tf.math.rsqrt(square + 1e-10)
+    return weight - change, (square, change)
+
+
+def _adagrad(settings, weight, gradient, slots, rate, powers):
+    total = slots[0] + gradient * gradient
+    return weight - rate * gradient * tf.math.rsqrt(total), (total,)
+
+
+def _adadelta(settings, weight, gradient, slots, rate, powers):
+    """With TensorFlow's defaults: rho 0.95, epsilon 1e-8."""
+    square, changes = slots
+    square = square * 0.95 + gradient * gradient * (1 - 0.95)
+    change = tf.sqrt(changes + 1e-8) * tf.math.rsqrt(square + 1e-8) * gradient
+    return weight - rate * change, (square, changes * 0.95 + change * change * (1 - 0.95))
+
+
+STEPS = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "adam": _adam,
+    "rmsprop": _rmsprop,
+    "adagrad": _adagrad,
+    "adadelta": _adadelta,
+}
+PLAIN = {
+    "sgd": tf1.train.GradientDescentOptimizer,
+    "rmsprop": tf1.train.RMSPropOptimizer,
+    "adagrad": tf1.train.AdagradOptimizer,
+    "adadelta": tf1.train.AdadeltaOptimizer,
+}
+SLOTS = {
+    "sgd": (),
+    "momentum": ("momentum",),
+    "adam": ("m", "v"),
+    "rmsprop": ("rms", "momentum"),
+    "adagrad": ("accumulator",),
+    "adadelta": ("accum", "accum_update"),
+}
+
+
+def clipped(gradient, norm, most):
+    """A packed gradient of that global norm, scaled down to a norm of `most`; NaN where its norm is infinite."""
+    factor = most * tf.minimum(1 / norm, 1 / most) + (norm - norm)
+    return [part * factor for part in gradient]
+
+
+# ---- schedules -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate goes on: by the steps, or changed after an epoch.
+
+    name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: of the schedules by steps.
+    """
+
+    name: str = "constant"
+    steps: int = 1
+    factor: float = 1.0
+
+    def rate(self, initial, step):
+        """float32 scalar: the rate of a step. initial: the kept rate, float32 scalar; step: int64 scalar."""
+        if self.name == "cosine":
+            return tf1.train.cosine_decay(initial, step, self.steps)
+        if self.name in ("step", "exponential"):
+            return tf1.train.exponential_decay(initial, step, self.steps, self.factor, staircase=self.name == "step")
+        return initial
+
+    def after_epoch(self, kept, exhausted, given) -> "Rated":
+        """What an epoch does to the kept rate. exhausted: bool, no epoch was better for too long."""
+        if self.name == "invscaling":
+            return Rated(given.initial / tf.cast(given.samples + 1, tf.float32) ** given.power_t, exhausted, None)
+        if self.name == "adaptive":
+            slowed = tf.logical_and(exhausted, kept > SLOWEST_RATE)
+            rate = tf.where(slowed, kept / ADAPTIVE_FACTOR, kept)
+            return Rated(rate, tf.logical_and(exhausted, kept <= SLOWEST_RATE), slowed)
+        return Rated(kept, exhausted, None)
+
+
+class Given(NamedTuple):
+    """What a rate is changed by. initial, power_t: float32; samples: int64, trained on so far."""
+
+    initial: tf.Tensor
+    power_t: tf.Tensor
+    samples: tf.Tensor
+
+
+class Rated(NamedTuple):
+    """rate: float32, of the next epoch; stopped: bool, training ends; slowed: bool, patience begins again, or None."""
+
+    rate: tf.Tensor
+    stopped: tf.Tensor
+    slowed: tf.Tensor | None

@@ -1,0 +1,44 @@
+"""Many small tensors as one vector, so that what is done to all of them takes one operation.
+
+The loop of training carries its weights, slots and best weights packed: an optimizer's step is then a few operations
+on one vector instead of a few for each variable. Large tensors stay alone, for packing would copy them.
+"""
+
+import itertools
+import math
+
+import tensorflow as tf
+
+LARGEST_PACKED = 4096  # numbers in a tensor; copying more takes longer than an operation of its own
+
+
+class Packing:
+    """How tensors of these shapes are packed. shapes: {name: shape}.
+
+    Packed tensors are a tuple: one vector of all the small ones, if there are any, and each of the large ones.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]):
+        self.small = {name: shape for name, shape in shapes.items() if math.prod(shape) <= LARGEST_PACKED}
+        self.large = {name: shape for name, shape in shapes.items() if name not in self.small}
+        self.names = tuple(shapes)
+
+    def pack(self, values: dict) -> tuple[tf.Tensor, ...]:
+        """The packed form of {name: float32 tensor}."""
+        small = [tf.reshape(values[name], [-1]) for name in self.small]
+        vector = [tf.concat(small, axis=0)] if small else []
+        return (*vector, *(tf.convert_to_tensor(values[name]) for name in self.large))
+
+    def unpack(self, packed) -> dict[str, tf.Tensor]:
+        """{name: tensor} of a packed form, in the order of the names."""
+        values = dict(zip(self.large, packed[len(packed) - len(self.large) :], strict=True))
+        ends = itertools.accumulate(math.prod(shape) for shape in self.small.values())
+        for (name, shape), end in zip(self.small.items(), ends, strict=True):
+            values[name] = tf.reshape(packed[0][end - math.prod(shape) : end], shape)
+        return {name: values[name] for name in self.names}
+
+    def spread(self, values: dict) -> tuple[tf.Tensor, ...]:
+        """One number for each tensor, {name: float32 scalar}, in a form that multiplies a packed one."""
+        small = [tf.fill([math.prod(shape)], values[name]) for name, shape in self.small.items()]
+        vector = [tf.concat(small, axis=0)] if small else []
+        return (*vector, *(values[name] for name in self.large))

@@ -1,0 +1,247 @@
+"""Programs: a network that learns, in a session, for every training of one plan.
+
+A program holds nothing between two uses that counts: whoever borrows it gives its variables their values first and
+takes them away, as numpy or in a checkpoint, after. So what was built and compiled once serves every later training of
+that plan in the process, and two threads borrow different programs.
+"""
+
+import contextlib
+import functools
+import threading
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from fcclf.learning import fed
+from fcclf.learning.loop import Loop, Part, Results
+from fcclf.learning.plan import Hyperparameters, Plan
+from fcclf.learning.predictor import Predictor
+from fcclf.learning.state import Storage
+
+tf1 = tf.compat.v1
+
+MOST_IDLE = 32  # programs that are kept
+SAMPLES_SEEN = 1000  # samples whose activations are recorded
+TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others are float32
+UNSAVED = ("state/epoch_start/",)  # begin the names of variables that matter inside an epoch alone
+
+
+class Stretch(NamedTuple):
+    """What one `Session.run` trained.
+
+    first_epoch: finished before; metrics: {name: float32 [epochs finished in it]}, of `Plan.metrics`; finite: every
+    weight, slot and sum is a number; stopped: the rule ended training.
+    """
+
+    first_epoch: int
+    metrics: dict[str, np.ndarray]
+    finite: bool
+    stopped: bool
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs finished in it."""
+        return len(self.metrics["train_loss"])
+
+
+class Program(Predictor):
+    """A network that learns. `begin` comes first, then perhaps `resume`.
+
+    plan: what it is made for. given: the hyperparameters of this training. step: batches trained on, those of the
+    epochs before this training counted; stopped: by the rule, training goes no further.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan, self.given, self.step, self.stopped = plan, None, 0, False
+        super().__init__(plan.layers, plan.n_features, plan.threads)
+
+    def build(self):
+        """The network, what training changes, and the loop, in the current graph."""
+        self.fed = self._hyperparameters()
+        self.build_network(self.fed.seed)
+        plan = self.plan
+        self.storage = Storage(self.network, plan.optimizer, plan.rule, plan.keeps_best, self.fed.learning_rate)
+        self.build_loop()
+
+    def _hyperparameters(self):
+        vectors = {"l1", "l2"}
+        with tf1.name_scope("hyperparameters"):
+            return Hyperparameters(
+                *(
+                    tf1.placeholder(
+                        TYPES.get(name, tf.float32), (len(self.plan.kernels),) if name in vectors else (), name
+                    )
+                    for name in Hyperparameters._fields
+                )
+            )
+
+    def build_loop(self):
+        """The loop with its placeholders."""
+        plan = self.plan
+        with tf1.name_scope("epoch-loop"):
+            self.parts = {name: self._part(name, size) for name, size in plan.sizes._asdict().items() if size}
+            self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes.train), "order")
+            self.bounds = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
+            body = Loop(plan, self.network, self.storage, self.fed)
+            run = tf.function(body.run, jit_compile=plan.compiled, autograph=False)
+            self.results = run(self.parts, self.order, *self.bounds)
+
+    def _part(self, name, size):
+        weighted = name in self.plan.weighted
+        return Part(
+            X=tf1.placeholder(tf.float32, (size, self.n_features), f"X_{name}"),
+            y=tf1.placeholder(self.plan.objective.label_type, (size,), f"y_{name}"),
+            weights=tf1.placeholder(tf.float32, (size,), f"weights_{name}") if weighted else None,
+        )
+
+    # ---- one training
+
+    def begin(self, given: Hyperparameters, values: dict[str, np.ndarray] | None = None, epoch: int = 0):
+        """Fresh weights and state, except for the `values` of variables, by name. epoch: finished before."""
+        self.given, self.step, self.stopped = given, epoch * self.plan.n_batches, False
+        self.run(self.initializer, {self.fed.seed: given.seed, self.fed.learning_rate: given.learning_rate})
+        self.load({name: value for name, value in (values or {}).items() if name in self.variables})
+
+    def resume(self):
+        """Goes on from what the variables hold, as after a checkpoint was restored. Returns (epochs finished, batches
+        of the next one)."""
+        epoch, step = self.run([self.storage.epoch, self.storage.global_step])
+        self.step = int(step)
+        self.stopped = bool(self.storage.best) and bool(self.run(self.storage.best.stopped))
+        return int(epoch), self.step - int(epoch) * self.plan.n_batches
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.step // self.plan.n_batches
+
+    @property
+    def batch(self) -> int:
+        """Batches done of the epoch after those."""
+        return self.step % self.plan.n_batches
+
+    @property
+    def furthest_stop(self) -> int:
+        """The last step that one `advance` may end before."""
+        return (self.epoch + self.plan.most_epochs) * self.plan.n_batches
+
+    def compile(self, parts: dict[str, Part]):
+        """Compiles the loop; trains nothing."""
+        self._run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
+
+    def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
+        """Trains up to before step `stop` in one `Session.run`, or to where the rule stops it.
+
+        parts: {name: `Part` of arrays}, as in the plan. orders: `fcclf.data.order.EpochOrders`.
+        """
+        first_epoch, first = divmod(self.step, self.plan.n_batches)
+        last_epoch, last = divmod(stop - 1, self.plan.n_batches)
+        rows = orders.rows(first_epoch, last_epoch)
+        results = self._run_loop(parts, rows, last_epoch - first_epoch + 1, first, last + 1)
+        count, self.stopped = int(results.epochs), bool(results.stopped)
+        self.step = (first_epoch + count) * self.plan.n_batches if self.stopped else stop
+        metrics = dict(zip(self.plan.metrics, results.metrics[:count].T, strict=True))
+        return Stretch(first_epoch, metrics, bool(results.finite), self.stopped)
+
+    def _run_loop(self, parts, rows, *bounds) -> Results:
+        feed = dict(zip(tf.nest.flatten(self.fed), self.given, strict=True))
+        feed |= dict(zip(self.bounds, bounds, strict=True)) | {self.order: rows}
+        for name, part in self.parts.items():
+            pairs = zip(part, parts[name], strict=True)
+            feed |= {placeholder: array for placeholder, array in pairs if placeholder is not None}
+        return self.run(self.results, feed)
+
+    # ---- what it holds
+
+    @property
+    def best_epoch(self) -> int | None:
+        """With a rule, the best epoch so far, None before there is one."""
+        return int(self.run(self.storage.best.epoch)) or None if self.storage.best else None
+
+    def kept_values(self) -> dict[str, np.ndarray]:
+        """{name: values} of every variable that a later training may go on from."""
+        return self.run({name: each for name, each in self.variables.items() if not name.startswith(UNSAVED)})
+
+    def weights_that_count(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{name: values} of the network's variables in `values`: of the best epoch where those are kept, else of the
+        last."""
+        return best_weights({name: values[name] for name in self.network.variables}, values)
+
+    @functools.cached_property
+    def saver(self) -> tf1.train.Saver:
+        """Of every variable."""
+        with self.session.graph.as_default():
+            return tf1.train.Saver(self.variables, max_to_keep=None)
+
+    @functools.cached_property
+    def best_saver(self) -> tf1.train.Saver:
+        """Of the best weights, under the names of the network's own."""
+        kept = {**self.storage.best.weights, **self.storage.best.statistics}
+        with self.session.graph.as_default():
+            return tf1.train.Saver(kept, max_to_keep=None)
+
+    @functools.cached_property
+    def fed_step(self) -> fed.FedStep:
+        """The tutorial's graph beside the loop: a step on fed samples, and their evaluation."""
+        with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True):
+            return fed.build(self.plan, self.network, self.storage, self.fed, self.X)
+
+    def histograms(self, X) -> bytes:
+        """A serialized Summary of the weights, their updates since the epoch began, and the activations that the first
+        samples of X, float32 [samples, features], give."""
+        return self.run(self._histograms, {self.X: X[:SAMPLES_SEEN]})
+
+    @functools.cached_property
+    def _histograms(self):
+        histogram, trained = tf1.summary.histogram, self.network.trained
+        with self.session.graph.as_default():
+            with tf1.name_scope("variables"):
+                values = [histogram(name, each) for name, each in trained.items()]
+            with tf1.name_scope("updates"):
+                starts = self.storage.epoch_start
+                updates = [histogram(name, each - starts[name]) for name, each in trained.items()]
+            with tf1.name_scope("outputs"):
+                outputs = [histogram(f"{name}/activation", each) for name, each in self.layer_outputs.items()]
+                return tf1.summary.merge([*values, *updates, *outputs])
+
+
+def best_weights(last: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`last`, {name: values} of a network, or those of the best epoch where `values`, of all variables, have them."""
+    found = int(values.get("best/epoch", 0)) > 0
+    return {name: values.get(f"best/{name}", value) if found else value for name, value in last.items()}
+
+
+# ---- the programs that are kept --------------------------------------------------------------------------------------
+
+_idle: list[tuple[object, Predictor]] = []  # the last used at the end
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def borrowed(make, *key):
+    """A program make(*key) that nobody else uses inside the block. One whose use fails is not kept."""
+    key = (make, *key)
+    with _lock:
+        found = next((item for item in reversed(_idle) if item[0] == key), None)
+        if found:
+            _idle.remove(found)
+    program = found[1] if found else make(*key[1:])
+    try:
+        yield program
+    except BaseException:
+        program.close()
+        raise
+    with _lock:
+        _idle.append((key, program))
+        dropped = [_idle.pop(0)[1] for _ in range(len(_idle) - MOST_IDLE)]
+    for each in dropped:
+        each.close()
+
+
+def clear_programs():
+    """Lets go of the programs that are kept, with their sessions and their memory."""
+    with _lock:
+        dropped = [_idle.pop()[1] for _ in range(len(_idle))]
+    for each in dropped:
+        each.close()

@@ -1,0 +1,57 @@
+"""When an epoch is the best so far, and when there has been no better one for too long.
+
+The comparison is written once, with operators alone: the loop makes it on tensors, and whoever reads a history makes it
+on its numbers, float32 as they were.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rule(NamedTuple):
+    """A rule of early stopping.
+
+    metric: of an epoch, that decides. rising: more of it is better. lenient: scikit-learn's rule, by which an epoch
+    that is better by less than the tolerance is the best one all the same, but patience runs on.
+    """
+
+    metric: str
+    rising: bool = False
+    lenient: bool = False
+
+    @property
+    def worst(self) -> float:
+        """Begins as the best value."""
+        most = float(np.finfo(np.float32).max)
+        return -most if self.rising else most
+
+    def compare(self, value, best, tolerance):
+        """(it is the best so far, patience begins again) for a value of the metric; tensors or numbers."""
+        quality, best = (value, best) if self.rising else (-value, -best)
+        if self.lenient:
+            return quality > best, quality >= best + tolerance
+        return quality > best + tolerance, quality > best + tolerance
+
+    def standing(self, values, tolerance: float, patience: int, slower=None) -> "Standing":
+        """After an epoch with each of `values`, float32.
+
+        slower: bool for each epoch, whether exhausted patience slows the learning rate instead of ending training.
+        """
+        best, epoch, wait, stopped = np.float32(self.worst), None, 0, False
+        for number, value in enumerate(np.float32(values), start=1):
+            improved, renewed = self.compare(value, best, np.float32(tolerance))
+            if improved:
+                best, epoch = value, number
+            wait = 0 if renewed else wait + 1
+            stopped = wait >= patience
+            if stopped and slower is not None and slower[number - 1]:
+                wait, stopped = 0, False
+        return Standing(epoch, stopped)
+
+
+class Standing(NamedTuple):
+    """best_epoch: the best so far, None before there is one; stopped: training is over."""
+
+    best_epoch: int | None
+    stopped: bool

@@ -1,0 +1,48 @@
+"""The one loop of training in Python: stretch -> one `Session.run`.
+
+How far a stretch goes depends on the clock and on who asks for what after how many epochs; it changes no bit of the
+result.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from fcclf.data.order import EpochOrders
+from fcclf.learning.loop import Part
+from fcclf.learning.program import Program, Stretch
+
+SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save
+FIRST_STRETCH = 16  # steps, before the speed is known
+MOST_GROWTH = 16  # of the next stretch over the last
+
+
+def stretches(
+    program: Program,
+    parts: dict[str, Part],
+    n_epochs: int,
+    *,
+    sampling: str = "shuffle",
+    next_stop: Callable[[], int] | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+    longest: int | None = None,
+) -> Iterator[Stretch]:
+    """Trains `program`, which has begun, up to `n_epochs` in all, or until its rule or `asked_to_stop` ends it.
+
+    Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling: as in
+    `fcclf.data.order.epoch_order`. next_stop: the step that the next stretch ends before at the latest. longest: steps
+    in a stretch at most, whatever the clock says.
+    """
+    end, budget = n_epochs * program.plan.n_batches, longest or FIRST_STRETCH
+    orders = EpochOrders(program.given.seed, sampling, program.plan.sizes.train, program.plan.most_epochs)
+    with contextlib.closing(orders):
+        while program.step < end and not program.stopped and not asked_to_stop():
+            started, before = time.perf_counter(), program.step
+            stop = min(end, before + budget, program.furthest_stop, *([next_stop()] if next_stop else []))
+            yield program.advance(parts, orders, stop)
+            budget = longest or _budget(program.step - before, time.perf_counter() - started)
+
+
+def _budget(steps, seconds):
+    """Steps of the next stretch, after one of so many steps that took so many seconds, all that followed it counted."""
+    return max(1, min(MOST_GROWTH * steps, int(steps * SECONDS / seconds)))
