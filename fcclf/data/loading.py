@@ -1,13 +1,8 @@
-"""Arrays only: the data sets, their split into a training and a test part, and the order of an epoch.
-
-Everything here is a function of the settings. The order of epoch e depends on (seed, e) alone, so there is no generator
-whose state a checkpoint would have to hold, and an epoch can be entered again at any batch.
-"""
+"""Arrays only: the data sets and their split into a training and a test part, as functions of the settings."""
 
 import hashlib
 import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +12,8 @@ from sklearn.model_selection import train_test_split
 
 from fcclf.data import idx, table
 from fcclf.errors import ConfigError, RunError
-from fcclf.settings.config import Config, Training
+from fcclf.settings.blocks import Block
+from fcclf.settings.config import Config
 from fcclf.settings.sources import Images, Shape, Table
 
 FASHION_MNIST_CLASSES = (
@@ -168,6 +164,16 @@ def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
     return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
 
 
+def layer_statistics(layers: dict[str, Block], X) -> dict[str, np.ndarray]:
+    """{variable name: values} for the layers that need the statistics of the training data X."""
+    needed = {name: block.over for name, block in layers.items() if block.over}
+    return {
+        f"{name}/{key}": values
+        for name, over in needed.items()
+        for key, values in statistics(X, over == "features").items()
+    }
+
+
 def fingerprint(arrays) -> str:
     """sha256 over every array's bytes, shape and type: equal for equal data only."""
     digest = hashlib.sha256()
@@ -184,45 +190,3 @@ def facts(dataset: Dataset) -> dict:
         "n_features": dataset.n_features,
         "n_classes": dataset.n_classes,
     }
-
-
-def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
-    """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
-
-    `sampling` is "shuffle" (each sample once) or "bootstrap" (drawn with replacement).
-    """
-    generator = np.random.Generator(np.random.PCG64([seed, epoch]))  # named, so that numpy's default may change
-    if sampling == "bootstrap":
-        return generator.integers(size, size=size, dtype=np.int32)
-    return generator.permutation(size).astype(np.int32)
-
-
-class EpochOrders:
-    """The orders of the epochs of a run, made ahead in a thread while the session computes.
-
-    size: samples in the training part; n_rows: the most epochs asked for at once.
-    """
-
-    def __init__(self, training: Training, size: int, n_rows: int):
-        self.training, self.shape = training, (n_rows, size)
-        self.pool = ThreadPoolExecutor(max_workers=1)
-        self.ahead = self.pool.submit(dict)
-
-    def rows(self, first_epoch: int, last_epoch: int) -> np.ndarray:
-        """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
-        made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
-        for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
-            orders[row] = made[epoch] if epoch in made else self._order(epoch)
-        self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
-        return orders
-
-    def close(self):
-        """Ends the thread."""
-        self.pool.shutdown(cancel_futures=True)
-
-    def _following(self, epoch, order, count):
-        """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
-        return {epoch: order, **{later: self._order(later) for later in range(epoch + 1, epoch + 1 + count)}}
-
-    def _order(self, epoch):
-        return epoch_order(self.training.seed, epoch, self.shape[1], self.training.sampling)

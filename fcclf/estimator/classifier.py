@@ -1,8 +1,8 @@
 """`FCClassifier`: the network and the compiled epoch loop of a run as a scikit-learn classifier.
 
 Parameters, attributes, defaults and rules are those of `sklearn.neural_network.MLPClassifier` where it has them. What
-is fitted is numpy: it pickles, copies and predicts without a session of its own, for `fcclf.estimator.program` keeps
-graphs and compiled loops by their shape and lends them to whoever fits or predicts.
+is fitted is numpy: it pickles, copies and predicts without a session of its own, for `fcclf.learning.program` keeps
+graphs and compiled loops by their plan and lends them to whoever fits or predicts.
 
 Weights, losses and predictions are float32. Fits with the same `random_state`, an int, are equal bit for bit on one
 machine type and one version of the libraries, whatever the process or the number of jobs.
@@ -24,15 +24,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcclf.estimator import callbacks, fit_run, parameters, samples
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
-from fcclf.estimator.fit_loop import BEST
 from fcclf.estimator.fitting import Fit
-from fcclf.estimator.program import Fitter, Predictor, borrowed, with_best
+from fcclf.learning.loop import Part
+from fcclf.learning.predictor import Predictor
+from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun, newest_values
 from fcclf.settings.blocks import Dense
 from fcclf.settings.fit_config import FitConfig
 
-NONE_YET = {"fit/best": np.finfo(np.float32).min, "fit/wait": 0}  # of the variables that decide when a fit is over
+GOING_ON = {"best/stopped": False}  # of the variables that decide when a fit is over, in every fit that goes on
+NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and where what it watches is another metric than before
 
 
 class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -146,7 +148,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with self._all_or_nothing():
             given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
             parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
-            fit = self._train(*parts, self.max_iter, {"fit/learning_rate": self.learning_rate_init}, tasks)
+            fit = self._train(*parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
         if tasks:
             tasks.end()
         if self.n_iter_ == self.max_iter and not fit.stopped:
@@ -174,7 +176,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 self._start(samples.classes_of(classes))
             samples.check_known(y, self.classes_)
             given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
-            self._train(given, None, 1, {} if self._values else {"fit/learning_rate": self.learning_rate_init})
+            self._train(given, None, 1, {} if self._values else {"state/learning_rate": self.learning_rate_init})
         return self
 
     @contextlib.contextmanager
@@ -224,33 +226,43 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         values: {variable: value} that count instead of those of the last call.
         """
-        if parameters.network(self, self.n_outputs_) != self._layers:
+        layers = parameters.network(self, self.n_outputs_)
+        if parameters.with_variables(layers) != parameters.with_variables(self._layers):
             raise ValueError(
                 "The layers differ from those of the previous call: set warm_start=False, or set them back."
             )
-        plan = parameters.plan(self, self._layers, self.n_features_in_, train, validation, n_epochs)
-        dials = parameters.dials(self, self._seed, self.t_)
-        arrays = [*train.arrays, *(validation.arrays if validation else [])]
-        if bool(validation) != any(name.startswith(BEST) for name in self._values):
-            values |= NONE_YET  # the best score is no loss to compare with
-        with borrowed(Fitter, plan) as fitter:
-            fitter.begin(dials, self._values | values, len(self.loss_curve_))
-            with self._run(fitter, arrays) as run:
-                fit = Fit(fitter, arrays, self.shuffle, n_epochs, run)
+        self._layers = layers
+        plan = parameters.plan(self, layers, self.n_features_in_, train, validation, n_epochs)
+        epochs = len(self.loss_curve_)
+        given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
+        values = self._values | self._standing(validation) | values
+        with borrowed(Program, plan) as program:
+            program.begin(given, values, epochs)
+            with self._run(program, train, validation) as (recorder, past):
+                parts = {"train": Part(*train)} | ({"validation": Part(*validation)} if validation else {})
+                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, past)
                 fit.train(self.verbose, tasks)
             self._note(fit)
         if fit.interrupted:
-            on = " The same call of fit goes on." if fit.run and fit.epochs < n_epochs and not fit.stopped else ""
+            on = " The same call of fit goes on." if fit.recorder and fit.epochs < n_epochs and not fit.stopped else ""
             warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
         return fit
 
-    def _run(self, fitter, arrays):
-        """The `FitRun` of `logdir`, or None; a context manager."""
+    def _standing(self, validation):
+        """{variable: value} of the rule's variables, where the last fit left others than this one begins with."""
+        if not self._values:
+            return {}
+        watched = "best/score" if validation else "best/loss"
+        return GOING_ON | ({} if watched in self._values else NONE_YET)
+
+    def _run(self, program, train, validation):
+        """(the `Recorder` of `logdir`, or None; the metrics of its past); a context manager."""
         if self.logdir is None:
-            return contextlib.nullcontext()
-        config = parameters.config(self, self._seed, fitter.plan.sizes[0])
+            return contextlib.nullcontext((None, {}))
+        config = parameters.config(self, self._seed, program.plan.sizes.train)
+        arrays = [*train.arrays, *(validation.arrays if validation else [])]
         facts = fit_run.facts(arrays, self.n_features_in_, len(self.classes_))
-        return fit_run.opened(Path(self.logdir), config, facts, fitter, warnings.warn)
+        return fit_run.opened(Path(self.logdir), config, facts, program, train.X, warnings.warn)
 
     def _attributes(self, fit):
         """{name: value} of this classifier, were the `Fit` over."""
@@ -260,11 +272,11 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _note(self, fit):
         """The attributes, from the variables and the metrics of a `Fit`."""
-        self._note_weights(with_best(fit.fitter.finite_values()))
-        self._note_curves(fit.metrics, fit.fitter.plan.sizes[0])
+        self._note_weights(fit.program.kept_values())
+        self._note_curves(fit.metrics, fit.program.plan.sizes.train)
 
     def _note_curves(self, metrics, n_train):
-        """metrics: {name: values of the epochs}, of `fit_loop.metric_names`."""
+        """metrics: {name: values of the epochs}, of a plan's `metrics`."""
         self.n_iter_ = len(metrics["train_total"])
         self.t_ += self.n_iter_ * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]
@@ -276,8 +288,10 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.best_loss_ = min(self.loss_curve_)
 
     def _note_weights(self, values):
-        """values: {variable: value}; the attributes share their memory."""
-        self._values = values
+        """values: {variable: value}, of the best epoch where they are kept; the attributes share their memory."""
+        network = {name: value for name, value in values.items() if name.split("/")[0] in dict(self._layers)}
+        network = {name: value for name, value in network.items() if name.count("/") == 1}
+        self._values = values = values | best_weights(network, values)
         dense = [name for name, block in self._layers if isinstance(block, Dense)]
         self.coefs_ = [values[f"{name}/kernel"] for name in dense]
         zeros = [np.zeros(kernel.shape[1], np.float32) for kernel in self.coefs_]
@@ -315,9 +329,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
         opened._start(np.array(config.classes, dtype=config.class_type))
         epoch, values = newest_values(path, description)
-        opened._note_weights(with_best(values))
-        metrics = fit_run.past(path, epoch, config).metrics
-        opened._note_curves({name: column.tolist() for name, column in metrics.items()}, config.samples)
+        opened._note_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
+        opened._note_curves(fit_run.past(path, epoch), config.samples)
         return opened
 
     @classmethod
@@ -339,7 +352,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """float32 [samples, classes]."""
         check_is_fitted(self)
         X = samples.features(self, X)
-        with borrowed(Predictor, self._layers, self.n_features_in_) as predictor:
+        with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS) as predictor:
             predictor.load({name: value for name, value in self._values.items() if name in predictor.variables})
             return predictor.logits(X)
 

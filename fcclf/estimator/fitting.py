@@ -1,7 +1,7 @@
-"""The session loop of a fit: stretch -> one `Session.run`.
+"""The session loop of a fit, in a thread.
 
-It runs in a thread, because a KeyboardInterrupt cannot be answered inside `Session.run`: the stretch that runs is
-finished, written down and counts. Where a fit is cut into stretches changes no bit of it.
+A KeyboardInterrupt cannot be answered inside `Session.run`: the stretch that runs is finished, written down and counts.
+Where a fit is cut into stretches changes no bit of it.
 """
 
 import contextlib
@@ -11,8 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from sklearn import config_context, get_config
 
 from fcclf.estimator.callbacks import Tasks
-from fcclf.estimator.fit_run import FitRun
-from fcclf.estimator.program import Fitter, Stretch
+from fcclf.learning.program import Program, Stretch
+from fcclf.learning.stretches import stretches
+
+DIVERGED = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed, or learning_rate_init is too high."
+)
 
 
 class Fit:
@@ -22,27 +27,40 @@ class Fit:
     rules. interrupted: by the user.
     """
 
-    def __init__(self, fitter: Fitter, arrays, shuffle: bool, n_epochs: int, run: FitRun | None = None):
-        """fitter: has begun. arrays: of the training and the held-out samples. n_epochs: in all."""
-        self.fitter, self.arrays, self.shuffle, self.n_epochs, self.run = fitter, arrays, shuffle, n_epochs, run
-        self.epochs, self.metrics, self.stopped, self.interrupted = 0, {}, False, False
-        if run:
-            self._add(run.past)
+    def __init__(self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, past: dict | None = None):
+        """program: has begun. parts: {name: `Part`}. n_epochs: to train, those of `past`, earlier metrics, counted.
+
+        recorder: a `fcclf.runs.recorder.Recorder` of a fit that is kept, or None.
+        """
+        self.program, self.parts, self.sampling, self.recorder = program, parts, sampling, recorder
+        self.metrics = {name: list(values) for name, values in (past or {}).items()}
+        self.n_epochs, self.interrupted, self.tasks, self.task = n_epochs, False, None, None
+        self.most_epochs = program.epoch - self.epochs + n_epochs  # of the program
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs finished."""
+        return len(self.metrics.get("train_total", ()))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is over by its own rules."""
+        return self.program.stopped
 
     def train(self, verbose: bool, tasks: Tasks | None):
-        """Until it is over. verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
+        """Trains until it is over. verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
 
         Raises KeyboardInterrupt if no epoch could be finished before one.
         """
-        stop = threading.Event()
+        stop, self.tasks = threading.Event(), tasks
         with ThreadPoolExecutor(max_workers=1) as thread:
             thread.submit(int).result()  # the block waits for the thread only once it has begun
-            self._wait(thread.submit(self._loop, stop, verbose, tasks, get_config()), stop)
+            self._wait(thread.submit(self._loop, stop, verbose, get_config()), stop)
         if not self.epochs:
             raise KeyboardInterrupt
 
     def _wait(self, loop, stop):
-        """For the end of the loop, a future, whatever the user does; raises what it raised."""
+        """Waits for the end of the loop, a future, however often the user interrupts; raises what it raised."""
         while True:
             try:
                 return loop.result()
@@ -52,39 +70,45 @@ class Fit:
                 if loop.done() and isinstance(loop.exception(), KeyboardInterrupt):  # a callback's
                     return None
 
-    def _loop(self, stop, verbose, tasks, config):
+    def _loop(self, stop, verbose, config):
         with config_context(**config):  # scikit-learn's settings are those of a thread
-            if tasks:
-                tasks.skip(self.epochs)
-            while self.epochs < self.n_epochs and not self.stopped and not stop.is_set():
-                stretch = self._epoch(tasks, stop) if tasks else self._advance(self.fitter.plan.most_epochs)
+            if self.tasks:
+                self.tasks.skip(self.epochs)
+            for stretch in stretches(
+                self.program,
+                self.parts,
+                self.most_epochs,
+                sampling=self.sampling,
+                next_stop=self._next_stop,
+                asked_to_stop=stop.is_set,
+            ):
+                self._note(stretch, stop)
                 if verbose:
                     _print(stretch, self.epochs)
-        if self.run:
-            self.run.save()
+        if self.recorder:
+            self.recorder.finish()
 
-    def _epoch(self, tasks, stop):
-        """An epoch alone, so that callbacks see each."""
-        with self._saved_on_error():
-            task = tasks.begin_epoch()
-        stretch = self._advance(1)
-        with self._saved_on_error():
-            if tasks.end_epoch(task, self):
-                stop.set()
-        return stretch
+    def _next_stop(self):
+        """The step that the next stretch ends before; callbacks see each epoch."""
+        program, stops = self.program, [self.recorder.next_stop()] if self.recorder else []
+        if self.tasks:
+            stops.append((program.epoch + 1) * program.plan.n_batches)
+            if not program.batch:
+                with self._saved_on_error():
+                    self.task = self.tasks.begin_epoch()
+        return min(stops, default=program.furthest_stop)
 
-    def _advance(self, most):
-        most = min(most, self.n_epochs - self.epochs, *([self.run.to_next_histogram] if self.run else []))
-        stretch = self.fitter.advance(self.arrays, self.shuffle, most)
-        if self.run:
-            self.run.note(stretch)
-        self._add(stretch)
-        return stretch
-
-    def _add(self, stretch):
-        self.epochs, self.stopped = self.epochs + stretch.epochs, stretch.stopped
+    def _note(self, stretch, stop):
+        if not stretch.finite:
+            raise ValueError(DIVERGED)
+        if self.recorder:
+            self.recorder.note(stretch)
         for name, values in stretch.metrics.items():
             self.metrics.setdefault(name, []).extend(values.tolist())
+        if self.tasks and stretch.epochs:
+            with self._saved_on_error():
+                if self.tasks.end_epoch(self.task, self):
+                    stop.set()
 
     @contextlib.contextmanager
     def _saved_on_error(self):
@@ -92,8 +116,8 @@ class Fit:
         try:
             yield
         except BaseException:
-            if self.run:
-                self.run.save()
+            if self.recorder:
+                self.recorder.finish()
             raise
 
 

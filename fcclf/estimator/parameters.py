@@ -1,7 +1,7 @@
 """The parameters of `FCClassifier`: their rules, and what a program has to know of them.
 
-A network, a `Plan` and `Dials` are functions of the parameters and of the shape of the data, so a fit that is repeated
-gets the same program.
+A network, a `Plan` and `Hyperparameters` are functions of the parameters and of the shape of the data, so a fit that is
+repeated gets the same program.
 """
 
 import os
@@ -11,19 +11,19 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fcclf.estimator.fit_loop import Dials
-from fcclf.estimator.program import Plan, Solver
-from fcclf.learning.epoch_loop import batches_per_epoch
+from fcclf.learning.optimizers import Optimizer, Schedule
+from fcclf.learning.plan import LONGEST_PATIENCE, Hyperparameters, Plan, Sizes, batches_per_epoch
+from fcclf.learning.rules import Rule
 from fcclf.settings import blocks
-from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS
+from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
 from fcclf.settings.fit_config import FitConfig
 from fcclf.settings.model import Model
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
 COMPILED_FROM = 4_000  # steps of a fit: fewer take less time than compiling the loop
-FED_DROPOUT = 0.5  # stands for any rate in a network: the one that counts is fed
-MOST_EPOCHS = np.iinfo(np.int64).max
+FED_DROPOUT = 0.5  # stands for any rate but 0 in a network: the one that counts is fed
+THREADS = 1  # how a sum is split over threads changes its last bits; more threads gain nothing on small nets
 
 RULES = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -60,7 +60,13 @@ RULES = {
 
 def network(parameters, n_outputs: int) -> tuple[tuple[str, blocks.Block], ...]:
     """((scope, block), ...) of the layers. Raises ValueError if one has no units."""
-    return tuple(blocks.named(_model(parameters, FED_DROPOUT).layers, n_outputs).items())
+    dropout = FED_DROPOUT if parameters.dropout else 0.0
+    return tuple(blocks.named(_model(parameters, dropout).layers, n_outputs).items())
+
+
+def with_variables(layers) -> list[tuple[str, blocks.Block]]:
+    """The (scope, block) of those layers that a fit may not change when it goes on: all but dropout."""
+    return [(name, block) for name, block in layers if not isinstance(block, Dropout)]
 
 
 def _model(parameters, dropout):
@@ -79,7 +85,7 @@ def _model(parameters, dropout):
 
 
 def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) -> Plan:
-    """What a `Fitter` is made for. train, validation: `Samples`, the latter or None.
+    """What the program of a fit is made for. train, validation: `Samples`, the latter or None.
 
     Whether to compile depends on the amount of work alone, never on a clock: it repeats. A run is compiled always, for
     more epochs may follow, and how they are computed must not change then.
@@ -88,16 +94,22 @@ def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) 
     if batch_size != "auto" and batch_size > size:
         warnings.warn(f"batch_size is {batch_size}, but there are {size} samples: it is clipped.", stacklevel=5)
     batch_size = min(MOST_IN_BATCH if batch_size == "auto" else int(batch_size), size)
+    watched = Rule("validation_accuracy", True, True) if validation else Rule("train_total", False, True)
     return Plan(
         layers=layers,
         n_features=n_features,
-        solver=_solver(parameters),
+        sizes=Sizes(size, len(validation.y) if validation else 0),
         batch_size=batch_size,
-        sizes=(size, len(validation.y) if validation else 0),
-        weighted=train.weights is not None,
-        dropout=parameters.dropout > 0,
+        optimizer=_optimizer(parameters),
+        schedule=Schedule(parameters.learning_rate if parameters.solver == "sgd" else "constant"),
+        rule=watched,
+        weighted=(*(["train"] if train.weights is not None else []), *(["validation"] if validation else [])),
         l1=parameters.l1 > 0,
+        l2=True,
+        alpha=True,
+        fed_dropout=parameters.dropout > 0,
         compiled=parameters.logdir is not None or n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
+        threads=THREADS,
     )
 
 
@@ -127,20 +139,28 @@ def config(parameters, seed: int, samples: int) -> FitConfig:
     )
 
 
-def _solver(parameters):
-    return Solver(
-        name=parameters.solver,
-        schedule=parameters.learning_rate if parameters.solver == "sgd" else "constant",
-        momentum=parameters.momentum,
-        nesterovs_momentum=parameters.nesterovs_momentum,
-        beta_1=parameters.beta_1,
-        beta_2=parameters.beta_2,
-        epsilon=parameters.epsilon,
+def _optimizer(parameters):
+    """The optimizer, with the parameters that it has; the others make no difference to its program."""
+    if parameters.solver == "adam":
+        return Optimizer("adam", beta_1=parameters.beta_1, beta_2=parameters.beta_2, epsilon=parameters.epsilon)
+    if parameters.solver == "sgd" and parameters.momentum:
+        return Optimizer("momentum", parameters.momentum, parameters.nesterovs_momentum)
+    return Optimizer(parameters.solver)
+
+
+def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
+    """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: samples and epochs
+    trained on before."""
+    kernels = np.ones(len(made.kernels), np.float32)
+    return Hyperparameters(
+        seed=seed,
+        learning_rate=parameters.learning_rate_init,
+        l1=parameters.l1 * kernels,
+        l2=parameters.l2 * kernels,
+        alpha=parameters.alpha,
+        dropout=parameters.dropout,
+        tolerance=parameters.tol,
+        patience=int(min(parameters.n_iter_no_change, LONGEST_PATIENCE - 1)) + 1,
+        power_t=parameters.power_t,
+        samples=t - epochs * made.sizes.train,
     )
-
-
-def dials(parameters, seed: int, t: int) -> Dials:
-    """What is fed. seed: of initial weights, orders and masks; t: samples trained on before."""
-    values = {name: getattr(parameters, name) for name in Dials._fields if hasattr(parameters, name)}
-    values |= {"seed": seed, "t": t, "n_iter_no_change": min(parameters.n_iter_no_change, MOST_EPOCHS)}
-    return Dials(**values)

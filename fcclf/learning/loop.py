@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 class Results(NamedTuple):
     """What a stretch gave. metrics: float32 [most epochs, metrics], rows of unfinished epochs zero; epochs: int32, how
-    many were finished; finite: bool, all float variables are; stopped: bool, the rule ended training."""
+    many were finished; finite: bool, weights, slots and statistics are; stopped: bool, the rule ended training."""
 
     metrics: tf.Tensor
     epochs: tf.Tensor
@@ -278,5 +278,6 @@ def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
 
 
 def _all_finite(state):
+    state = state._replace(learner=state.learner._replace(sums=()))  # the metrics tell of those
     floats = [each for each in tf.nest.flatten(state) if each.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in floats])

@@ -4,7 +4,6 @@ A `Plan` is hashable: programs of equal plans are equal, so one that is built an
 kind in the process. `Hyperparameters` are fed: other seeds, learning rates and penalties need no other program.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,9 +14,11 @@ from fcclf.learning.optimizers import Optimizer, Schedule
 from fcclf.learning.rules import Rule
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
+from fcclf.settings.config import Config
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most (but one epoch always fits)
+OPTIMIZERS_OF_RUNS = {"nesterov": Optimizer("momentum", nesterov=True)}  # the others go by their own names
 LONGEST_PATIENCE = np.iinfo(np.int64).max
 
 
@@ -126,7 +127,42 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
     return tuple(np.float32(column) for column in zip(*pairs, strict=True))
 
 
-def products_per_epoch(plan: Plan) -> int:
-    """Products of a sample and a weight in an epoch: how much work it is."""
-    every = blocks.placed(dict(plan.layers), (plan.n_features,))
-    return plan.sizes.train * sum(math.prod(shape) for placed in every for shape in placed.trained.values())
+# ---- of a run --------------------------------------------------------------------------------------------------------
+
+
+def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
+    """The plan of a run on such data. sizes: numbers of training, validation and test samples."""
+    training, layers = config.training, config.layers(n_features, n_classes)
+    l1, l2 = penalties(layers, n_features)
+    by_steps = (training.decay_steps, training.decay_rate) if training.schedule != "constant" else ()
+    return Plan(
+        layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
+        n_features=n_features,
+        sizes=Sizes(*sizes),
+        batch_size=training.batch_size,
+        optimizer=OPTIMIZERS_OF_RUNS.get(training.optimizer) or Optimizer(training.optimizer),
+        objective=Classification(training.label_smoothing),
+        schedule=Schedule(training.schedule, *by_steps),
+        rule=Rule("validation_loss") if training.early_stopping else None,
+        clip_norm=training.clip_norm,
+        l1=bool(l1.any()),
+        l2=bool(l2.any()),
+        compiled=is_compiled(config.session.jit, layers, n_features),
+        threads=config.session.threads,
+    )
+
+
+def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:
+    """What is fed to the program of a run."""
+    training = config.training
+    l1, l2 = penalties(config.layers(n_features, n_classes), n_features)
+    return Hyperparameters(
+        training.seed, training.learning_rate, l1, l2, tolerance=training.min_delta, patience=training.patience
+    )
+
+
+def is_compiled(jit: str, layers: dict[str, Block], n_features: int) -> bool:
+    """Whether XLA compiles the loop; with "auto" unless a block is faster without."""
+    if jit == "auto":
+        return all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
+    return jit == "on"

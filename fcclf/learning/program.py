@@ -24,7 +24,7 @@ tf1 = tf.compat.v1
 MOST_IDLE = 32  # programs that are kept
 SAMPLES_SEEN = 1000  # samples whose activations are recorded
 TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others are float32
-UNSAVED = ("state/epoch_start/",)  # begin the names of variables that matter inside an epoch alone
+UNSAVED = ("state/epoch_start/", "state/sums")  # begin the names of variables that matter inside an epoch alone
 
 
 class Stretch(NamedTuple):
@@ -162,11 +162,6 @@ class Program(Predictor):
     def kept_values(self) -> dict[str, np.ndarray]:
         """{name: values} of every variable that a later training may go on from."""
         return self.run({name: each for name, each in self.variables.items() if not name.startswith(UNSAVED)})
-
-    def weights_that_count(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """{name: values} of the network's variables in `values`: of the best epoch where those are kept, else of the
-        last."""
-        return best_weights({name: values[name] for name in self.network.variables}, values)
 
     @functools.cached_property
     def saver(self) -> tf1.train.Saver:

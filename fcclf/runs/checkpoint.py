@@ -38,7 +38,7 @@ from fcclf.runs import history
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
 COMMITTED = re.compile(r"history\.csv|((train|validation|test)/)?events\.out\.tfevents\.[0-9]+")
-LATER = ("state/gradient_norm_sum", "state/epoch_start/")  # variables that the first checkpoints did not have
+LATER = ("state/sums", "state/epoch_start/")  # variables that the first checkpoints did not have
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
 
 
@@ -215,6 +215,10 @@ def restore(found: Checkpoint, session, saver):
     try:
         with session.graph.as_default():
             lacking = _lacking(found, variables)
+            if found.batch and lacking:
+                raise RunError(
+                    f"{found.path} was saved inside an epoch by an earlier version: finish the epoch with that."
+                )
             if lacking:
                 session.run(tf.compat.v1.variables_initializer(lacking))
                 saver = tf.compat.v1.train.Saver([each for each in variables if each not in lacking])

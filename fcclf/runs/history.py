@@ -11,6 +11,7 @@ import numpy as np
 
 from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.learning.rules import Rule
 from fcclf.settings.config import Config
 from fcclf.settings.fit_config import FitConfig
 
@@ -107,13 +108,8 @@ def early_stopping(columns: dict[str, np.ndarray], config: Config | FitConfig) -
     training = config.training
     if not training.early_stopping:
         return None, False
-    lowest, best, wait = np.float32(np.inf), None, 0
-    for epoch, loss in enumerate(np.float32(columns.get("validation_loss", ())), start=1):
-        if loss < lowest - np.float32(training.min_delta):
-            lowest, best, wait = loss, epoch, 0
-        else:
-            wait += 1
-    return best, wait >= training.patience
+    rule = Rule("validation_loss")
+    return rule.standing(columns.get(rule.metric, ()), training.min_delta, training.patience)
 
 
 def _standing_of_fit(columns, parameters):

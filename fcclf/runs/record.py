@@ -83,8 +83,7 @@ def _directories(metrics):
 
 def _with_derived(columns):
     """Columns of the history, and what follows from them."""
-    losses = {part: columns[f"{part}_loss"] for part in ("train", "test") if f"{part}_loss" in columns}
-    total = {f"{part}_total": loss + columns["penalty"] for part, loss in losses.items()}
+    total = {"test_total": columns["test_loss"] + columns["penalty"]} if "test_loss" in columns else {}
     return {**columns, **total, "epochs_per_second": 1 / columns[history.LAST]}
 
 

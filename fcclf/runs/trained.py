@@ -7,15 +7,13 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from scipy.special import softmax
 
 from fcclf.data import loading
 from fcclf.data.loading import Dataset
 from fcclf.errors import RunError
-from fcclf.learning import graph
-from fcclf.learning.trainer import predict, session_config
-from fcclf.network.layers import network_variables
+from fcclf.learning.predictor import Predictor
+from fcclf.learning.program import best_weights
 from fcclf.runs import checkpoint, run_directory
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
@@ -33,27 +31,26 @@ class TrainedRun:
     def __init__(self, path: Path):
         self.path = Path(path)
         self.description = run_directory.read_with_data(self.path)
-        newest_checkpoint(self.path, self.description)  # refuses a damaged run before a graph is built for it
-        facts = self.description.data
-        self.graph = graph.build(self.description.config, facts["n_features"], facts["n_classes"])
-        self.session = tf.compat.v1.Session(
-            graph=self.graph.logits.graph, config=session_config(self.description.config.session.threads)
-        )
+        epoch, values = newest_values(self.path, self.description)
+        self.epoch = int(values.get("best/epoch", 0)) or epoch
+        config, facts = self.description.config, self.description.data
+        layers = config.layers(facts["n_features"], facts["n_classes"])
+        self.predictor = Predictor(tuple(layers.items()), facts["n_features"], config.session.threads)
         try:
-            self.epoch = self._restore()
+            self.predictor.load(_weights(self.path, self.predictor.variables, values))
         except RunError:
-            self.session.close()
+            self.predictor.close()
             raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self.session.close()
+        self.predictor.close()
 
     def logits(self, X) -> np.ndarray:
         """float32 [samples, classes] of X, [samples, features]."""
-        return predict(self.session, self.graph.inputs.X, self.graph.logits, X)
+        return self.predictor.logits(X)
 
     def probabilities(self, X) -> np.ndarray:
         """float32 [samples, classes]; each row sums to 1."""
@@ -65,8 +62,7 @@ class TrainedRun:
 
     def weights(self) -> dict[str, np.ndarray]:
         """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""
-        with self.session.graph.as_default():
-            return self.session.run({variable.op.name: variable for variable in network_variables()})
+        return self.predictor.values()
 
     def dataset(self) -> Dataset:
         """The data the run was trained and tested on. Raises RunError if they cannot be had again."""
@@ -75,21 +71,16 @@ class TrainedRun:
             raise RunError(f"the data that {self.path / 'config.json'} describes are not those the run was trained on.")
         return dataset
 
-    def _restore(self):
-        def restored():
-            newest = newest_checkpoint(self.path, self.description)
-            checkpoint.restore(newest, self.session, self.graph.saver)
-            return self._choose_best() or newest.epoch
 
-        return _while_pruned(self.path, restored)
-
-    def _choose_best(self):
-        """With early stopping: takes the weights of the best epoch and returns it, None if there is none yet."""
-        best = self.graph.best
-        epoch = int(self.session.run(best.epoch)) if best else None
-        if epoch:
-            self.session.run(best.restore)
-        return epoch
+def _weights(path, variables, values):
+    """{name: values} of the network's `variables` that count. Raises RunError if a checkpoint has others."""
+    for name, variable in variables.items():
+        if name not in values or values[name].shape != tuple(variable.shape):
+            found = values[name].shape if name in values else None
+            raise RunError(
+                f"{path}: its checkpoint does not fit the run: {name} has shape {found}, not {variable.shape}."
+            )
+    return best_weights({name: values[name] for name in variables}, values)
 
 
 def newest_checkpoint(path: Path, description: Description) -> Checkpoint:

@@ -12,8 +12,9 @@ import numpy as np
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.learning.trainer import Trainer
-from fcclf.runs import checkpoint, history, run_directory
+from fcclf.learning.program import Program, borrowed
+from fcclf.learning.stretches import stretches
+from fcclf.runs import checkpoint, history, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
 from fcclf.settings.fit_config import FitConfig
@@ -67,16 +68,24 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     """
     description = run_directory.read_with_data(path)
     *before, newest = _two_newest(path, description)
-    with Trainer(description.config, loading.load(description.config)) as trainer:
+    config = description.config
+    dataset = loading.load(config)
+    with borrowed(Program, training.plan_on(config, dataset)) as program:
+        training.begin(program, config, dataset)
         if before:
-            trainer.restore(before[0])
-        else:
-            trainer.initialize(description.config.training.warm_start)
-        stop = newest.epoch * trainer.n_batches + newest.batch
+            recorder.restore(before[0], program)
+        stop = newest.epoch * program.plan.n_batches + newest.batch
         say(f"training again from {before[0].path.name if before else 'the beginning'} to {newest.path.name}")
-        while trainer.step < stop:
-            trainer.advance(min(stop, trainer.furthest_stop))
-        return _first_difference(trainer.variables(), newest)
+        for _ in stretches(
+            program,
+            training.parts_of(dataset),
+            newest.epoch + 1,
+            sampling=config.training.sampling,
+            next_stop=lambda: stop,
+            asked_to_stop=lambda: program.step >= stop,
+        ):
+            pass
+        return _first_difference(program.values(), newest)
 
 
 def _two_newest(path, description: Description) -> list[Checkpoint]:

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
-from fcclf.settings.blocks import Activation, Dense
 from fcclf.views import plots
 
 GRID = 120  # points along each axis of the plane that the boundary is drawn from
@@ -21,13 +20,13 @@ NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take
 
 
 class Frames:
-    """The pictures of one run. trainer: a `Trainer`; its dataset says which of them make sense."""
+    """The pictures of one run. predictor: the network, with `layers`, `logits` and `outputs`; dataset: its data, which
+    say which pictures make sense."""
 
-    def __init__(self, trainer):
-        self.trainer, self.dataset = trainer, trainer.dataset
-        self.is_plane = self.dataset.n_features == 2
-        layers = trainer.config.layers(self.dataset.n_features, self.dataset.n_classes)
-        *self.hidden, _ = (name for name, block in layers.items() if isinstance(block, Dense | Activation))
+    def __init__(self, predictor, dataset):
+        self.predictor, self.dataset = predictor, dataset
+        self.is_plane = dataset.n_features == 2
+        *self.hidden, _ = (name for name, block in predictor.layers.items() if block.has_units)
 
     def draw(self, logits, title: str):
         """Yields (directory of the run, tag, PNG) of each picture. logits: float32 [test samples, classes]."""
@@ -43,7 +42,7 @@ class Frames:
     def boundary(self, title):
         """As `plots.decision_boundary`, without ticks and legend."""
         figure, axes = _frame(WIDTH, HEIGHT, title)
-        plots.draw_boundary(axes, self.dataset, lambda X: softmax(self.trainer.logits(X), axis=1), GRID)
+        plots.draw_boundary(axes, self.dataset, lambda X: softmax(self.predictor.logits(X), axis=1), GRID)
         axes.set(**NO_TICKS)
         return plots.png(figure)
 
@@ -51,7 +50,7 @@ class Frames:
         """Purple where a unit is negative, orange where it is positive; each by its own largest value."""
         low, high = plots.plane(self.dataset)
         first, second = np.meshgrid(np.linspace(low[0], high[0], TILE), np.linspace(high[1], low[1], TILE))
-        outputs = self.trainer.outputs(np.column_stack([first.ravel(), second.ravel()]))
+        outputs = self.predictor.outputs(np.column_stack([first.ravel(), second.ravel()]))
         shown = [outputs[name][:, :MOST_UNITS].T.reshape(-1, TILE, TILE) for name in self.hidden]
         mosaic = np.vstack([_mosaic(pictures) for pictures in shown])
         figure, axes = _frame(mosaic.shape[1], mosaic.shape[0], title)

@@ -1,0 +1,168 @@
+"""What is written down of a training as it goes on, and when it is saved: for runs, and for fits that are kept."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import softmax
+
+from fcclf.errors import DivergedError, RunError
+from fcclf.learning.program import Program, Stretch
+from fcclf.runs import checkpoint, dashboard, run_directory
+from fcclf.runs.checkpoint import Checkpoint
+from fcclf.runs.record import Record, recover
+from fcclf.runs.run_directory import Description
+from fcclf.settings.config import Session
+
+
+class Claimed(NamedTuple):
+    """A run directory that may be written to. start: its newest checkpoint, None before the first; committed: {file:
+    [length, sha256]} of history and events, brought back to that checkpoint."""
+
+    path: Path
+    description: Description
+    start: Checkpoint | None
+    committed: dict[str, list]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished at the newest checkpoint."""
+        return self.start.epoch if self.start else 0
+
+    @contextlib.contextmanager
+    def record(self, metrics: tuple[str, ...]) -> Iterator[Record]:
+        """The `Record` to write on in; closed at the end of the block."""
+        with Record(self.path, self.committed, self.epoch + 1, metrics) as record:
+            yield record
+
+    def restore(self, program: Program):
+        """Gives a program that has begun the state of the newest checkpoint. Raises RunError if that is another than
+        its name says."""
+        restore(self.start, program)
+
+
+def continued(path: Path, config, data: dict, metrics, say) -> Claimed:
+    """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
+
+    data: what a run notes of its data. say(sentence): told what was mended. Raises ConfigError if another run is there,
+    RunError if it cannot go on.
+    """
+    description = run_directory.describe(path, config, data, say)
+    start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
+    epoch, committed = (start.epoch, start.committed) if start else (0, {})
+    return Claimed(path, description, start, recover(path, epoch, committed, metrics, say))
+
+
+def restore(found: Checkpoint, program: Program):
+    """Gives a program that has begun the state of a checkpoint. Raises RunError if it is not what its name says."""
+    checkpoint.restore(found, program.session, program.saver)
+    if program.resume() != (found.epoch, found.batch):
+        raise RunError(f"{found.path} holds epoch {program.epoch}, batch {program.batch}, not what its name says.")
+
+
+class Recorder:
+    """Writes down what stretches give, and saves.
+
+    samples: float32 [samples, features], whose activations are recorded. frames: the pictures, None for none.
+    """
+
+    def __init__(self, run: Claimed, program: Program, record: Record, session: Session, samples, frames=None):
+        self.path, self.description, self.program, self.record = run.path, run.description, program, record
+        self.session, self.samples, self.frames = session, samples, frames
+        self.saved_step, self.saved_best, self.saved_at = program.step, None, time.monotonic()
+        self.epoch_began = time.perf_counter()
+
+    def begin(self):
+        """Writes down what is there before the first epoch."""
+        program = self.program
+        program.fed_step  # noqa: B018 - the picture shows the tutorial's graph too
+        self.record.graph(dashboard.graph_picture(program.session.graph))
+        self.record.summary("", 0, dashboard.about(self.description, self.path.name))
+        self.observe()
+        self.save()
+
+    def next_stop(self) -> int:
+        """The step at which something is due next."""
+        every = (self.session.checkpoint_every, self.session.histogram_every, self.session.image_every)
+        epoch, n_batches = self.program.epoch, self.program.plan.n_batches
+        stops = [(epoch // interval + 1) * interval * n_batches for interval in every if interval]
+        return min(stops, default=self.program.furthest_stop)
+
+    def note(self, stretch: Stretch) -> dict[str, float]:
+        """Writes down the epochs of a stretch; the last one's metrics, {} if none was finished.
+
+        Raises DivergedError if a weight or metric is no number: the last good checkpoint stays.
+        """
+        metrics, count = stretch.metrics, stretch.epochs
+        sound = _leading_finite(metrics, count)
+        if sound:
+            seconds = (time.perf_counter() - self.epoch_began) / count
+            sound_metrics = {name: values[:sound] for name, values in metrics.items()}
+            self.record.epochs(stretch.first_epoch + 1, sound_metrics, seconds)
+        if sound < count or not stretch.finite:
+            raise self._diverged(stretch.first_epoch + sound + 1)
+        if count:
+            self.observe()
+        if self._save_is_due():
+            self.save()
+        if not self.program.batch:
+            self.epoch_began = time.perf_counter()
+        return {name: values[-1] for name, values in metrics.items()} if count else {}
+
+    def observe(self):
+        """Records histograms and pictures of the network as it is now, each at its interval."""
+        epoch = self.program.epoch
+        if self._is_interval(self.session.histogram_every):
+            self.record.summary("train", epoch, self.program.histograms(self.samples))
+        if self.frames and self._is_interval(self.session.image_every) and self._is_round():
+            logits = self.program.logits(self.frames.dataset.X_test)
+            curves = dashboard.pr_curves(self.frames.dataset.y_test, softmax(logits, axis=1))
+            self.record.summary("test", epoch, curves)
+            for directory, tag, png in self.frames.draw(logits, f"epoch {epoch}"):
+                self.record.summary(directory, epoch, dashboard.image(tag, png))
+
+    def _is_interval(self, interval):
+        """The run stands at a multiple of `interval` epochs; 0 is never."""
+        return interval > 0 and self.program.step % (interval * self.program.plan.n_batches) == 0
+
+    def _is_round(self):
+        """The intervals between pictures so far are 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take over."""
+        count = self.program.epoch // self.session.image_every
+        return count % 10 ** (len(str(count)) - 1) == 0
+
+    def _diverged(self, epoch):
+        return DivergedError(
+            f"training diverged in epoch {epoch}: the loss or a variable became NaN or infinite; the last good "
+            f"checkpoint is epoch {self.saved_step // self.program.plan.n_batches}: try a lower --learning-rate than "
+            f"{self.program.given.learning_rate:g}, or --clip-norm 1."
+        )
+
+    def _save_is_due(self):
+        """By epochs or by time."""
+        late = time.monotonic() - self.saved_at > self.session.checkpoint_seconds
+        return late or self._is_interval(self.session.checkpoint_every)
+
+    def finish(self):
+        """Saves what is not saved yet."""
+        if self.program.step != self.saved_step:
+            self.save()
+
+    def save(self):
+        """Commits everything up to this step."""
+        program, directory = self.program, self.path / "checkpoints"
+        position, committed = (program.epoch, program.batch), self.record.commit()
+        if program.plan.keeps_best and program.best_epoch != self.saved_best:
+            checkpoint.save_best(directory, program.session, program.best_saver)
+            self.saved_best = program.best_epoch
+        checkpoint.save(directory, program.session, program.saver, position, self.description.fingerprint, committed)
+        checkpoint.prune(directory, self.session.keep)
+        self.saved_step, self.saved_at = program.step, time.monotonic()
+
+
+def _leading_finite(metrics, count):
+    """How many of the first `count` epochs have finite metrics, up to the first that has not."""
+    finite = np.all(np.isfinite(list(metrics.values())), axis=0)[:count]
+    return count if finite.all() else int(np.argmin(finite))
