@@ -7,14 +7,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 
-@pytest.fixture
-def built_once(monkeypatch):
-    """Equal graphs are built once in this process: most of the time of a short run goes into that."""
-    import runs
-
-    monkeypatch.setattr("fcclf.learning.graph.build", runs.BUILD)
-
-
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """The directory of a run of `runs.config()` that was never touched."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import functools
 import multiprocessing
 import os
 import signal
@@ -16,13 +15,11 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
 
 from fcclf.cli import entry
-from fcclf.learning import graph
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Model, Stack
 from fcclf.settings.sources import Moons
 
 VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "command/text_summary"}  # when and how it ran
-BUILD = functools.lru_cache(maxsize=32)(graph.build)
 GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
 PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fcclf.views.evaluation"]

@@ -18,8 +18,6 @@ from fcclf.cli import entry, terminal
 from fcclf.runs import figures, run_directory
 from fcclf.views import plots
 
-pytestmark = pytest.mark.usefixtures("built_once")
-
 SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
 SMALL += ["--jit", "off", "--image-every", "0"]
 PLAIN = [*SMALL, "--no-figures"]

@@ -27,7 +27,6 @@ from fcclf.runs.trained import TrainedRun
 CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
 NEWEST = "checkpoints/epoch-000006"
 SMALL_FILES = ["config.json", "checkpoints/checkpoint", f"{NEWEST}/manifest.json"]
-pytestmark = pytest.mark.usefixtures("built_once")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from fcclf.errors import RunError
 from fcclf.runs import checkpoint, run_directory, training
+from fcclf.runs.recorder import Recorder
 from fcclf.runs.trained import TrainedRun
 
 SMALL = {
@@ -62,9 +63,6 @@ def finish(path, **changes):
     sentences = []
     training.train(small(**changes), path, say=sentences.append)
     return sentences
-
-
-pytestmark = pytest.mark.usefixtures("built_once")
 
 
 @pytest.fixture(scope="session")
@@ -196,9 +194,9 @@ def test_death_at_any_file_operation_leaves_the_old_or_the_new_state(tmp_path, r
 # ---- signals ---------------------------------------------------------------------------------------------------------
 
 PHASES = {  # where: (function, its call); signals are held in `HELD`
-    "compile": ("fcclf.learning.graph.build", 1),
+    "compile": ("fcclf.learning.program.Program.compile", 1),
     "first save": ("fcclf.runs.checkpoint.save", 1),
-    "first epochs": ("fcclf.runs.training._Run.chunk", 1),
+    "first epochs": ("fcclf.learning.program.Program.advance", 1),
     "save": ("fcclf.runs.checkpoint.save", 3),
     "last save": ("fcclf.runs.checkpoint.save", 41),
     "evaluation": ("fcclf.views.evaluation.metrics", 1),
@@ -467,12 +465,13 @@ def in_stretches(monkeypatch, path, starts, every):
     with monkeypatch.context() as patch:
         for cuts in starts:
             stretch = Stretch(cuts)
-            patch.setattr(training._Run, "next_stop", lambda run, _, stretch=stretch: stretch.next_stop(run))
-            assert training.train(small(**settings), path, interrupts=stretch).interrupted
+            patch.setattr(Recorder, "next_stop", lambda recorder, stretch=stretch: stretch.next_stop(recorder))
+            outcome = training.train(small(**settings), path, interrupts=stretch, longest_stretch=30)
+            assert outcome.interrupted
     finish(path, **settings)
 
 
-NEXT_STOP = training._Run.next_stop
+NEXT_STOP = Recorder.next_stop
 
 
 class Stretch(After):
@@ -481,8 +480,8 @@ class Stretch(After):
     def __init__(self, cuts):
         self.cuts, self.reached = cuts, 0
 
-    def next_stop(self, run):
-        self.reached = min([NEXT_STOP(run, 10**9), *(cut for cut in self.cuts if cut > run.trainer.step)])
+    def next_stop(self, recorder):
+        self.reached = min([NEXT_STOP(recorder), *(cut for cut in self.cuts if cut > recorder.program.step)])
         return self.reached
 
     def pending(self):
@@ -641,7 +640,6 @@ def record(root, lost_rename=None):
     """A run of 4 epochs in `root` / "run": one start is stopped, one fails with an epoch unsaved, one goes on."""
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fcclf.learning.graph.build", runs.BUILD)
         camera = Camera(root, patch, lost_rename)
         train = functools.partial(training.train, small(epochs=4, keep=1), root / "run")
         train(interrupts=After(2))

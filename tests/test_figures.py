@@ -13,8 +13,6 @@ from fcclf.errors import RunError
 from fcclf.runs import figures
 from fcclf.runs.trained import TrainedRun
 
-pytestmark = pytest.mark.usefixtures("built_once")
-
 
 @pytest.fixture
 def finished(finished_run):

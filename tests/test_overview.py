@@ -10,8 +10,6 @@ from fcclf.errors import RunError
 from fcclf.learning.interrupts import Interrupts
 from fcclf.runs import history, overview, run_directory, training
 
-pytestmark = pytest.mark.usefixtures("built_once")
-
 
 @pytest.fixture
 def run(finished_run, tmp_path):

@@ -13,13 +13,11 @@ from test_layers import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.runs import history, training
+from fcclf.runs import history, recorder, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Stack
 from fcclf.settings.sources import Table
-
-pytestmark = pytest.mark.usefixtures("built_once")
 
 
 class StopAfter:
@@ -42,24 +40,22 @@ class StopAfter:
         return self.chunks < 0
 
 
-def train_with_stops(config, path, chunks):
-    """Starts again and again until the run is finished; each attempt does `chunks` chunks."""
-    while training.train(config, path, interrupts=StopAfter(chunks)).interrupted:
+def train_with_stops(config, path, chunks, steps):
+    """Starts again and again until the run is finished; each attempt does `chunks` stretches of so many steps."""
+    while training.train(config, path, interrupts=StopAfter(chunks), longest_stretch=steps).interrupted:
         pass
 
 
-def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished_run, monkeypatch):
+def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished_run):
     """Chunks of 3 steps, an attempt every 2 chunks: 5 attempts over 30 steps, stopping at batches 1, 2, 3 and 4."""
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 3)
-    train_with_stops(runs.config(), tmp_path / "run", chunks=2)
+    train_with_stops(runs.config(), tmp_path / "run", chunks=2, steps=3)
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
-def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path, monkeypatch):
+def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path):
     config = runs.config(image_every=3, histogram_every=2)
     training.train(config, tmp_path / "whole")
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 5)
-    train_with_stops(config, tmp_path / "stopped", chunks=2)
+    train_with_stops(config, tmp_path / "stopped", chunks=2, steps=5)
     runs.assert_same_run(tmp_path / "stopped", tmp_path / "whole")
     steps = {tag: [step for step, _ in points] for (_, tag), points in runs.curves(tmp_path / "whole").items()}
     assert steps["pictures/boundary"] == steps["pictures/units"] == steps["pictures/confusion"] == [0, 3, 6]
@@ -86,10 +82,8 @@ def test_how_often_is_saved_changes_nothing(tmp_path, finished_run, every):
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
-def test_a_checkpoint_is_saved_inside_an_epoch_when_its_time_is_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FIRST_CHUNK", 2)
-    monkeypatch.setattr(training, "MOST_GROWTH", 1)
-    training.train(runs.config(checkpoint_seconds=1e-9, keep=100), tmp_path / "run")
+def test_a_checkpoint_is_saved_inside_an_epoch_when_its_time_is_up(tmp_path):
+    training.train(runs.config(checkpoint_seconds=1e-9, keep=100), tmp_path / "run", longest_stretch=2)
     saved = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("epoch-*"))
     assert "epoch-000001-batch-000001" in saved
     assert len(saved) == 1 + 15  # the beginning, and every two of the 30 steps
@@ -263,11 +257,10 @@ def test_the_best_weights_are_those_the_network_had_then(tmp_path, stopped_run):
 
 
 @pytest.mark.parametrize("steps", [7, runs.campaign(1), runs.campaign(3)])
-def test_where_an_early_stopping_run_is_cut_changes_nothing(tmp_path, stopped_run, monkeypatch, steps):
+def test_where_an_early_stopping_run_is_cut_changes_nothing(tmp_path, stopped_run, steps):
     path, outcome = stopped_run
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + steps)
     config = runs.config(**EARLY, epochs=300)
-    train_with_stops(config, tmp_path / "run", chunks=20)
+    train_with_stops(config, tmp_path / "run", chunks=20, steps=steps)
     assert training.train(config, tmp_path / "run").best_epoch == outcome.best_epoch
     runs.assert_same_run(tmp_path / "run", path)
 
@@ -298,20 +291,18 @@ def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
     ],
     ids=["every dense block", "compiled", "convolutions", "sigmoid"],
 )
-def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, monkeypatch, settings):
+def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, settings):
     """Chunks of 3 steps, also inside epochs; the second attempt begins at step 18."""
     config = runs.config(**settings)
     training.train(config, tmp_path / "untouched")
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 3)
-    train_with_stops(config, tmp_path / "cut", chunks=6)
+    train_with_stops(config, tmp_path / "cut", chunks=6, steps=3)
     runs.assert_same_run(tmp_path / "cut", tmp_path / "untouched")
 
 
 def test_the_seconds_of_an_epoch_cover_all_its_chunks(tmp_path, monkeypatch):
     """A clock that goes on by one whenever it is read is read once or more in each chunk."""
-    monkeypatch.setattr(training.time, "perf_counter", itertools.count().__next__)
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 1)
-    training.train(runs.config(), tmp_path / "run")
+    monkeypatch.setattr(recorder.time, "perf_counter", itertools.count().__next__)
+    training.train(runs.config(), tmp_path / "run", longest_stretch=1)
     assert (history.read(tmp_path / "run")["seconds"] > 5).all()
 
 

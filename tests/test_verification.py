@@ -9,10 +9,8 @@ import runs
 from fcclf.cli import entry
 from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.learning.trainer import Trainer
-from fcclf.runs import checkpoint, run_directory, training, verification
-
-pytestmark = pytest.mark.usefixtures("built_once")
+from fcclf.learning.program import Program, borrowed
+from fcclf.runs import checkpoint, recorder, run_directory, training, verification
 
 
 @pytest.fixture
@@ -33,9 +31,8 @@ def test_a_finished_run_is_sound_and_trains_again_to_the_same_bits(run):
     assert verification.replay(run) is None
 
 
-def test_a_run_whose_last_checkpoints_are_inside_epochs_trains_again_to_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(training._Run, "next_stop", lambda self, budget: self.trainer.step + 4)
-    training.train(runs.config(checkpoint_seconds=1e-9), tmp_path / "run")
+def test_a_run_whose_last_checkpoints_are_inside_epochs_trains_again_to_the_same_bits(tmp_path):
+    training.train(runs.config(checkpoint_seconds=1e-9), tmp_path / "run", longest_stretch=4)
     assert newest(tmp_path / "run").name == "epoch-000006"
     said = []
     assert verification.replay(tmp_path / "run", said.append) is None
@@ -67,13 +64,14 @@ def forge(path, bias):
     """Replaces the newest checkpoint by one with other values in fc1/bias, every checksum right."""
     description = run_directory.read(path)
     found = checkpoint.verified(newest(path), description.fingerprint)
-    with Trainer(description.config, loading.load(description.config)) as trainer:
-        trainer.restore(found)
-        initializer = trainer.session.graph.get_collection("trainable_variables")[1].initializer
-        trainer.session.run(initializer, {initializer.inputs[1]: np.full(6, bias, np.float32)})
+    config, dataset = description.config, loading.load(description.config)
+    with borrowed(Program, training.plan_on(config, dataset)) as program:
+        training.begin(program, config, dataset)
+        recorder.restore(found, program)
+        program.load({"fc1/bias": np.full(6, bias, np.float32)})
         shutil.rmtree(found.path)
-        position, saver = (found.epoch, found.batch), trainer.graph.saver
-        checkpoint.save(found.path.parent, trainer.session, saver, position, description.fingerprint, found.committed)
+        position, session, saver = (found.epoch, found.batch), program.session, program.saver
+        checkpoint.save(found.path.parent, session, saver, position, description.fingerprint, found.committed)
 
 
 def test_a_checkpoint_that_training_does_not_lead_to_is_found_out(run):

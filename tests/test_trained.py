@@ -10,12 +10,11 @@ import runs
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.learning import trainer
-from fcclf.learning.trainer import Trainer
-from fcclf.runs import checkpoint, run_directory
+from fcclf.learning import predictor
+from fcclf.learning.program import Program, borrowed
+from fcclf.learning.stretches import stretches
+from fcclf.runs import checkpoint, recorder, run_directory, training
 from fcclf.runs.trained import TrainedRun
-
-pytestmark = pytest.mark.usefixtures("built_once")
 
 
 def test_probabilities_are_what_the_weights_say(finished_run):
@@ -44,7 +43,7 @@ def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
     X = loading.load(runs.config()).X_train
     with TrainedRun(finished_run) as run:
         whole = run.logits(X)
-        monkeypatch.setattr(trainer, "BATCH", 7)
+        monkeypatch.setattr(predictor, "BATCH", 7)
         np.testing.assert_allclose(run.logits(X), whole, rtol=1e-5, atol=1e-6)
         assert run.logits(X[:0]).shape == (0, 2)
 
@@ -80,11 +79,13 @@ def test_the_golden_run_loads_and_predicts_what_it_always_did():
 def test_the_golden_run_can_be_trained_on():
     description = run_directory.read(runs.GOLDEN / "moons")
     found = checkpoint.newest(runs.GOLDEN / "moons/checkpoints", description.fingerprint)
-    with Trainer(description.config, loading.load(description.config)) as trainer:
-        trainer.restore(found)
-        results = trainer.advance(trainer.step + trainer.n_batches)
-    assert results.finite
-    assert results.metrics["test_accuracy"][0] > 0.98
+    config, dataset = description.config, loading.load(description.config)
+    with borrowed(Program, training.plan_on(config, dataset)) as program:
+        training.begin(program, config, dataset)
+        recorder.restore(found, program)
+        *_, last = stretches(program, training.parts_of(dataset), found.epoch + 1)
+    assert last.finite
+    assert last.metrics["test_accuracy"][0] > 0.98
 
 
 def test_a_configuration_that_describes_other_data_is_refused(finished_run, tmp_path):
