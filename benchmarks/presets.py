@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 from fcclf.data import loading
-from fcclf.learning.trainer import Trainer
+from fcclf.learning.program import Program
+from fcclf.learning.stretches import stretches
 from fcclf.runs import training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings import blocks
@@ -67,10 +68,16 @@ def reached(name):
 def compile_seconds(config, dataset):
     """Seconds that building the graph and compiling the loop take."""
     started = time.perf_counter()
-    with Trainer(config, dataset) as trainer:
-        trainer.initialize()
-        trainer.advance(0)
-        return time.perf_counter() - started
+    begun(config, dataset).close()
+    return time.perf_counter() - started
+
+
+def begun(config, dataset):
+    """A compiled program that has begun."""
+    program = Program(training.plan_on(config, dataset))
+    training.begin(program, config, dataset)
+    program.compile(training.parts_of(dataset))
+    return program
 
 
 def compared(name):
@@ -79,12 +86,11 @@ def compared(name):
     dataset = loading.load(config)
     ours, theirs = [], []
     network = keras_network(config)
-    with Trainer(config, dataset) as trainer:
-        trainer.initialize()
-        trainer.advance(0)
-        for _ in range(ROUNDS + 1):  # the first of each warms up
-            ours.append(seconds(lambda: trainer.advance(trainer.step + trainer.n_batches)))
-            theirs.append(seconds(lambda: keras_epoch(network, dataset, config.training.batch_size)))
+    program, n_batches = begun(config, dataset), training.plan_on(config, dataset).n_batches
+    epochs = stretches(program, training.parts_of(dataset), ROUNDS + 1, longest=n_batches)  # an epoch each
+    for _ in range(ROUNDS + 1):  # the first of each warms up
+        ours.append(seconds(lambda: next(epochs)))
+        theirs.append(seconds(lambda: keras_epoch(network, dataset, config.training.batch_size)))
     ratio = statistics.median(their / our for our, their in zip(ours[1:], theirs[1:], strict=True))
     our, their = statistics.median(ours[1:]), statistics.median(theirs[1:])
     return f"{name}: an epoch takes {our:.2f} s, of Keras {their:.2f} s, {ratio:.2f} times as long"

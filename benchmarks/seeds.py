@@ -3,7 +3,7 @@
     python benchmarks/seeds.py                              the defaults, 100 seeds
     python benchmarks/seeds.py --l2 0.01 --seeds 30         other settings of `fcclf train moons`
 
-One graph is built and compiled once; each run feeds it another seed and other data. Prints one line for each noise.
+One program is built and compiled once; each run feeds it another seed and other data. Prints one line for each noise.
 """
 
 import argparse
@@ -13,11 +13,12 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 
 from fcclf.cli.flags import add_flags, section_from_flags
 from fcclf.data import loading
-from fcclf.learning import epoch_loop, graph
+from fcclf.learning.program import Program, borrowed
+from fcclf.learning.stretches import stretches
+from fcclf.runs import training
 from fcclf.settings.config import Config, Model, Training
 
 TARGETS = {0.1: 0.99, 0.2: 0.96, 0.3: 0.91}  # noise: the test accuracy that counts as success
@@ -30,30 +31,23 @@ def main():
     add_flags(parser, Training)
     arguments = parser.parse_args()
     config = Config(model=section_from_flags(Model, arguments), training=section_from_flags(Training, arguments))
-    built = graph.build(config, 2, 2, loading.load(config).sizes)
-    with tf.compat.v1.Session(graph=built.logits.graph) as session:
-        for noise, target in TARGETS.items():
-            dataset = loading.load(dataclasses.replace(config, data=dataclasses.replace(config.data, noise=noise)))
-            accuracies = np.array([accuracy(session, built, config, dataset, seed) for seed in range(arguments.seeds)])
-            print(
-                f"noise {noise}: {np.sum(accuracies >= np.float32(target))} of {arguments.seeds} seeds reach {target}; "
-                f"accuracy {accuracies.mean():.4f} +- {accuracies.std():.4f}, lowest {accuracies.min():.4f}",
-                flush=True,
-            )
+    for noise, target in TARGETS.items():
+        dataset = loading.load(dataclasses.replace(config, data=dataclasses.replace(config.data, noise=noise)))
+        accuracies = np.array([accuracy(config, dataset, seed) for seed in range(arguments.seeds)])
+        print(
+            f"noise {noise}: {np.sum(accuracies >= np.float32(target))} of {arguments.seeds} seeds reach {target}; "
+            f"accuracy {accuracies.mean():.4f} +- {accuracies.std():.4f}, lowest {accuracies.min():.4f}",
+            flush=True,
+        )
 
 
-def accuracy(session, built, config, dataset, seed):
+def accuracy(config, dataset, seed):
     """Test accuracy after training with `seed`."""
-    loop, training = built.loop, dataclasses.replace(config.training, seed=seed)
-    orders = loading.EpochOrders(training, len(dataset.y_train), loop.order.shape[0])
-    session.run(built.initializer, {built.seed: seed})
-    for epoch in range(0, training.epochs, loop.order.shape[0]):
-        last = min(epoch + loop.order.shape[0], training.epochs) - 1
-        n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train), training.batch_size)
-        feed = loop.feed(dataset, orders.rows(epoch, last), last - epoch + 1, first=0, last=n_batches)
-        accuracies = session.run(loop.results, {**feed, built.seed: seed}).metrics["test_accuracy"]
-    orders.close()
-    return accuracies[last - epoch]
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
+    with borrowed(Program, training.plan_on(config, dataset)) as program:
+        training.begin(program, config, dataset)
+        *_, last = stretches(program, training.parts_of(dataset), config.training.epochs)
+    return last.metrics["test_accuracy"][-1]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import contextlib
 import dataclasses
 import statistics
 import subprocess
@@ -24,8 +25,9 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf.data import loading
-from fcclf.learning import epoch_loop, graph
-from fcclf.learning.trainer import session_config
+from fcclf.data.order import EpochOrders
+from fcclf.learning.plan import batches_per_epoch
+from fcclf.learning.program import Program
 from fcclf.runs import training
 from fcclf.settings.config import Config, Session, Training
 
@@ -57,23 +59,23 @@ def fed_loop(config, dataset):
     """Seconds a step of the loop that tutorials teach: a Session.run for each batch, an evaluation with two scalar
     summaries each epoch, a Saver.save every 50 epochs. The graph is this project's own, without penalties."""
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, l2=0.0))
-    built = graph.build(config, dataset.n_features, dataset.n_classes)
-    random, size = np.random.default_rng(0), config.training.batch_size
-    n_batches = epoch_loop.batches_per_epoch(len(dataset.y_train) + len(dataset.y_test), size)  # as the tutorial counts
-    X, y = built.inputs
-    with tempfile.TemporaryDirectory() as directory, tf1.Session(graph=built.logits.graph) as session:
-        session.run(built.initializer)
+    program = Program(training.plan_on(config, dataset))
+    training.begin(program, config, dataset)
+    random, size, session, fed = np.random.default_rng(0), config.training.batch_size, program.session, program.fed_step
+    n_batches = -(-(len(dataset.y_train) + len(dataset.y_test)) // size)  # as the tutorial counts
+    with tempfile.TemporaryDirectory() as directory, contextlib.closing(program):
         writer = tf1.summary.FileWriter(directory, session.graph)
         started = time.perf_counter()
         for epoch in range(FED_EPOCHS):
             for _ in range(n_batches):
                 samples = random.integers(0, len(dataset.y_train), size)
-                session.run(built.train_op, {X: dataset.X_train[samples], y: dataset.y_train[samples]})
-            test = session.run(built.evaluation[:2], {X: dataset.X_test, y: dataset.y_test})
+                feed = fed.feed(program.given, dataset.X_train[samples], dataset.y_train[samples])
+                session.run(fed.train_op, feed)
+            test = session.run(fed.evaluation[:2], fed.feed(program.given, dataset.X_test, dataset.y_test))
             values = [tf1.Summary.Value(tag=tag, simple_value=value) for tag, value in zip(TAGS, test, strict=True)]
             writer.add_summary(tf1.Summary(value=values), epoch)
             if epoch % 50 == 0:
-                built.saver.save(session, directory + "/model.ckpt")
+                program.saver.save(session, directory + "/model.ckpt")
         return (time.perf_counter() - started) / FED_EPOCHS / n_batches
 
 
@@ -85,7 +87,7 @@ def everything_on(config):
             config, Path(directory) / "run", progress=lambda epoch, _: moments.append((epoch, time.perf_counter()))
         )
     (first_epoch, started), (last_epoch, ended) = moments[0], moments[-1]
-    n_batches = epoch_loop.batches_per_epoch(config.data.train_size, config.training.batch_size)
+    n_batches = batches_per_epoch(config.data.train_size, config.training.batch_size)
     return (ended - started) / (last_epoch - first_epoch) / n_batches
 
 
@@ -93,24 +95,25 @@ class Bare:
     """The compiled loop alone: nothing is written, the order is made beforehand."""
 
     def __init__(self, config, dataset):
-        n_train = len(dataset.y_train)
-        built = graph.build(config, dataset.n_features, dataset.n_classes, dataset.sizes)
-        self.session = tf1.Session(graph=built.logits.graph, config=session_config(threads=0))
-        self.session.run(built.initializer)
-        self.loop = loop = built.loop
-        self.n_epochs, self.n_batches = 50, epoch_loop.batches_per_epoch(n_train, config.training.batch_size)
-        orders = loading.EpochOrders(config.training, n_train, loop.order.shape[0])
-        order = orders.rows(0, self.n_epochs - 1)
-        self.feed = loop.feed(dataset, order, self.n_epochs, first=0, last=self.n_batches)
-        orders.close()
+        self.program, self.parts, self.n_epochs = (
+            Program(training.plan_on(config, dataset)),
+            training.parts_of(dataset),
+            50,
+        )
+        training.begin(self.program, config, dataset)
+        with contextlib.closing(
+            EpochOrders(0, "shuffle", len(dataset.y_train), self.program.plan.most_epochs)
+        ) as orders:
+            self.rows = orders.rows(0, self.n_epochs - 1)
         self.time()  # compiles
 
     def time(self):
         """Seconds a step."""
+        n_batches = self.program.plan.n_batches
         started = time.perf_counter()
         for _ in range(BARE_RUNS):
-            self.session.run(self.loop.results, self.feed)
-        return (time.perf_counter() - started) / BARE_RUNS / self.n_epochs / self.n_batches
+            self.program.run_loop(self.parts, self.rows, self.n_epochs, 0, n_batches)
+        return (time.perf_counter() - started) / BARE_RUNS / self.n_epochs / n_batches
 
 
 def whole_process():

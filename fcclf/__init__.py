@@ -1,17 +1,35 @@
-"""fcclf: fully-connected classifiers in TensorFlow's graph mode, with exact resume."""
+"""fcclf: fully-connected classifiers in TensorFlow's graph mode, with exact resume.
+
+settings      what is asked for
+data          samples into arrays
+network       arrays into logits
+views         numbers into pictures
+learning      logits into weights: the compiled loop
+runs          what is kept on disk
+estimator     scikit-learn's face
+cli           the command line's face
+"""
 
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["FCClassifier", "__version__"]
+HOMES = {
+    "FCClassifier": "fcclf.estimator",
+    "train": "fcclf.runs.training",
+    "open_run": "fcclf.runs.trained",
+    **dict.fromkeys(("Config", "Training", "Session"), "fcclf.settings.config"),
+    **dict.fromkeys(("Model", "Stack"), "fcclf.settings.model"),
+    **dict.fromkeys(("Moons", "Circles", "Blobs", "Spirals", "Images", "Table"), "fcclf.settings.sources"),
+}
+__all__ = ["__version__", *HOMES]
 
 
 def __getattr__(name):
-    """`FCClassifier` brings TensorFlow with it, which the command line must not wait for: it is imported when used."""
-    if name == "FCClassifier":
-        return importlib.import_module("fcclf.estimator").FCClassifier
+    """The public names bring TensorFlow with them, which the command line must not wait for: imported when used."""
+    if name in HOMES:
+        return getattr(importlib.import_module(HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), "FCClassifier"])
+    return sorted([*globals(), *HOMES])

@@ -10,7 +10,7 @@ seeds, and draws the decision boundaries of the first seed.
 """
 
 import argparse
-import contextlib
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
+from scipy.special import softmax
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
@@ -27,9 +27,10 @@ from sklearn.svm import SVC
 
 from fcclf.data import loading
 from fcclf.errors import ConfigError, RunError
-from fcclf.learning import epoch_loop, graph
-from fcclf.learning.trainer import session_config
-from fcclf.runs import overview
+from fcclf.learning.predictor import Predictor
+from fcclf.learning.program import Program, borrowed
+from fcclf.learning.stretches import stretches
+from fcclf.runs import overview, training
 from fcclf.settings.config import Config, Model, Moons, Training
 from fcclf.views import plots
 
@@ -41,12 +42,11 @@ def main(argv=None):
     arguments = _arguments(argv)
     datasets = {noise: loading.load(Config(data=Moons(noise=noise))) for noise in NOISES}
     scores = {}  # {model: {noise: float [seeds, 2], test accuracy and loss}}
-    with contextlib.ExitStack() as sessions:
-        models = {**networks(arguments.epochs, sessions), **others(arguments.epochs)}
-        figure, columns = _canvas([name for name in models if name != FLATTENED])
-        for name, fit in models.items():
-            print(f"training {name}", file=sys.stderr, flush=True)
-            scores[name] = study(fit, datasets, arguments.seeds, columns.get(name))
+    models = {**networks(arguments.epochs), **others(arguments.epochs)}
+    figure, columns = _canvas([name for name in models if name != FLATTENED])
+    for name, fit in models.items():
+        print(f"training {name}", file=sys.stderr, flush=True)
+        scores[name] = study(fit, datasets, arguments.seeds, columns.get(name))
     for number, measure in enumerate(("test accuracy", "test loss")):
         print(overview.table(_rows(measure, scores, number)), end="\n\n", flush=True)
     target = Path(arguments.output) / "reproduce_article.png"
@@ -78,38 +78,33 @@ def _score(dataset, probabilities):
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 
-def networks(epochs, sessions):
-    """{name: fit} of the network with each penalty. sessions: an ExitStack that closes their sessions."""
+def networks(epochs):
+    """{name: fit} of the network with each penalty."""
     return {
-        name: _network(Config(model=Model(l2=l2), training=Training(epochs=epochs, learning_rate=1e-3)), sessions)
+        name: _network(Config(model=Model(l2=l2), training=Training(epochs=epochs, learning_rate=1e-3)))
         for name, l2 in (("network, no L2", 0.0), ("network, L2 0.001", 1e-3), (FLATTENED, 0.01))
     }
 
 
-def _network(config, sessions):
-    """One graph, compiled once: every seed and data set is fed to it."""
-    built = graph.build(config, 2, 2, loading.load(config).sizes)
-    session = tf.compat.v1.Session(graph=built.logits.graph, config=session_config(threads=0))
-    sessions.callback(session.close)
+def _network(config):
+    """Its program is compiled once and serves every seed and data set."""
 
     def fit(dataset, seed):
-        session.run(built.initializer, {built.seed: seed})
-        _train(session, built.loop, dataset, config.training, seed)
-        return lambda X: session.run(built.evaluation.probabilities, {built.inputs.X: X})
+        seeded = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
+        with borrowed(Program, training.plan_on(seeded, dataset)) as program:
+            training.begin(program, seeded, dataset)
+            for _ in stretches(program, training.parts_of(dataset), config.training.epochs):
+                pass
+            weights = {name: values for name, values in program.values().items() if name in program.network.variables}
+        return lambda X: _probabilities(program.plan, weights, X)
 
     return fit
 
 
-def _train(session, loop, dataset, training, seed):
-    """All epochs, as many in one `Session.run` as the loop takes."""
-    n_rows, n_train = loop.order.shape[0], len(dataset.y_train)
-    n_batches = epoch_loop.batches_per_epoch(n_train, training.batch_size)
-    for first in range(0, training.epochs, n_rows):
-        n_epochs = min(n_rows, training.epochs - first)
-        orders = np.zeros((n_rows, n_train), np.int32)
-        for row in range(n_epochs):
-            orders[row] = loading.epoch_order(seed, first + row, n_train, training.sampling)
-        session.run(loop.results, loop.feed(dataset, orders, n_epochs, first=0, last=n_batches))
+def _probabilities(plan, weights, X):
+    with borrowed(Predictor, plan.layers, plan.n_features, 0) as predictor:
+        predictor.load(weights)
+        return softmax(predictor.logits(X), axis=1)
 
 
 def others(epochs):

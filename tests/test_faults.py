@@ -219,7 +219,7 @@ def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the
     path, errors, (where, call) = tmp_path / "run", tmp_path / "errors", PHASES[phase]
     fault = Before(where, SignalSelf(number, times), call)
     process = runs.start(*flags(path, epochs=40), "--checkpoint-every", "1", faults=[fault], stderr=errors)
-    process.join(timeout=5)
+    process.join(timeout=60)
     assert process.exitcode == -number
     if phase in HELD and times == 1:
         assert errors.read_text().splitlines()[-1].startswith("fcclf: interrupted: saved after ")

@@ -1,6 +1,5 @@
 """The study of the tutorial, on few samples and epochs."""
 
-import contextlib
 import importlib.util
 from pathlib import Path
 
@@ -25,8 +24,8 @@ def article():
 
 def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
     dataset = loading.load(runs.config())
-    with contextlib.ExitStack() as sessions, TrainedRun(finished_run) as run:
-        fit = article._network(runs.config(), sessions)
+    with TrainedRun(finished_run) as run:
+        fit = article._network(runs.config())
         fit(dataset, seed=1)
         probabilities = fit(dataset, seed=0)(dataset.X_test)
         np.testing.assert_allclose(probabilities, run.probabilities(dataset.X_test), rtol=1e-6)
@@ -48,7 +47,7 @@ def test_the_study_measures_each_seed_on_the_test_part(article):
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one epoch is not enough for it to converge
 def test_it_prints_two_tables_and_draws_one_figure(article, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(article, "NOISES", (0.1, 0.3))
-    monkeypatch.setattr(article, "networks", lambda epochs, sessions: {})
+    monkeypatch.setattr(article, "networks", lambda epochs: {})
     article.main(["--seeds", "1", "--epochs", "1", "--output", str(tmp_path)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["test", "accuracy", "noise", "0.1", "noise", "0.3"]

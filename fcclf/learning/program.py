@@ -128,7 +128,7 @@ class Program(Predictor):
 
     def compile(self, parts: dict[str, Part]):
         """Compiles the loop; trains nothing."""
-        self._run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
+        self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
 
     def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
         """Trains up to before step `stop` in one `Session.run`, or to where the rule stops it.
@@ -138,15 +138,16 @@ class Program(Predictor):
         first_epoch, first = divmod(self.step, self.plan.n_batches)
         last_epoch, last = divmod(stop - 1, self.plan.n_batches)
         rows = orders.rows(first_epoch, last_epoch)
-        results = self._run_loop(parts, rows, last_epoch - first_epoch + 1, first, last + 1)
+        results = self.run_loop(parts, rows, last_epoch - first_epoch + 1, first, last + 1)
         count, self.stopped = int(results.epochs), bool(results.stopped)
         self.step = (first_epoch + count) * self.plan.n_batches if self.stopped else stop
         metrics = dict(zip(self.plan.metrics, results.metrics[:count].T, strict=True))
         return Stretch(first_epoch, metrics, bool(results.finite), self.stopped)
 
-    def _run_loop(self, parts, rows, *bounds) -> Results:
+    def run_loop(self, parts: dict[str, Part], rows, n_epochs: int, first: int, last: int) -> Results:
+        """One `Session.run` of the loop, which does not count in `step`. The arguments are those of `Loop.run`."""
         feed = dict(zip(tf.nest.flatten(self.fed), self.given, strict=True))
-        feed |= dict(zip(self.bounds, bounds, strict=True)) | {self.order: rows}
+        feed |= dict(zip(self.bounds, (n_epochs, first, last), strict=True)) | {self.order: rows}
         for name, part in self.parts.items():
             pairs = zip(part, parts[name], strict=True)
             feed |= {placeholder: array for placeholder, array in pairs if placeholder is not None}

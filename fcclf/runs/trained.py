@@ -72,6 +72,11 @@ class TrainedRun:
         return dataset
 
 
+def open_run(path: Path | str) -> TrainedRun:
+    """The trained run in directory `path`, a context manager. Raises RunError if there is none that can be read."""
+    return TrainedRun(Path(path))
+
+
 def _weights(path, variables, values):
     """{name: values} of the network's `variables` that count. Raises RunError if a checkpoint has others."""
     for name, variable in variables.items():

@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
 
 def train(
     config: Config,
-    path: Path,
+    path: Path | str | None = None,
     *,
     fresh=False,
     interrupts: Interrupts | None = None,
@@ -47,12 +47,13 @@ def train(
 ) -> Outcome:
     """Trains the run in directory `path` up to `config.training.epochs`, from its newest checkpoint if it has one.
 
-    fresh: move a run that is there aside and start over. interrupts: answer signals while the loop runs.
+    path: by default logs/ and the name that the settings give, as on the command line. fresh: move a run that is there
+    aside and start over. interrupts: answer signals while the loop runs.
     say(sentence): told what a user should know. progress(epochs finished, {metric: last value}): called first and
     after stretches. longest_stretch: steps in a stretch at most.
     Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
     """
-    path = Path(path)
+    path = Path(path or Path("logs") / config.run_name())
     if config.training.warm_start is not None and (fresh or not path.exists()):
         _check_warm_start(config.training.warm_start, path)
     dataset = loading.load(config, say)
