@@ -16,8 +16,12 @@ from sklearn.neural_network import MLPClassifier
 
 import fcclf
 from fcclf import FCClassifier
-from fcclf.estimator.program import Fitter
+from fcclf.data import loading
+from fcclf.learning import program, stretches
+from fcclf.learning.program import Program
+from fcclf.runs import training
 from fcclf.runs.trained import TrainedRun
+from fcclf.settings.config import Config, Model, Moons, Session, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -143,8 +147,8 @@ def test_a_fit_goes_on_after_a_pickle():
 
 def test_where_a_fit_is_cut_into_stretches_changes_nothing(monkeypatch):
     whole = classifier(max_iter=70).fit(X, y)
-    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 3)
-    monkeypatch.setattr("fcclf.estimator.program._idle", [])
+    monkeypatch.setattr(stretches, "FIRST_STRETCH", 3)  # steps
+    monkeypatch.setattr(stretches, "MOST_GROWTH", 1)
     assert_same(classifier(max_iter=70).fit(X, y), whole)
 
 
@@ -154,33 +158,33 @@ def test_the_samples_seen_are_counted_exactly_beyond_what_a_float_can(monkeypatc
     fitted = classifier(**settings, max_iter=1).fit(X, y).set_params(max_iter=60)
     fitted.t_ = 2**24
     whole = copy.deepcopy(fitted).fit(X, y)
-    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 1)
-    monkeypatch.setattr("fcclf.estimator.program._idle", [])
+    monkeypatch.setattr(stretches, "FIRST_STRETCH", 7)
+    monkeypatch.setattr(stretches, "MOST_GROWTH", 1)
     assert_same(copy.deepcopy(fitted).fit(X, y), whole)
     np.testing.assert_array_equal(
-        whole._values["fit/learning_rate"], np.float32(0.5) / np.sqrt(np.float32(whole.t_ + 1))
+        whole._values["state/learning_rate"], np.float32(0.5) / np.sqrt(np.float32(whole.t_ + 1))
     )
 
 
 def test_an_interrupted_partial_fit_says_so(monkeypatch):
-    def interrupted(self, *arguments, advance=Fitter.advance):
+    def interrupted(self, *arguments, advance=Program.advance):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return advance(self, *arguments)
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(Fitter, "advance", interrupted)
+    monkeypatch.setattr(Program, "advance", interrupted)
     with pytest.warns(UserWarning, match=r"Training interrupted by user\.$"):
         classifier().partial_fit(X, y, classes=[0, 1])
     signal.signal(signal.SIGINT, handler)
 
 
 def test_an_interrupted_fit_keeps_the_model_so_far(monkeypatch):
-    def interrupted(self, arrays, shuffle, n_epochs, advance=Fitter.advance):
+    def interrupted(self, parts, orders, stop, advance=Program.advance):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        return advance(self, arrays, shuffle, 7)
+        return advance(self, parts, orders, self.step + 7 * self.plan.n_batches)
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(Fitter, "advance", interrupted)
+    monkeypatch.setattr(Program, "advance", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         stopped = classifier(max_iter=20).fit(X, y)
     signal.signal(signal.SIGINT, handler)
@@ -268,10 +272,41 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
     assert_same(longer, classifier(max_iter=6, logdir=tmp_path / "whole").fit(X, y))
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path, compiled, monkeypatch):
+    """The two faces have one core: bit for bit, also with a short last batch."""
+    monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 0 if compiled else 10**9)
+    network = {"activation": "elu", "l2": 1e-3}
+    fitted = FCClassifier(
+        (6, 4),
+        **network,
+        alpha=0,
+        batch_size=23,
+        learning_rate_init=0.01,
+        max_iter=30,
+        tol=0,
+        n_iter_no_change=np.inf,
+        random_state=0,
+    )
+    config = Config(
+        Moons(samples=100),
+        Model((6, 4), initializer="glorot_uniform", **network),
+        Training(learning_rate=0.01, batch_size=23, epochs=30, loss="sigmoid", seed=fitted._drawn_seed()),
+        Session(image_every=0, jit="on" if compiled else "off", threads=1),
+    )
+    dataset = loading.load(config)
+    fitted.fit(dataset.X_train, dataset.y_train)
+    training.train(config, tmp_path / "run")
+    weights = runs.variables(tmp_path / "run")
+    for number, name in enumerate(("fc1", "fc2", "output")):
+        np.testing.assert_array_equal(fitted.coefs_[number], weights[f"{name}/kernel"])
+        np.testing.assert_array_equal(fitted.intercepts_[number], weights[f"{name}/bias"])
+
+
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
-    monkeypatch.setattr("fcclf.estimator.program._idle", [])
-    monkeypatch.setattr(Fitter, "build", lambda *arguments, build=Fitter.build: (built.append(1), build(*arguments)))
+    program.clear_programs()
+    monkeypatch.setattr(Program, "build", lambda self, build=Program.build: (built.append(1), build(self)))
     for alpha, rate, l1, dropout in ((0, 1e-3, 1e-5, 0.1), (1, 1e-2, 1e-4, 0.2), (0.1, 0.1, 1e-3, 0.5)):
         classifier(max_iter=2, alpha=alpha, learning_rate_init=rate, l1=l1, dropout=dropout).fit(X, y)
     assert len(built) == 1

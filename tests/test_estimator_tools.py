@@ -36,7 +36,7 @@ def test_scikit_learns_checks(estimator, check):
 
 def test_scores_and_searches_are_the_same_from_one_job_and_two():
     alone = cross_val_score(PIPELINE, X, y, cv=3)
-    assert alone.min() > 0.9
+    assert alone.min() > 0.85
     np.testing.assert_array_equal(cross_val_score(PIPELINE, X, y, cv=3, n_jobs=2), alone)
     one, two = (
         GridSearchCV(PIPELINE, {"fcclassifier__learning_rate_init": [1e-6, 0.02]}, cv=3, n_jobs=n_jobs).fit(X, y)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ from sklearn.datasets import make_moons
 from fcclf import FCClassifier
 from fcclf.cli import entry
 from fcclf.errors import ConfigError, RunError
-from fcclf.estimator import fit_run, parameters, program
-from fcclf.estimator.fit_run import FitRun
+from fcclf.estimator import fit_run, parameters
 from fcclf.estimator.fitting import Fit
-from fcclf.estimator.program import Fitter
+from fcclf.learning import stretches
+from fcclf.learning.program import Program
 from fcclf.runs import history, overview, run_directory
+from fcclf.runs.recorder import Recorder
 from fcclf.runs.trained import TrainedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -59,9 +61,9 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def in_short_stretches(monkeypatch):
-    """Fits run 4 epochs at a time."""
-    monkeypatch.setattr("fcclf.estimator.program.MOST_EPOCHS_PER_RUN", 4)
-    monkeypatch.setattr("fcclf.estimator.program._idle", [])
+    """Fits run 4 epochs at a time; they have 5 batches, or 4 without the validation part."""
+    monkeypatch.setattr(stretches, "_budget", lambda steps, seconds: steps)
+    monkeypatch.setattr(stretches, "FIRST_STRETCH", 20)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,15 +81,15 @@ def not_compiled():
 @pytest.fixture
 def interrupting(monkeypatch):
     """A Ctrl-C comes in the third stretch of a fit, once."""
-    handler, advance, times = signal.signal(signal.SIGINT, signal.default_int_handler), Fitter.advance, [1]
+    handler, advance, times = signal.signal(signal.SIGINT, signal.default_int_handler), Program.advance, [1]
 
     def interrupted(self, *arguments):
-        if self.done == 8 and times:
+        if self.epoch >= 8 and times:
             times.pop()
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return advance(self, *arguments)
 
-    monkeypatch.setattr(Fitter, "advance", interrupted)
+    monkeypatch.setattr(Program, "advance", interrupted)
     yield
     signal.signal(signal.SIGINT, handler)
 
@@ -110,20 +112,23 @@ def test_the_directory_has_history_curves_histograms_and_a_checkpoint(kept):
     assert history.read(path)["train_total"].astype(np.float32).tolist() == fitted.loss_curve_
     curves = runs.curves(path)
     tags = {tag for directory, tag in curves if directory == "train"}
-    scalars = {"loss/total", "training/learning_rate", "training/epochs_without_improvement"}
-    weights = {f"{layer}/{kind}" for layer in ("fc1", "fc2", "output") for kind in ("kernel", "bias")}
-    assert tags == scalars | weights | {"training/epochs_per_second"}
+    training = {"learning_rate", "gradient_norm", "epochs_without_improvement", "epochs_per_second"}
+    scalars = {"loss", "loss/total", "loss/penalty", "accuracy", *(f"training/{name}" for name in training)}
+    layers = ("fc1", "fc2", "output")
+    weights = {f"{layer}/{kind}" for layer in layers for kind in ("kernel", "bias")}
+    histograms = {f"{group}/{name}" for group in ("variables", "updates") for name in weights}
+    assert tags == scalars | histograms | {f"outputs/{layer}/activation" for layer in layers}
     assert [step for step, _ in curves["train", "loss/total"]] == list(range(1, 31))
-    assert [step for step, _ in curves["train", "fc1/kernel"]] == [0]
+    assert [step for step, _ in curves["train", "variables/fc1/kernel"]] == [0]
     np.testing.assert_array_equal(runs.variables(path)["fc1/kernel"], fitted.coefs_[0])
-    assert runs.variables(path)["fit/global_step"] == 30 * 5
+    assert runs.variables(path)["global_step"] == 30 * 5
 
 
 def test_weights_are_shown_every_hundred_epochs_however_a_fit_is_cut(tmp_path, in_short_stretches):
     settings = {"max_iter": 230, "tol": 0, "n_iter_no_change": np.inf}
     for epochs in (7, 150, 230):
         classifier(tmp_path / "run", **settings | {"max_iter": epochs}).fit(X, y)
-    assert [step for step, _ in runs.curves(tmp_path / "run")["train", "fc1/kernel"]] == [0, 100, 200]
+    assert [step for step, _ in runs.curves(tmp_path / "run")["train", "variables/fc1/kernel"]] == [0, 100, 200]
     classifier(tmp_path / "whole", **settings).fit(X, y)
     runs.assert_same_run(tmp_path / "run", tmp_path / "whole")
 
@@ -143,7 +148,7 @@ def test_a_fit_with_early_stopping_has_a_curve_of_its_scores(tmp_path):
 def test_a_finished_fit_is_read_and_not_trained_again(kept, monkeypatch):
     fitted, path = kept
     before = sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*") if file.name != ".lock")
-    monkeypatch.delattr(Fitter, "advance")
+    monkeypatch.delattr(Program, "advance")
     assert_same(classifier(path).fit(X, y), fitted)
     assert sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*") if file.name != ".lock") == before
 
@@ -183,17 +188,20 @@ def test_a_fit_goes_on_after_ctrl_c_as_if_nothing_had_happened(tmp_path, request
 
 def fit_and_die(path, settings):
     """Fits in stretches of 4 epochs, commits 8 and is gone after 16."""
-    program.MOST_EPOCHS_PER_RUN, plan = 4, parameters.plan
+    plan, next_stop = parameters.plan, Recorder.next_stop
     parameters.plan = lambda *arguments: dataclasses.replace(plan(*arguments), compiled=False)
+    Recorder.next_stop = lambda self: min(
+        next_stop(self), (self.program.epoch // 4 + 1) * 4 * self.program.plan.n_batches
+    )
 
-    def note(self, stretch, note=FitRun.note):
+    def note(self, stretch, note=Recorder.note):
         note(self, stretch)
-        if self.epoch == 8:
+        if (self.program.epoch, self.program.batch) == (8, 0):
             self.save()
-        if self.epoch == 16:
+        if self.program.epoch == 16:
             os._exit(9)
 
-    FitRun.note = note
+    Recorder.note = note
     classifier(path, **settings).fit(X, y)
 
 
@@ -230,7 +238,7 @@ def test_a_fit_is_waited_for_however_often_it_is_interrupted():
         def done(self):
             return False
 
-    fit, stop = Fit(None, [], True, 1), threading.Event()
+    fit, stop = Fit(mock.Mock(epoch=0), {}, "shuffle", 1), threading.Event()
     fit._wait(Loop(), stop)
     assert (answers, stop.is_set(), fit.interrupted) == ([], True, True)
 
@@ -261,8 +269,8 @@ def test_a_callback_that_fails_costs_no_epoch(tmp_path, failure):
 
 
 def fit_saving_always(path, settings):
-    """Compiled, unlike the other fits here, in stretches of 4 epochs, each committed."""
-    program.MOST_EPOCHS_PER_RUN = 4
+    """Compiled, unlike the other fits here, in stretches of 23 steps, each committed."""
+    stretches.FIRST_STRETCH, stretches.MOST_GROWTH = 23, 1
     fit_run.SESSION = dataclasses.replace(fit_run.SESSION, checkpoint_seconds=1e-9)
     classifier(path, **settings).fit(X, y)
 
@@ -323,7 +331,7 @@ def test_a_fit_that_diverges_leaves_its_last_good_checkpoint(tmp_path):
     settings = {"solver": "sgd", "learning_rate_init": 1e30}
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         classifier(tmp_path / "run", **settings).fit(X, y)
-    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("epoch-*")] == ["epoch-000000"]
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
