@@ -10,7 +10,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from fcclf.learning import graph
+from fcclf.learning.plan import planned
+from fcclf.learning.program import Program
 from fcclf.runs import dashboard, run_directory
 
 
@@ -71,8 +72,9 @@ def test_a_picture_has_the_size_that_its_file_says(tmp_path):
 
 
 def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
-    built = graph.build(runs.config(), 2, 2, sizes=(80, 0, 20))
-    picture = dashboard.graph_picture(built.logits.graph)
+    program = Program(planned(runs.config(), 2, 2, (80, 0, 20)))
+    program.fed_step  # noqa: B018 - adds the tutorial's half
+    picture = dashboard.graph_picture(program.session.graph)
     nodes = {node.name: node for node in picture.node}
     scopes = {name.split("/")[0] for name in nodes}
     steps = {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop"}

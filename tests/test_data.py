@@ -6,7 +6,8 @@ import runs
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
-from fcclf.settings.config import Config, Training
+from fcclf.data.order import EpochOrders, epoch_order
+from fcclf.settings.config import Config
 from fcclf.settings.sources import Blobs, Circles, Spirals
 
 
@@ -43,13 +44,13 @@ def test_the_fingerprint_changes_with_any_value_and_with_the_split():
 
 
 def test_a_shuffled_epoch_has_every_sample_once():
-    order = loading.epoch_order(seed=0, epoch=3, size=1000, sampling="shuffle")
+    order = epoch_order(seed=0, epoch=3, size=1000, sampling="shuffle")
     assert order.dtype == np.int32
     np.testing.assert_array_equal(np.sort(order), np.arange(1000))
 
 
 def test_a_bootstrapped_epoch_draws_with_replacement():
-    order = loading.epoch_order(seed=0, epoch=3, size=1000, sampling="bootstrap")
+    order = epoch_order(seed=0, epoch=3, size=1000, sampling="bootstrap")
     assert len(order) == 1000
     assert 500 < len(np.unique(order)) < 750  # 1 - 1/e of the samples are expected
     assert order.min() >= 0
@@ -57,23 +58,23 @@ def test_a_bootstrapped_epoch_draws_with_replacement():
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    order = loading.epoch_order(1, 2, 50, "shuffle")
-    np.testing.assert_array_equal(order, loading.epoch_order(1, 2, 50, "shuffle"))
-    assert not np.array_equal(order, loading.epoch_order(1, 3, 50, "shuffle"))
-    assert not np.array_equal(order, loading.epoch_order(2, 2, 50, "shuffle"))
+    order = epoch_order(1, 2, 50, "shuffle")
+    np.testing.assert_array_equal(order, epoch_order(1, 2, 50, "shuffle"))
+    assert not np.array_equal(order, epoch_order(1, 3, 50, "shuffle"))
+    assert not np.array_equal(order, epoch_order(2, 2, 50, "shuffle"))
 
 
 def test_the_order_never_changes_between_releases():
-    np.testing.assert_array_equal(loading.epoch_order(0, 0, 10, "shuffle"), [4, 6, 2, 7, 3, 5, 9, 0, 8, 1])
+    np.testing.assert_array_equal(epoch_order(0, 0, 10, "shuffle"), [4, 6, 2, 7, 3, 5, 9, 0, 8, 1])
 
 
-@pytest.mark.parametrize("stretches", [[(0, 3), (4, 4), (5, 7)], [(0, 0), (0, 2), (2, 3), (3, 3), (4, 7)], [(5, 6)]])
-def test_orders_made_ahead_are_the_orders_of_their_epochs(stretches):
-    orders = loading.EpochOrders(Training(seed=5), size=40, n_rows=4)
-    for first, last in stretches:
+@pytest.mark.parametrize("calls", [[(0, 3), (4, 4), (5, 7)], [(0, 0), (0, 2), (2, 3), (3, 3), (4, 7)], [(5, 6)]])
+def test_orders_made_ahead_are_the_orders_of_their_epochs(calls):
+    orders = EpochOrders(5, "shuffle", size=40, n_rows=4)
+    for first, last in calls:
         rows = orders.rows(first, last)
         for row, epoch in enumerate(range(first, last + 1)):
-            np.testing.assert_array_equal(rows[row], loading.epoch_order(5, epoch, 40, "shuffle"))
+            np.testing.assert_array_equal(rows[row], epoch_order(5, epoch, 40, "shuffle"))
         assert not rows[last - first + 1 :].any()
     orders.close()
 

@@ -8,10 +8,10 @@ import runs
 from PIL import Image
 
 from fcclf.data import loading
-from fcclf.learning.trainer import Trainer
+from fcclf.learning.program import Program, borrowed
+from fcclf.learning.stretches import stretches
+from fcclf.runs import training
 from fcclf.views.frames import GAP, TILE, Frames
-
-pytestmark = pytest.mark.usefixtures("built_once")
 
 
 def pixels(png):
@@ -19,30 +19,35 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) / 255
 
 
+def frames(config, dataset=None, epochs=0):
+    """Of a network that has learned for so many epochs."""
+    dataset = dataset or loading.load(config)
+    with borrowed(Program, training.plan_on(config, dataset)) as program:
+        training.begin(program, config, dataset)
+        for _ in stretches(program, training.parts_of(dataset), epochs):
+            pass
+        return Frames(program, dataset)
+
+
 @pytest.fixture
-def trainer():
-    """A network that has learned for 40 epochs."""
-    config = runs.config(noise=0.1, learning_rate=0.02)
-    with Trainer(config, loading.load(config)) as trainer:
-        trainer.initialize()
-        trainer.advance(40 * trainer.n_batches)
-        yield trainer
+def learned():
+    return frames(runs.config(noise=0.1, learning_rate=0.02), epochs=40)
 
 
-def drawn(trainer):
-    logits = trainer.logits(trainer.dataset.X_test)
-    return {(directory, tag): png for directory, tag, png in Frames(trainer).draw(logits, "epoch 40")}
+def drawn(pictured):
+    logits = pictured.predictor.logits(pictured.dataset.X_test)
+    return {(directory, tag): png for directory, tag, png in pictured.draw(logits, "epoch 40")}
 
 
-def test_a_run_on_the_plane_has_a_boundary_its_units_and_a_confusion_matrix(trainer):
-    pictures = drawn(trainer)
+def test_a_run_on_the_plane_has_a_boundary_its_units_and_a_confusion_matrix(learned):
+    pictures = drawn(learned)
     assert list(pictures) == [("", "pictures/boundary"), ("", "pictures/units"), ("test", "pictures/confusion")]
     for png in pictures.values():
         assert pixels(png).std() > 0.05
 
 
-def test_the_boundary_is_blue_and_orange_where_the_network_says_so(trainer):
-    picture = pixels(drawn(trainer)["", "pictures/boundary"])
+def test_the_boundary_is_blue_and_orange_where_the_network_says_so(learned):
+    picture = pixels(drawn(learned)["", "pictures/boundary"])
     blueness = picture[..., 2] - picture[..., 0]
     height, width = blueness.shape
     upper_left, lower_right = blueness[: height // 3, : width // 2], blueness[-height // 3 :, width // 2 :]
@@ -50,8 +55,8 @@ def test_the_boundary_is_blue_and_orange_where_the_network_says_so(trainer):
     assert (lower_right[np.abs(lower_right) > 0.1] < 0).mean() > 0.9
 
 
-def test_a_row_of_pictures_shows_the_units_of_a_layer(trainer):
-    picture = pixels(drawn(trainer)["", "pictures/units"])
+def test_a_row_of_pictures_shows_the_units_of_a_layer(learned):
+    picture = pixels(drawn(learned)["", "pictures/units"])
     assert picture.shape[1] == 6 * (TILE + GAP) + GAP
     white = (picture > 0.99).all(axis=2)
     last_tile = white[-TILE - GAP : -GAP, -TILE - GAP : -GAP]  # the second layer has but four units
@@ -62,17 +67,13 @@ def test_a_row_of_pictures_shows_the_units_of_a_layer(trainer):
 def test_data_of_other_widths_have_a_confusion_matrix_alone():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     dataset = loading.split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
-    with Trainer(runs.config(), dataset) as trainer:
-        trainer.initialize()
-        assert list(drawn(trainer)) == [("test", "pictures/confusion")]
+    assert list(drawn(frames(runs.config(), dataset))) == [("test", "pictures/confusion")]
 
 
 def test_a_network_without_hidden_layers_has_no_units_to_show():
     config = runs.config(hidden=())
-    with Trainer(config, loading.load(config)) as trainer:
-        trainer.initialize()
-        assert ("", "pictures/units") not in drawn(trainer)
+    assert ("", "pictures/units") not in drawn(frames(config))
 
 
-def test_the_same_network_gives_the_same_bytes(trainer):
-    assert drawn(trainer) == drawn(trainer)
+def test_the_same_network_gives_the_same_bytes(learned):
+    assert drawn(learned) == drawn(learned)

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from fcclf.network import layers
-from fcclf.network.layers import Context, Phase
+from fcclf.network.layers import Context, Phase, Place
+from fcclf.network.network import Network
 from fcclf.settings import blocks
 from fcclf.settings.blocks import (
     Activation,
@@ -66,28 +67,18 @@ def evaluated(build):
         return session.run(tensors)
 
 
-def test_every_activation_of_the_command_line_is_built_and_no_other():
-    assert tuple(layers.ACTIVATIONS) == blocks.ACTIVATIONS
+def test_every_activation_of_the_command_line_is_defined_here():
+    assert DEFINITIONS.keys() == set(blocks.ACTIVATIONS)
 
 
 @pytest.mark.parametrize("activation", blocks.ACTIVATIONS)
 @pytest.mark.parametrize("fused", [False, True])
 def test_dense_is_activation_of_product_plus_bias(activation, fused):
     def build():
-        output = layers.call(Dense(2, activation), tf.constant(X), "fc1", 0, Context(0, fused))
-        return output, tf1.trainable_variables()
+        return called(Dense(2, activation), X, fused=fused), tf1.trainable_variables()
 
     output, (kernel, bias) = evaluated(build)
     np.testing.assert_allclose(output, DEFINITIONS[activation](X @ kernel + bias), rtol=1e-5, atol=1e-6)
-
-
-def test_a_layer_called_twice_shares_its_variables():
-    def build():
-        first, second = (layers.call(Dense(2), tf.constant(X), "fc1", 0, Context(0)) for _ in range(2))
-        assert [variable.op.name for variable in tf1.global_variables()] == ["fc1/kernel", "fc1/bias"]
-        return first, second
-
-    np.testing.assert_array_equal(*evaluated(build))
 
 
 @pytest.mark.parametrize(
@@ -124,48 +115,40 @@ def test_initial_kernels_depend_on_seed_and_layer_alone():
         assert not np.array_equal(kernel[0], other)
 
 
-def test_penalties_are_l1_of_the_kernel_and_half_its_squares():
-    def build():
-        layer = Dense(2, l1=0.3, l2=0.7)
-        layers.call(layer, tf.constant(X), "fc1", 0, Context(0))
-        return layers.penalty(layer, "fc1"), tf1.trainable_variables()[0]
-
-    penalty, kernel = evaluated(build)
-    assert penalty == pytest.approx(0.3 * np.abs(kernel).sum() + 0.7 * (kernel**2).sum() / 2, rel=1e-6)
-
-
-def test_a_layer_without_penalties_adds_exactly_nothing():
-    def build():
-        layer = Dense(2)
-        layers.call(layer, tf.constant(X), "fc1", 0, Context(0))
-        return layers.penalty(layer, "fc1")
-
-    assert evaluated(build) == 0
-
-
-def called(block, inputs, phase=None, number=3, fused=False):
+def called(block, inputs, phase=None, number=3, fused=False, seed=7):
     """What `block` makes of `inputs`, an array."""
-    return layers.call(block, tf.constant(inputs), "layer", number, Context(7, fused, phase))
+    return layers.call(block, tf.constant(inputs), Place("layer", number), context(block, inputs, phase, fused, seed))
+
+
+def context(block, inputs, phase=None, fused=False, seed=7):
+    """With fresh variables of a block that takes `inputs`."""
+    shape = inputs.shape[1:]
+    initial = {name: layers.initial_value(block.initial(name), (7, 0), of) for name, of in block.trained(shape).items()}
+    trained = {f"layer/{name}": tf1.get_variable(name, initializer=value) for name, value in initial.items()}
+    statistics = {
+        f"layer/{name}": layers.initial_value(block.initial(name), None, of)
+        for name, of in block.statistics(shape).items()
+    }
+    return Context(trained | statistics, seed, fused, phase)
 
 
 def phase(step=0, weights=None):
     """Training, at a step."""
-    return Phase(tf.constant(step, tf.int64), weights, updates=[])
+    return Phase(tf.constant(step, tf.int64), weights, updates={})
 
 
 def test_every_block_is_built_and_only_called_with_its_kind():
     for kind in blocks.KINDS.values():
         assert layers._outputs.dispatch(kind) is not layers._outputs.dispatch(object), kind
     with pytest.raises(TypeError, match="is not a block"):
-        evaluated(lambda: layers.call(None, tf.constant(X), "layer", 0, Context(0)))
+        layers._outputs(None, X, {}, Place("layer", 0), Context({}, 0))
 
 
 def test_batch_norm_brings_a_batch_to_mean_0_and_variance_1_and_moves_its_statistics():
     def build():
         training = phase()
         output = called(BatchNorm(momentum=0.75, epsilon=1e-6), X, training)
-        with tf.control_dependencies([output, *training.updates]):
-            return output, [variable.read_value() for variable in tf1.model_variables()]
+        return output, [training.updates[f"layer/moving_{name}"] for name in ("mean", "variance")]
 
     output, (mean, variance) = evaluated(build)
     np.testing.assert_allclose(output, (X - X.mean(0)) / np.sqrt(X.var(0) + 1e-6), rtol=1e-4)
@@ -209,7 +192,7 @@ def test_alpha_dropout_keeps_the_mean_0_and_variance_1_of_selu():
 @pytest.mark.parametrize("block", [Dropout(0.5), AlphaDropout(0.5)])
 def test_masks_depend_on_seed_layer_and_step_alone(block):
     def masked(seed, number, step):
-        return evaluated(lambda: layers.call(block, tf.ones((9, 9)), "layer", number, Context(seed, phase=phase(step))))
+        return evaluated(lambda: called(block, np.ones((9, 9), np.float32), phase(step), number, seed=seed))
 
     np.testing.assert_array_equal(masked(1, 2, 3), masked(1, 2, 3))
     others = [masked(*other) for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
@@ -249,14 +232,13 @@ def test_the_shapes_and_parameters_of_a_summary_are_those_of_the_graph(stack):
     named = blocks.named(stack, 2)
 
     def build():
-        outputs = tf.zeros((5, 2))
-        for number, ((name, block), row) in enumerate(zip(named.items(), blocks.rows(named, 2), strict=True)):
-            before = len(tf1.trainable_variables()), len(tf1.model_variables())
-            outputs = layers.call(block, outputs, name, number, Context(0))
-            assert tuple(outputs.shape[1:]) == row.shape
-            trained, statistics = tf1.trainable_variables()[before[0] :], tf1.model_variables()[before[1] :]
-            assert sum(variable.shape.num_elements() for variable in trained) == row.trained
-            assert sum(variable.shape.num_elements() for variable in statistics) == row.statistics
-        return outputs
+        network = Network(named, 2, seed=0)
+        outputs = layers.stack(named, tf.zeros((5, 2)), Context(network.variables, 0))
+        for row in blocks.rows(named, 2):
+            assert tuple(outputs[row.name].shape[1:]) == row.shape
+            for found, count in ((network.trained, row.trained), (network.statistics, row.statistics)):
+                own = [each for name, each in found.items() if name.startswith(f"{row.name}/")]
+                assert sum(each.shape.num_elements() for each in own) == count
+        return outputs["output"]
 
     evaluated(build)

@@ -10,7 +10,9 @@ from fcclf.cli.advice import advice
 from fcclf.cli.flags import add_config_flags, config_from_flags
 from fcclf.data import loading
 from fcclf.errors import ConfigError
-from fcclf.learning.trainer import Trainer
+from fcclf.learning.program import Program
+from fcclf.learning.stretches import stretches
+from fcclf.runs import training
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Dense, Dropout
 from fcclf.settings.config import Config, Session, Training
@@ -56,12 +58,13 @@ def test_a_preset_trains(name):
     """Two epochs of random images, not compiled; the loss of each is a number and every variable stays finite."""
     settings = {**PRESETS[name].training, "batch_size": 20, "epochs": 2}
     config = Config(Images(), Stack(name), Training(**settings), Session(jit="off"))
-    with Trainer(config, few_images(config)) as trainer:
-        trainer.initialize()
-        results = trainer.advance(2 * trainer.n_batches)
-    assert results.finite
-    assert results.global_step == 2 * trainer.n_batches
-    assert (results.metrics["train_loss"][:2] > 0).all()
+    dataset = few_images(config)
+    program = Program(training.plan_on(config, dataset))
+    training.begin(program, config, dataset)
+    trained = list(stretches(program, training.parts_of(dataset), 2))
+    assert all(stretch.finite for stretch in trained)
+    losses = np.concatenate([stretch.metrics["train_loss"] for stretch in trained])
+    assert (losses > 0).tolist() == [True, True]
 
 
 def test_flags_change_the_settings_of_a_preset_but_not_its_layers():

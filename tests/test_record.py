@@ -8,10 +8,10 @@ import pytest
 import runs
 
 from fcclf.errors import RunError
-from fcclf.learning.epoch_loop import metric_names
+from fcclf.learning.plan import planned
 from fcclf.runs import checkpoint, history, record, run_directory
 
-EPOCHS, METRICS = 6, metric_names(early_stopping=False)  # of the finished run
+EPOCHS, METRICS = 6, planned(runs.config(), 2, 2, (80, 0, 20)).metrics  # of the finished run
 
 
 @pytest.fixture

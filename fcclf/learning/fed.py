@@ -54,16 +54,20 @@ class FedStep(NamedTuple):
         return {self.X: X, self.y: y, **dict(zip(self.given, given, strict=True))}
 
 
-def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X) -> FedStep:
-    """The four steps, in the current graph. given: placeholders; X: placeholder, float32 [batch, features]."""
+def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X, logits) -> FedStep:
+    """The steps after inference, in the current graph. given: placeholders; X: placeholder, float32 [batch, features];
+    logits: of X in prediction."""
     with tf1.name_scope("input/"):
         y = tf1.placeholder(plan.objective.label_type, (None,), "y")
-    dropout = given.dropout if plan.fed_dropout else None
-    phase = Phase(storage.global_step.read_value(), None, updates={})
-    context = Context(network.variables, given.seed, False, phase, dropout)
-    trained = loss(plan, network, given, inference(X, network, context)["output"], y)
-    train_op = training(plan, network, storage, trained.total, phase.updates)
-    logits = inference(X, network, Context(network.variables, given.seed))["output"]
+    answered, updates = logits, {}
+    if network.phased:
+        with tf1.name_scope("train/"):
+            phase = Phase(storage.global_step.read_value(), None, updates)
+        dropout = given.dropout if plan.fed_dropout else None
+        context = Context(network.variables, given.seed, False, phase, dropout)
+        answered = inference(X, network, context)["output"]
+    trained = loss(plan, network, given, answered, y)
+    train_op = training(plan, network, storage, trained.total, updates)
     return FedStep(X, y, given, trained, train_op, evaluation(plan, logits, y))
 
 
@@ -82,7 +86,7 @@ def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Los
 
 def training(plan: Plan, network: Network, storage: Storage, total_loss, updates) -> tf.Operation:
     """One step of TensorFlow's optimizer down the gradient of `total_loss`. updates: {statistic: its new value}."""
-    with tf1.name_scope("train"):
+    with tf1.name_scope("train/"):  # where the optimizer has its variables
         gradients, variables = zip(*storage.optimizer.compute_gradients(total_loss), strict=True)
         if plan.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, plan.clip_norm)

@@ -60,8 +60,7 @@ class Program(Predictor):
         """The network, what training changes, and the loop, in the current graph."""
         self.fed = self._hyperparameters()
         self.build_network(self.fed.seed)
-        plan = self.plan
-        self.storage = Storage(self.network, plan.optimizer, plan.rule, plan.keeps_best, self.fed.learning_rate)
+        self.storage = Storage(self.network, self.plan, self.fed.learning_rate)
         self.build_loop()
 
     def _hyperparameters(self):
@@ -181,7 +180,7 @@ class Program(Predictor):
     def fed_step(self) -> fed.FedStep:
         """The tutorial's graph beside the loop: a step on fed samples, and their evaluation."""
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True):
-            return fed.build(self.plan, self.network, self.storage, self.fed, self.X)
+            return fed.build(self.plan, self.network, self.storage, self.fed, self.X, self.layer_outputs["output"])
 
     def histograms(self, X) -> bytes:
         """A serialized Summary of the weights, their updates since the epoch began, and the activations that the first

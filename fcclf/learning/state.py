@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf.learning.optimizers import Optimizer
 from fcclf.learning.packing import Packing
-from fcclf.learning.rules import Rule
+from fcclf.learning.plan import Plan
 from fcclf.network.network import Network
 
 tf1 = tf.compat.v1
@@ -60,9 +59,9 @@ class Storage:
     trained, statistics: `Packing`s of the network's variables. optimizer: of TensorFlow, whose slots these are.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, rule: Rule | None, keeps_best: bool, learning_rate):
+    def __init__(self, network: Network, plan: Plan, learning_rate):
         """learning_rate: float32 scalar, the kept rate in the beginning."""
-        self.network = network
+        self.network, self.schedule = network, plan.schedule
         self.trained = Packing({name: tuple(each.shape) for name, each in network.trained.items()})
         self.statistics = Packing({name: tuple(each.shape) for name, each in network.statistics.items()})
         self.global_step = tf1.train.get_or_create_global_step()
@@ -71,20 +70,24 @@ class Storage:
             self.learning_rate = tf1.get_variable("learning_rate", initializer=learning_rate, trainable=False)
             self.sums = tf1.get_variable("sums", initializer=tf.zeros(len(SUMS)), trainable=False)
             self.epoch_start = _copies("epoch_start", network.trained)
-        self._make_slots(optimizer)
-        self._make_best(rule, keeps_best)
+        self._make_slots(plan.optimizer)
+        self._make_best(plan.rule, plan.keeps_best)
 
     def _make_slots(self, optimizer):
-        """By a step of TensorFlow's optimizer that is never run."""
-        self.optimizer = optimizer.of_tensorflow(lambda: self.learning_rate.read_value())
+        """TensorFlow's own, under the names it gives them, without a step of its optimizer."""
         variables = self.network.trained
         with tf1.name_scope("train"):
-            self.optimizer.apply_gradients([(tf.zeros_like(each), each) for each in variables.values()])
+            self.optimizer = optimizer.of_tensorflow(self._rate)
+            self.optimizer._create_slots(list(variables.values()))
         self.slots = [
             {name: self.optimizer.get_slot(each, slot) for name, each in variables.items()} for slot in optimizer.slots
         ]
         others = {each.op.name.rpartition("/")[2]: each for each in self.optimizer.variables()}
         self.powers = {name: others[name] for name in optimizer.powers}
+
+    def _rate(self):
+        """The rate of a fed step."""
+        return self.schedule.rate(self.learning_rate.read_value(), self.global_step.read_value())
 
     def _make_best(self, rule, keeps_best):
         self.best = ()

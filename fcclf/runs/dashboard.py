@@ -31,7 +31,13 @@ LAYOUT = {  # category: {chart: pattern of tags}; a chart shows those of every d
         "epochs per second": "training/epochs_per_second",
     },
 }
-BOOKKEEPING = {"save", "seed", "variables", "updates", "outputs"}  # scopes that would clutter the picture of the graph
+BOOKKEEPING = {
+    "save",
+    "hyperparameters",
+    "variables",
+    "updates",
+    "outputs",
+}  # scopes that would clutter the picture of the graph
 LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at most
 
 

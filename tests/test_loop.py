@@ -1,6 +1,6 @@
 """The graph: names, losses, gradients, and the epoch loop against the fed training step."""
 
-import dataclasses
+import contextlib
 import itertools
 
 import numpy as np
@@ -11,49 +11,51 @@ from scipy.special import log_softmax
 from test_layers import CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf.data import loading
+from fcclf.data.order import EpochOrders, epoch_order
 from fcclf.errors import ConfigError
-from fcclf.learning import epoch_loop, graph
+from fcclf.learning import loop
+from fcclf.learning.plan import is_compiled, planned
+from fcclf.learning.program import Program
+from fcclf.runs import training
 from fcclf.settings.config import OPTIMIZERS
 
 tf1 = tf.compat.v1
 
 
 class Built:
-    """A graph in a session, initialised, with its data."""
+    """A program that has begun, with its data."""
 
     def __init__(self, config, dataset=None):
         self.config, self.dataset = config, dataset or loading.load(config)
-        self.graph = graph.build(config, self.dataset.n_features, self.dataset.n_classes, self.dataset.sizes)
-        self.session = tf1.Session(graph=self.graph.logits.graph)
-        self.n_batches = epoch_loop.batches_per_epoch(len(self.dataset.y_train), config.training.batch_size)
-        self.run(self.graph.initializer)
+        self.program = Program(training.plan_on(config, self.dataset))
+        self.parts, self.n_batches = training.parts_of(self.dataset), self.program.plan.n_batches
+        training.begin(self.program, config, self.dataset)
+        self.graph, self.session = self.program.fed_step, self.program.session
 
     def run(self, fetches, feed=None):
-        return self.session.run(fetches, feed)
+        return self.program.run(fetches, feed)
 
     def fed(self, part="train"):
-        X, y = (self.dataset.X_train, self.dataset.y_train) if part == "train" else self.dataset[4:6]
-        return {self.graph.inputs.X: X, self.graph.inputs.y: y}
+        X, y, _ = self.parts[part]
+        return self.graph.feed(self.program.given, X, y)
 
     def order(self, epoch):
-        training = self.config.training
-        return loading.epoch_order(training.seed, epoch, len(self.dataset.y_train), training.sampling)
+        drawn = self.config.training
+        return epoch_order(drawn.seed, epoch, len(self.dataset.y_train), drawn.sampling)
 
     def stretch(self, start, stop):
-        """Runs the epoch loop from step `start` to before step `stop`; the metrics of the epochs that ended."""
-        loop = self.graph.loop
-        (first_epoch, first), (last_epoch, last) = (divmod(step, self.n_batches) for step in (start, stop - 1))
-        order = np.zeros(loop.order.shape, np.int32)
-        order[: last_epoch - first_epoch + 1] = [self.order(epoch) for epoch in range(first_epoch, last_epoch + 1)]
-        feed = loop.feed(self.dataset, order, last_epoch - first_epoch + 1, first, last + 1)
-        results = self.run(loop.results, feed)
-        assert results.finite
-        assert results.global_step == stop
-        return [values[: stop // self.n_batches - first_epoch] for values in results.metrics.values()]
+        """Trains from step `start` to before step `stop`; the metrics of the epochs that ended."""
+        drawn, plan = self.config.training, self.program.plan
+        orders = EpochOrders(drawn.seed, drawn.sampling, plan.sizes.train, plan.most_epochs)
+        with contextlib.closing(orders):
+            assert self.program.step == start
+            stretch = self.program.advance(self.parts, orders, stop)
+        assert stretch.finite
+        assert self.program.step == stop
+        return list(stretch.metrics.values())
 
     def variables(self):
-        with self.session.graph.as_default():
-            return self.run({variable.op.name: variable for variable in tf1.global_variables()})
+        return self.program.values()
 
 
 def assert_equal_variables(first, second):
@@ -77,7 +79,7 @@ def test_nothing_is_added_to_the_default_graph():
 
 def test_all_that_must_survive_is_a_variable():
     names = set(Built(runs.config()).variables())
-    assert {"global_step", "state/epoch", "state/learning_rate", "state/loss_sum", "state/correct_sum"} <= names
+    assert {"global_step", "state/epoch", "state/learning_rate", "state/sums", "state/epoch_start/fc1/bias"} <= names
     assert {"fc1/kernel", "fc1/kernel/Adam", "fc1/kernel/Adam_1", "train/beta1_power"} <= names
 
 
@@ -90,7 +92,8 @@ def test_logits_that_know_nothing_cost_about_ln_2():
 def test_zero_logits_cost_ln_of_the_number_of_classes(classes):
     config = runs.config()
     built = Built(config, loading.load(config)._replace(n_classes=classes))
-    loss = built.run(built.graph.loss.data, {**built.fed(), built.graph.logits: np.zeros((80, classes), np.float32)})
+    zeros = np.zeros((80, classes), np.float32)
+    loss = built.run(built.graph.loss.data, {**built.fed(), built.program.layer_outputs["output"]: zeros})
     assert loss == pytest.approx(np.log(classes), rel=1e-6)
 
 
@@ -106,12 +109,10 @@ def test_the_training_step_follows_the_numeric_gradient_of_loss_and_penalties():
     """One step of plain gradient descent moves every weight by the central difference of the total loss."""
     built = Built(runs.config(optimizer="sgd", learning_rate=1.0, l1=0.01, l2=0.1, activation="tanh"))
     feed, before = built.fed(), built.variables()
-    with built.session.graph.as_default():
-        weights = {variable.op.name: variable for variable in tf1.trainable_variables()}
+    weights = built.program.network.trained
 
     def loss_at(name, values):
-        assign = weights[name].initializer
-        built.run(assign, {assign.inputs[1]: values})
+        built.program.load({name: values})
         return built.run(built.graph.loss.total, feed).astype(np.float64)
 
     numeric = {}
@@ -169,7 +170,7 @@ def assert_loop_does_what_the_fed_step_does(config):
         for first in range(0, 80, size):
             samples = order[first : first + size]
             X, y = fed.dataset.X_train[samples], fed.dataset.y_train[samples]
-            fed.run(fed.graph.train_op, {fed.graph.inputs.X: X, fed.graph.inputs.y: y})
+            fed.run(fed.graph.train_op, fed.graph.feed(fed.program.given, X, y))
     expected, actual = fed.variables(), looped.variables()
     assert actual["global_step"] == expected["global_step"] == 12
     for name in expected:
@@ -180,21 +181,23 @@ def assert_loop_does_what_the_fed_step_does(config):
 def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     config = runs.config(batch_size=23, learning_rate=0.05)
     looped, fed = Built(config), Built(config)
-    metrics = dict(zip(epoch_loop.metric_names(early_stopping=False), looped.stretch(0, 4), strict=True))
+    metrics = dict(zip(looped.program.plan.metrics, looped.stretch(0, 4), strict=True))
     with fed.session.graph.as_default():
         gradient_norm = tf.linalg.global_norm(tf1.gradients(fed.graph.loss.total, tf1.trainable_variables()))
-    losses, correct, norms, order = 0.0, 0.0, [], fed.order(0)
+    losses, totals, correct, norms, order = 0.0, 0.0, 0.0, [], fed.order(0)
     for first in range(0, 80, 23):
         samples = order[first : first + 23]
-        feed = {fed.graph.inputs.X: fed.dataset.X_train[samples], fed.graph.inputs.y: fed.dataset.y_train[samples]}
+        feed = fed.graph.feed(fed.program.given, fed.dataset.X_train[samples], fed.dataset.y_train[samples])
         before = fed.run(fed.graph.evaluation, feed)
         losses, correct = losses + before.loss * len(samples), correct + before.accuracy * len(samples)
+        totals += fed.run(fed.graph.loss.total, feed) * len(samples)
         norms.append(fed.run(gradient_norm, feed))
         fed.run(fed.graph.train_op, feed)
     after = fed.run(fed.graph.evaluation, fed.fed("test"))
     assert metrics["train_loss"] == pytest.approx(losses / 80, rel=1e-5)
+    assert metrics["train_total"] == pytest.approx(totals / 80, rel=1e-5)
     assert metrics["train_accuracy"] == pytest.approx(correct / 80, rel=1e-6)
-    assert metrics["penalty"] == pytest.approx(fed.run(fed.graph.loss.penalty), rel=1e-4)
+    assert metrics["penalty"] == pytest.approx(fed.run(fed.graph.loss.penalty, fed.fed()), rel=1e-4)
     assert metrics["gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
     assert metrics["learning_rate"] == np.float32(0.05)
     assert metrics["test_loss"] == pytest.approx(after.loss, rel=1e-4)
@@ -216,7 +219,7 @@ def test_the_weights_at_the_beginning_of_an_epoch_are_kept_whatever_is_cut():
 def test_histograms_show_every_weight_its_update_and_every_activation():
     built = Built(runs.config())
     built.stretch(0, 5)
-    summary = tf1.Summary.FromString(built.run(built.graph.histograms, built.fed("test")))
+    summary = tf1.Summary.FromString(built.program.histograms(built.dataset.X_test))
     histograms = {value.tag: value.histo for value in summary.value}
     outputs = ("fc1", "fc2", "output")
     weights = [f"{layer}/{kind}" for layer in outputs for kind in ("kernel", "bias")]
@@ -229,7 +232,7 @@ def test_histograms_show_every_weight_its_update_and_every_activation():
 
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
-    monkeypatch.setattr(epoch_loop, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", 7)
     built = Built(runs.config(jit="on"))
     *_, test_loss, test_accuracy = (values[0] for values in built.stretch(0, 5))
     whole = built.run(built.graph.evaluation, built.fed("test"))
@@ -241,7 +244,7 @@ def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
     ("optimizer", "jit"),
     [
         ("adam", "on"),
-        *(runs.campaign(each, "off") for each in sorted(OPTIMIZERS)),
+        *(runs.campaign(each, "off") for each in OPTIMIZERS),
     ],
 )
 def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
@@ -255,16 +258,16 @@ def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
         np.testing.assert_array_equal(np.concatenate([part[number] for part in parts]), values)
 
 
-def test_every_optimizer_of_the_command_line_is_built_and_no_other():
-    assert tuple(graph.OPTIMIZERS) == OPTIMIZERS
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_of_the_loop_takes_the_steps_of_tensorflows(optimizer):
+    assert_loop_does_what_the_fed_step_does(
+        runs.config(optimizer=optimizer, batch_size=23, learning_rate=0.01, l2=1e-2)
+    )
 
 
-def test_another_seed_can_be_fed_to_the_initializer():
-    config = runs.config()
-    built = Built(config)
-    other = Built(dataclasses.replace(config, training=dataclasses.replace(config.training, seed=9)))
-    built.run(built.graph.initializer, {built.graph.seed: 9})
-    assert_equal_variables(built.variables(), other.variables())
+def test_another_seed_rate_and_penalty_need_no_other_program():
+    one, other = (runs.config(), runs.config(seed=9, learning_rate=0.1, l2=0.5, min_delta=0.1))
+    assert planned(one, 2, 2, (80, 0, 20)) == planned(other, 2, 2, (80, 0, 20))
 
 
 def kernel_after_a_stretch(disable):
@@ -283,7 +286,7 @@ def test_a_process_that_switched_version_2_behaviour_off_can_still_build_a_graph
 def test_one_sigmoid_output_is_a_network_of_two_classes():
     built = Built(runs.config(loss="sigmoid", l2=0.0))
     logits, loss, probabilities = built.run(
-        [built.graph.logits, built.graph.loss.data, built.graph.evaluation.probabilities], built.fed()
+        [built.program.class_logits, built.graph.loss.data, built.graph.evaluation.probabilities], built.fed()
     )
     assert built.variables()["output/kernel"].shape == (4, 1)
     np.testing.assert_array_equal(logits[:, 0], 0)
@@ -296,7 +299,7 @@ def test_one_sigmoid_output_is_a_network_of_two_classes():
 def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
     built = Built(runs.config(loss=loss, label_smoothing=0.2, l2=0.0))
     trained, measured, logits = built.run(
-        [built.graph.loss.data, built.graph.evaluation.loss, built.graph.logits], built.fed()
+        [built.graph.loss.data, built.graph.evaluation.loss, built.program.class_logits], built.fed()
     )
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     labels = np.eye(2)[built.dataset.y_train]
@@ -306,7 +309,7 @@ def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
 
 def test_a_sigmoid_is_refused_for_more_than_two_classes():
     with pytest.raises(ConfigError, match="loss is sigmoid, which is for two classes, but the data have 3"):
-        graph.build(runs.config(loss="sigmoid"), n_features=2, n_classes=3)
+        planned(runs.config(loss="sigmoid"), 2, 3, (80, 0, 20))
 
 
 @pytest.mark.parametrize(
@@ -324,8 +327,7 @@ def test_the_learning_rate_is_a_function_of_the_global_step(schedule, factor):
     constant = Built(runs.config(**settings))
     for step in range(6):
         before = scheduled.variables()
-        for variable in constant.session.graph.get_collection("trainable_variables"):
-            constant.run(variable.initializer, {variable.initializer.inputs[1]: before[variable.op.name]})
+        constant.program.load({name: before[name] for name in constant.program.network.trained})
         constant.run(constant.graph.train_op, constant.fed())
         scheduled.stretch(step, step + 1)
         moved, whole = (each.variables()["output/kernel"] - before["output/kernel"] for each in (scheduled, constant))
@@ -333,6 +335,7 @@ def test_the_learning_rate_is_a_function_of_the_global_step(schedule, factor):
 
 
 def test_auto_compiles_all_but_convolutions():
-    assert epoch_loop.is_compiled(runs.config(jit="auto"))
-    assert not epoch_loop.is_compiled(runs.config(jit="auto", layers=CONVOLUTIONAL))
-    assert epoch_loop.is_compiled(runs.config(jit="on", layers=CONVOLUTIONAL))
+    dense, convolutional = (runs.config(layers=each).layers(2, 2) for each in (EVERY_DENSE, CONVOLUTIONAL))
+    assert is_compiled("auto", dense, 2)
+    assert not is_compiled("auto", convolutional, 2)
+    assert is_compiled("on", convolutional, 2)
