@@ -5,23 +5,20 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from stacks import CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf.network import layers
 from fcclf.network.layers import Context, Phase, Place
 from fcclf.network.network import Network
 from fcclf.settings import blocks
 from fcclf.settings.blocks import (
-    Activation,
     AlphaDropout,
     AveragePool,
     BatchNorm,
     Conv2D,
     Dense,
     Dropout,
-    Flatten,
     MaxPool,
-    Reshape,
-    Standardize,
 )
 
 tf1 = tf.compat.v1
@@ -41,22 +38,6 @@ DEFINITIONS = {
     "swish": lambda z: z / (1 + np.exp(-z)),
     "identity": lambda z: z,
 }
-
-
-EVERY_DENSE = (
-    Standardize(),
-    Dropout(0.1),
-    *(Dense(8, "selu", "lecun_normal", l2=1e-3), BatchNorm(), AlphaDropout(0.1)),
-    *(Dense(8, use_bias=False), BatchNorm(momentum=0.9, center=False), Activation("relu"), Dropout(0.2)),
-    Dense(None),
-)
-COMPILED = (Standardize(), Dense(4, "selu"), BatchNorm(), AlphaDropout(0.1), Dropout(0.1), Dense(None))
-CONVOLUTIONAL = (
-    Reshape(1, 2, 1),
-    *(Conv2D(4, 2, activation="relu", l1=1e-3), BatchNorm(), Dropout(0.1), MaxPool(1), AveragePool(1)),
-    Flatten(),
-    Dense(None),
-)
 
 
 def evaluated(build):

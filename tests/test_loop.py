@@ -8,7 +8,7 @@ import pytest
 import runs
 import tensorflow as tf
 from scipy.special import log_softmax
-from test_layers import CONVOLUTIONAL, EVERY_DENSE
+from stacks import CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf.data import loading
 from fcclf.data.order import EpochOrders, epoch_order

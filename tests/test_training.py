@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import runs
 import tensorflow as tf
-from test_layers import COMPILED, CONVOLUTIONAL, EVERY_DENSE
+from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 
 from fcclf import durable
 from fcclf.data import loading
