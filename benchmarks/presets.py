@@ -57,7 +57,7 @@ def reached(name):
         training.train(config, path, progress=lambda epoch, _: moments.append((epoch, time.perf_counter())))
         with TrainedRun(path) as run:
             dataset, epoch = run.dataset(), run.epoch
-            accuracy = (run.predictions(dataset.X_test) == dataset.y_test).mean()
+            accuracy = (run.predictions(dataset.test.X) == dataset.test.y).mean()
     (_, started), (last, ended) = moments[0], moments[-1]
     layers = config.layers(dataset.n_features, dataset.n_classes)
     parameters = sum(row.trained + row.statistics for row in blocks.rows(layers, dataset.n_features))
@@ -76,7 +76,7 @@ def begun(config, dataset):
     """A compiled program that has begun."""
     program = Program(training.plan_on(config, dataset))
     training.begin(program, config, dataset)
-    program.compile(training.parts_of(dataset))
+    program.compile(loading.parts(config, dataset))
     return program
 
 
@@ -87,7 +87,7 @@ def compared(name):
     ours, theirs = [], []
     network = keras_network(config)
     program, n_batches = begun(config, dataset), training.plan_on(config, dataset).n_batches
-    epochs = stretches(program, training.parts_of(dataset), ROUNDS + 1, longest=n_batches)  # an epoch each
+    epochs = stretches(program, loading.parts(config, dataset), ROUNDS + 1, longest=n_batches)  # an epoch each
     for _ in range(ROUNDS + 1):  # the first of each warms up
         ours.append(seconds(lambda: next(epochs)))
         theirs.append(seconds(lambda: keras_epoch(network, dataset, config.training.batch_size)))
@@ -98,8 +98,8 @@ def compared(name):
 
 def keras_epoch(network, dataset, batch_size):
     """One epoch with an evaluation of the test part, as ours has."""
-    validation = (dataset.X_test, dataset.y_test)
-    network.fit(dataset.X_train, dataset.y_train, batch_size, epochs=1, verbose=0, validation_data=validation)
+    validation = (dataset.test.X, dataset.test.y)
+    network.fit(dataset.train.X, dataset.train.y, batch_size, epochs=1, verbose=0, validation_data=validation)
 
 
 def keras_network(config):

@@ -46,7 +46,7 @@ def accuracy(config, dataset, seed):
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
     with borrowed(Program, training.plan_on(config, dataset)) as program:
         training.begin(program, config, dataset)
-        *_, last = stretches(program, training.parts_of(dataset), config.training.epochs)
+        *_, last = stretches(program, loading.parts(config, dataset), config.training.epochs)
     return last.metrics["test_accuracy"][-1]
 
 

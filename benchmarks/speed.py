@@ -62,16 +62,16 @@ def fed_loop(config, dataset):
     program = Program(training.plan_on(config, dataset))
     training.begin(program, config, dataset)
     random, size, session, fed = np.random.default_rng(0), config.training.batch_size, program.session, program.fed_step
-    n_batches = -(-(len(dataset.y_train) + len(dataset.y_test)) // size)  # as the tutorial counts
+    n_batches = -(-(len(dataset.train.y) + len(dataset.test.y)) // size)  # as the tutorial counts
     with tempfile.TemporaryDirectory() as directory, contextlib.closing(program):
         writer = tf1.summary.FileWriter(directory, session.graph)
         started = time.perf_counter()
         for epoch in range(FED_EPOCHS):
             for _ in range(n_batches):
-                samples = random.integers(0, len(dataset.y_train), size)
-                feed = fed.feed(program.given, dataset.X_train[samples], dataset.y_train[samples])
+                samples = random.integers(0, len(dataset.train.y), size)
+                feed = fed.feed(program.given, dataset.train.X[samples], dataset.train.y[samples])
                 session.run(fed.train_op, feed)
-            test = session.run(fed.evaluation[:2], fed.feed(program.given, dataset.X_test, dataset.y_test))
+            test = session.run(fed.evaluation[:2], fed.feed(program.given, dataset.test.X, dataset.test.y))
             values = [tf1.Summary.Value(tag=tag, simple_value=value) for tag, value in zip(TAGS, test, strict=True)]
             writer.add_summary(tf1.Summary(value=values), epoch)
             if epoch % 50 == 0:
@@ -87,7 +87,7 @@ def everything_on(config):
             config, Path(directory) / "run", progress=lambda epoch, _: moments.append((epoch, time.perf_counter()))
         )
     (first_epoch, started), (last_epoch, ended) = moments[0], moments[-1]
-    n_batches = batches_per_epoch(config.data.train_size, config.training.batch_size)
+    n_batches = batches_per_epoch(config.data.known.samples - config.data.known.test_size, config.training.batch_size)
     return (ended - started) / (last_epoch - first_epoch) / n_batches
 
 
@@ -97,12 +97,12 @@ class Bare:
     def __init__(self, config, dataset):
         self.program, self.parts, self.n_epochs = (
             Program(training.plan_on(config, dataset)),
-            training.parts_of(dataset),
+            loading.parts(config, dataset),
             50,
         )
         training.begin(self.program, config, dataset)
         with contextlib.closing(
-            EpochOrders(0, "shuffle", len(dataset.y_train), self.program.plan.most_epochs)
+            EpochOrders(0, "shuffle", len(dataset.train.y), self.program.plan.most_epochs)
         ) as orders:
             self.rows = orders.rows(0, self.n_epochs - 1)
         self.time()  # compiles

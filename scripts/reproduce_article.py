@@ -64,7 +64,7 @@ def study(fit, datasets, n_seeds, column=None):
         scores[noise] = np.empty((n_seeds, 2))
         for seed in range(n_seeds):
             probabilities = fit(dataset, seed)
-            scores[noise][seed] = _score(dataset, probabilities(dataset.X_test))
+            scores[noise][seed] = _score(dataset, probabilities(dataset.test.X))
             if seed == 0 and column is not None:
                 _draw(column[row], dataset, probabilities, noise, accuracy=scores[noise][0, 0])
     return scores
@@ -72,7 +72,7 @@ def study(fit, datasets, n_seeds, column=None):
 
 def _score(dataset, probabilities):
     predictions = probabilities.argmax(axis=1)
-    return accuracy_score(dataset.y_test, predictions), log_loss(dataset.y_test, probabilities)
+    return accuracy_score(dataset.test.y, predictions), log_loss(dataset.test.y, probabilities)
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def _network(config):
         seeded = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
         with borrowed(Program, training.plan_on(seeded, dataset)) as program:
             training.begin(program, seeded, dataset)
-            for _ in stretches(program, training.parts_of(dataset), config.training.epochs):
+            for _ in stretches(program, loading.parts(config, dataset), config.training.epochs):
                 pass
             weights = {name: values for name, values in program.values().items() if name in program.network.variables}
         return lambda X: _probabilities(program.plan, weights, X)
@@ -118,7 +118,7 @@ def others(epochs):
 
 
 def _sklearn(make):
-    return lambda dataset, seed: make(seed).fit(dataset.X_train, dataset.y_train).predict_proba
+    return lambda dataset, seed: make(seed).fit(dataset.train.X, dataset.train.y).predict_proba
 
 
 # ---- what is printed and drawn ---------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from fcclf.cli.flags import add_flags, section_from_flags
 from fcclf.errors import ConfigError
-from fcclf.settings import config
+from fcclf.settings import class_weight, config
 from fcclf.settings.blocks import Dense
 from fcclf.settings.config import Config, Model, Moons, Session, Training
 from fcclf.settings.model import Stack
+from fcclf.settings.run_config import differences
 from fcclf.settings.sources import Images
 
 
@@ -38,6 +39,16 @@ def test_a_switch_is_a_flag_without_value():
     assert Config(training=Training(early_stopping=True)).run_name() == "moons-early-stopping"
 
 
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [(["balanced"], "balanced"), (["cat=2", "a=b=0.5"], {"cat": 2.0, "a=b": 0.5}), ([], None)],
+)
+def test_weights_of_classes_are_the_same_from_a_command_line_and_from_python(words, given):
+    training = parsed(Training, "--class-weight", *words)
+    assert training == Training(class_weight=given)
+    assert class_weight.parsed(training.class_weight) == given
+
+
 def test_no_units_after_hidden_make_a_linear_classifier():
     assert parsed(Model, "--hidden").hidden == ()
 
@@ -58,6 +69,9 @@ def test_no_units_after_hidden_make_a_linear_classifier():
         (Training, {"batch_size": 0}, "batch_size is 0"),
         (Training, {"epochs": 10**400}, "epochs is 1000"),
         (Training, {"optimizer": "xyz"}, "the default is adam"),
+        (Training, {"class_weight": ("often",)}, "class_weight has 'often', but must be balanced, or LABEL=WEIGHT"),
+        (Training, {"class_weight": {"a": -1.0}}, "class_weight has 'a=-1'"),
+        (Training, {"class_weight": ("a=1", "a=2")}, "class_weight has 'a=2'"),
         (Training, {"warm_start": ""}, "warm_start is '', but must be a text that is not empty"),
         (Training, {"warm_start": "\udcff"}, "must be a text"),
         (Training, {"early_stopping": 1}, "early_stopping is 1, but must be true or false"),
@@ -68,21 +82,6 @@ def test_a_setting_that_breaks_its_rule_is_refused_with_value_and_rule(section, 
     with pytest.raises(ConfigError) as error:
         section(**values)
     assert words in str(error.value)
-
-
-def test_a_batch_larger_than_the_training_part_is_refused():
-    with pytest.raises(ConfigError, match="batch_size is 100, but the training part has only 80 samples"):
-        Config(data=Moons(samples=100), training=Training(batch_size=100))
-
-
-def test_a_test_part_without_samples_is_refused():
-    with pytest.raises(ConfigError, match=r"test_ratio is 0\.2, which leaves no test sample out of 4"):
-        Config(data=Moons(samples=4), training=Training(batch_size=1))
-
-
-def test_a_validation_part_without_samples_is_refused():
-    with pytest.raises(ConfigError, match=r"validation_fraction is 0\.01, which leaves no validation sample out of 80"):
-        Config(Moons(samples=100), training=Training(early_stopping=True, validation_fraction=0.01))
 
 
 @given(
@@ -143,7 +142,7 @@ def test_minus_zero_is_zero():
 
 def test_differences_name_each_setting_with_both_values():
     other = Config(Moons(noise=0.3), training=Training(seed=7, epochs=9))
-    assert config.differences(Config(), other) == ["data.noise: 0.1 -> 0.3", "training.seed: 0 -> 7"]
+    assert differences(Config(), other) == ["data.noise: 0.1 -> 0.3", "training.seed: 0 -> 7"]
 
 
 def test_every_setting_has_help():
@@ -153,6 +152,6 @@ def test_every_setting_has_help():
 
 
 def test_layers_are_told_by_the_name_they_go_by():
-    assert Config(Images(), Stack("lenet")).told()["layers"] == "lenet"
-    assert Config(model=Stack(layers=(Dense(5), Dense(None)))).told()["layers"].startswith("stack-")
-    assert Config().told()["hidden"] == (6, 4)
+    assert Config(Images(), Stack("lenet")).for_display()["layers"] == "lenet"
+    assert Config(model=Stack(layers=(Dense(5), Dense(None)))).for_display()["layers"].startswith("stack-")
+    assert Config().for_display()["hidden"] == (6, 4)

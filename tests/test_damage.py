@@ -73,7 +73,7 @@ def logits(unfinished):
 def logits_of(path):
     with TrainedRun(path) as run:
         assert run.epoch == 6
-        return run.logits(loading.load(CONFIG).X_test)
+        return run.logits(loading.load(CONFIG).test.X)
 
 
 # ---- what may come of damage -----------------------------------------------------------------------------------------

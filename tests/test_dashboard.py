@@ -32,7 +32,7 @@ def test_the_session_has_every_setting_that_changes_the_result(about):
     plugin_data = about["_hparams_/session_start_info"].metadata.plugin_data.content
     session = hparams_metadata.parse_session_start_info_plugin_data(plugin_data)
     assert session.group_name == "finished"
-    assert session.hparams.keys() == runs.config().told().keys()
+    assert session.hparams.keys() == runs.config().for_display().keys()
     assert session.hparams["noise"].number_value == 0.2
     assert session.hparams["hidden"].string_value == "6 4"
     assert session.hparams["early_stopping"].bool_value is False

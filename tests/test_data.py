@@ -6,7 +6,9 @@ import runs
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
+from fcclf.data.dataset import split, statistics
 from fcclf.data.order import EpochOrders, epoch_order
+from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
 from fcclf.settings.sources import Blobs, Circles, Spirals
 
@@ -14,33 +16,34 @@ from fcclf.settings.sources import Blobs, Circles, Spirals
 def test_the_moons_are_scikit_learns_and_their_last_fifth_is_the_test_part():
     dataset = loading.load(Config())
     X, y = make_moons(2000, noise=0.1, random_state=42)
-    np.testing.assert_array_equal(dataset.X_train, X[:1600].astype(np.float32))
-    np.testing.assert_array_equal(dataset.X_test, X[1600:].astype(np.float32))
-    np.testing.assert_array_equal(dataset.y_train, y[:1600])
-    np.testing.assert_array_equal(dataset.y_test, y[1600:])
+    np.testing.assert_array_equal(dataset.train.X, X[:1600].astype(np.float32))
+    np.testing.assert_array_equal(dataset.test.X, X[1600:].astype(np.float32))
+    np.testing.assert_array_equal(dataset.train.y, y[:1600])
+    np.testing.assert_array_equal(dataset.test.y, y[1600:])
     assert (dataset.n_features, dataset.n_classes) == (2, 2)
 
 
 def test_the_validation_part_is_the_end_of_the_training_part_and_never_of_the_test_part():
     whole = loading.load(runs.config())
     held_out = loading.load(runs.config(early_stopping=True, validation_fraction=0.25))
-    assert whole.sizes == (80, 0, 20)
-    assert held_out.sizes == (60, 20, 20)
-    np.testing.assert_array_equal(np.concatenate([held_out.X_train, held_out.X_validation]), whole.X_train)
-    np.testing.assert_array_equal(np.concatenate([held_out.y_train, held_out.y_validation]), whole.y_train)
-    np.testing.assert_array_equal(held_out.X_test, whole.X_test)
+    sizes = [[len(part.y) for part in each[:3]] for each in (whole, held_out)]
+    assert sizes == [[80, 0, 20], [60, 20, 20]]
+    np.testing.assert_array_equal(np.concatenate([held_out.train.X, held_out.validation.X]), whole.train.X)
+    np.testing.assert_array_equal(np.concatenate([held_out.train.y, held_out.validation.y]), whole.train.y)
+    np.testing.assert_array_equal(held_out.test.X, whole.test.X)
 
 
 def test_the_fingerprint_changes_with_any_value_and_with_the_split():
     dataset = loading.load(runs.config())
-    changed = dataset.X_test.copy()
+    changed = dataset.test.X.copy()
     changed[3, 1] += 1e-6
-    moved = loading.split(
-        np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test]), 0, 21, 2
+    weighted = dataset._replace(train=dataset.train._replace(weights=np.ones(80, np.float32)))
+    moved = split(
+        np.concatenate([dataset.train.X, dataset.test.X]), np.concatenate([dataset.train.y, dataset.test.y]), 0, 21, 2
     )
-    prints = {loading.fingerprint(each.arrays) for each in (dataset, dataset._replace(X_test=changed), moved)}
-    assert len(prints) == 3
-    assert loading.fingerprint(dataset.arrays) == loading.fingerprint(loading.load(runs.config()).arrays)
+    others = (dataset._replace(test=dataset.test._replace(X=changed)), moved, weighted)
+    assert len({each.facts.fingerprint for each in (dataset, *others)}) == 4
+    assert dataset.facts == loading.load(runs.config()).facts
 
 
 def test_a_shuffled_epoch_has_every_sample_once():
@@ -83,23 +86,72 @@ def test_orders_made_ahead_are_the_orders_of_their_epochs(calls):
 def test_shapes_have_as_many_classes_as_they_say_and_are_functions_of_their_seed(source, classes):
     dataset, again, other = (loading.load(Config(source(data_seed=seed))) for seed in (1, 1, 2))
     assert dataset.n_features == 2
-    assert sorted(set(dataset.y_train)) == list(range(classes)) == list(range(dataset.n_classes))
-    assert loading.fingerprint(dataset.arrays) == loading.fingerprint(again.arrays) != loading.fingerprint(other.arrays)
+    assert sorted(set(dataset.train.y)) == list(range(classes)) == list(range(dataset.n_classes))
+    assert dataset.facts == again.facts != other.facts
 
 
 def test_a_spiral_without_noise_winds_once_around():
     dataset = loading.load(Config(Spirals(noise=0.0, classes=4)))
-    radius = np.linalg.norm(dataset.X_train, axis=1)
-    angle = np.arctan2(*dataset.X_train.T[::-1])
-    turns = radius + dataset.y_train / 4 - angle / (2 * np.pi)
+    radius = np.linalg.norm(dataset.train.X, axis=1)
+    angle = np.arctan2(*dataset.train.X.T[::-1])
+    turns = radius + dataset.train.y / 4 - angle / (2 * np.pi)
     np.testing.assert_allclose(turns, np.round(turns), atol=1e-4)
 
 
 def test_statistics_are_means_and_deviations_and_a_constant_has_deviation_1(monkeypatch):
-    monkeypatch.setattr(loading, "BLOCK", 7)
+    monkeypatch.setattr("fcclf.data.dataset.BLOCK", 7)
     X = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
     X[:, 2] = 5
-    measured = loading.statistics(X, each_feature=True)
+    measured = statistics(X, each_feature=True)
     np.testing.assert_allclose(measured["mean"], X.mean(0), rtol=1e-6)
     np.testing.assert_allclose(measured["stddev"], [*X.std(0)[:2], 1, X.std(0)[3]], rtol=1e-6)
-    assert loading.statistics(X, each_feature=False)["stddev"] == pytest.approx(X.std(), rel=1e-6)
+    assert statistics(X, each_feature=False)["stddev"] == pytest.approx(X.std(), rel=1e-6)
+
+
+# ---- how much samples count ------------------------------------------------------------------------------------------
+
+
+def weights_of(class_weight, **settings):
+    """{name: weights of the samples of each class} of the parts."""
+    config = runs.config(class_weight=class_weight, **settings)
+    parts = loading.parts(config, loading.load(config))
+    return {
+        name: None if part.weights is None else [part.weights[part.y == number].tolist() for number in (0, 1)]
+        for name, part in parts.items()
+    }
+
+
+def test_classes_weigh_in_training_and_validation_and_not_in_the_test_part():
+    found = weights_of({"1": 3.0}, early_stopping=True)
+    assert {name: weights and [set(each) for each in weights] for name, weights in found.items()} == {
+        "train": [{1.0}, {3.0}],
+        "validation": [{1.0}, {3.0}],
+        "test": None,
+    }
+
+
+def test_balanced_classes_weigh_the_same_together():
+    first, second = weights_of("balanced", samples=101)["train"]
+    assert len(first) != len(second)
+    assert sum(first) == pytest.approx(sum(second))
+    assert sum(first) + sum(second) == pytest.approx(len(first) + len(second))
+
+
+def test_the_weights_of_rows_and_of_classes_multiply():
+    config = runs.config(class_weight={"1": 3.0})
+    loaded = loading.load(config)
+    loaded = loaded._replace(train=loaded.train._replace(weights=np.arange(80, dtype=np.float32)))
+    part = loading.parts(config, loaded)["train"]
+    np.testing.assert_array_equal(part.weights, np.arange(80) * np.where(part.y == 1, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "words"),
+    [
+        ({"2": 1.0}, "class_weight names the class '2', but the data have"),
+        ({"0": 0.0, "1": 0.0}, "class_weight leaves the train part without a sample that weighs more than 0"),
+    ],
+)
+def test_weights_that_do_not_fit_the_data_are_refused(class_weight, words):
+    with pytest.raises(ConfigError, match=words):
+        weights_of(class_weight)

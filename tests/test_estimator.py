@@ -295,7 +295,7 @@ def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path,
         Session(image_every=0, jit="on" if compiled else "off", threads=1),
     )
     dataset = loading.load(config)
-    fitted.fit(dataset.X_train, dataset.y_train)
+    fitted.fit(dataset.train.X, dataset.train.y)
     training.train(config, tmp_path / "run")
     weights = runs.variables(tmp_path / "run")
     for number, name in enumerate(("fc1", "fc2", "output")):

@@ -8,7 +8,7 @@ import pytest
 import runs
 from sklearn import datasets
 
-from fcclf.data import loading
+from fcclf.data.dataset import split
 from fcclf.errors import RunError
 from fcclf.runs import figures
 from fcclf.runs.trained import TrainedRun
@@ -52,7 +52,7 @@ def test_names_and_formats_can_be_chosen(finished, tmp_path):
 
 def test_images_have_mistakes_and_no_boundary(finished_run, tmp_path):
     X, y = datasets.load_digits(return_X_y=True)
-    digits = loading.split(np.float32(X), np.int32(y), 0, 100, n_classes=10)
+    digits = split(np.float32(X), np.int32(y), 0, 100, n_classes=10)
     run = pretended(digits, finished_run, weights=lambda: {"fc1/kernel": np.ones((64, 6)), "fc1/bias": np.ones(6)})
     names, said = written(
         run, tmp_path, "decision_boundary", "confusion_matrix", "weights", "mistakes", formats=["png"]
@@ -63,8 +63,8 @@ def test_images_have_mistakes_and_no_boundary(finished_run, tmp_path):
 
 def test_too_many_classes_have_no_boundary_and_no_mistakes_no_figure_of_them(finished_run, tmp_path):
     X = np.zeros((30, 2), np.float32)
-    classes = loading.split(X, np.arange(30, dtype=np.int32) % 11, 0, 10, n_classes=11)
-    flat = loading.split(np.zeros((30, 64), np.float32), np.zeros(30, np.int32), 0, 10, n_classes=3)
+    classes = split(X, np.arange(30, dtype=np.int32) % 11, 0, 10, n_classes=11)
+    flat = split(np.zeros((30, 64), np.float32), np.zeros(30, np.int32), 0, 10, n_classes=3)
     _, said = written(pretended(classes, finished_run), tmp_path, "decision_boundary")
     _, also_said = written(pretended(flat, finished_run), tmp_path, "mistakes")
     assert said == ["decision_boundary is left out: the data have 11 classes, and a boundary is drawn for 10 at most"]

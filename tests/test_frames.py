@@ -8,6 +8,7 @@ import runs
 from PIL import Image
 
 from fcclf.data import loading
+from fcclf.data.dataset import split
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import training
@@ -24,7 +25,7 @@ def frames(config, dataset=None, epochs=0):
     dataset = dataset or loading.load(config)
     with borrowed(Program, training.plan_on(config, dataset)) as program:
         training.begin(program, config, dataset)
-        for _ in stretches(program, training.parts_of(dataset), epochs):
+        for _ in stretches(program, loading.parts(config, dataset), epochs):
             pass
         return Frames(program, dataset)
 
@@ -35,7 +36,7 @@ def learned():
 
 
 def drawn(pictured):
-    logits = pictured.predictor.logits(pictured.dataset.X_test)
+    logits = pictured.predictor.logits(pictured.dataset.test.X)
     return {(directory, tag): png for directory, tag, png in pictured.draw(logits, "epoch 40")}
 
 
@@ -66,7 +67,7 @@ def test_a_row_of_pictures_shows_the_units_of_a_layer(learned):
 
 def test_data_of_other_widths_have_a_confusion_matrix_alone():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
-    dataset = loading.split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
+    dataset = split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
     assert list(drawn(frames(runs.config(), dataset))) == [("test", "pictures/confusion")]
 
 

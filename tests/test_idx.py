@@ -36,10 +36,10 @@ def load(directory):
 
 def test_images_are_rows_of_pixels_from_0_to_1(directory):
     dataset = load(directory)
-    np.testing.assert_array_equal(dataset.X_train, np.arange(36, dtype=np.float32).reshape(6, 6) / np.float32(255))
-    np.testing.assert_array_equal(dataset.y_test, [0, 1, 2])
-    assert dataset.X_test.dtype == np.float32
-    assert dataset.y_train.dtype == np.int32
+    np.testing.assert_array_equal(dataset.train.X, np.arange(36, dtype=np.float32).reshape(6, 6) / np.float32(255))
+    np.testing.assert_array_equal(dataset.test.y, [0, 1, 2])
+    assert dataset.test.X.dtype == np.float32
+    assert dataset.train.y.dtype == np.int32
     assert (dataset.n_classes, dataset.classes) == (3, ["0", "1", "2"])
 
 
@@ -72,10 +72,10 @@ def test_missing_files_are_told_with_what_to_install_or_download(tmp_path):
 @pytest.mark.skipif(not Path(FASHION_MNIST).is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_fashion_mnist_is_read_with_the_names_of_its_classes():
     dataset = loading.load(Config(Images()))
-    assert (dataset.sizes, dataset.n_features) == ((60000, 0, 10000), 784)
-    np.testing.assert_array_equal(np.bincount(dataset.y_test), 10 * [1000])
-    assert dataset.classes[dataset.y_test[0]] == "Ankle boot"
-    assert 0.28 < dataset.X_train.mean() < 0.29
+    assert (dataset.train.X.shape, dataset.test.X.shape) == ((60000, 784), (10000, 784))
+    np.testing.assert_array_equal(np.bincount(dataset.test.y), 10 * [1000])
+    assert dataset.classes[dataset.test.y[0]] == "Ankle boot"
+    assert 0.28 < dataset.train.X.mean() < 0.29
 
 
 def test_the_parts_are_found_with_and_without_gz(directory):

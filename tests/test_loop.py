@@ -28,7 +28,7 @@ class Built:
     def __init__(self, config, dataset=None):
         self.config, self.dataset = config, dataset or loading.load(config)
         self.program = Program(training.plan_on(config, self.dataset))
-        self.parts, self.n_batches = training.parts_of(self.dataset), self.program.plan.n_batches
+        self.parts, self.n_batches = loading.parts(config, self.dataset), self.program.plan.n_batches
         training.begin(self.program, config, self.dataset)
         self.graph, self.session = self.program.fed_step, self.program.session
 
@@ -41,7 +41,7 @@ class Built:
 
     def order(self, epoch):
         drawn = self.config.training
-        return epoch_order(drawn.seed, epoch, len(self.dataset.y_train), drawn.sampling)
+        return epoch_order(drawn.seed, epoch, len(self.dataset.train.y), drawn.sampling)
 
     def stretch(self, start, stop):
         """Trains from step `start` to before step `stop`; the metrics of the epochs that ended."""
@@ -169,7 +169,7 @@ def assert_loop_does_what_the_fed_step_does(config):
         order = fed.order(epoch)
         for first in range(0, 80, size):
             samples = order[first : first + size]
-            X, y = fed.dataset.X_train[samples], fed.dataset.y_train[samples]
+            X, y = fed.dataset.train.X[samples], fed.dataset.train.y[samples]
             fed.run(fed.graph.train_op, fed.graph.feed(fed.program.given, X, y))
     expected, actual = fed.variables(), looped.variables()
     assert actual["global_step"] == expected["global_step"] == 12
@@ -187,7 +187,7 @@ def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     losses, totals, correct, norms, order = 0.0, 0.0, 0.0, [], fed.order(0)
     for first in range(0, 80, 23):
         samples = order[first : first + 23]
-        feed = fed.graph.feed(fed.program.given, fed.dataset.X_train[samples], fed.dataset.y_train[samples])
+        feed = fed.graph.feed(fed.program.given, fed.dataset.train.X[samples], fed.dataset.train.y[samples])
         before = fed.run(fed.graph.evaluation, feed)
         losses, correct = losses + before.loss * len(samples), correct + before.accuracy * len(samples)
         totals += fed.run(fed.graph.loss.total, feed) * len(samples)
@@ -219,7 +219,7 @@ def test_the_weights_at_the_beginning_of_an_epoch_are_kept_whatever_is_cut():
 def test_histograms_show_every_weight_its_update_and_every_activation():
     built = Built(runs.config())
     built.stretch(0, 5)
-    summary = tf1.Summary.FromString(built.program.histograms(built.dataset.X_test))
+    summary = tf1.Summary.FromString(built.program.histograms(built.dataset.test.X))
     histograms = {value.tag: value.histo for value in summary.value}
     outputs = ("fc1", "fc2", "output")
     weights = [f"{layer}/{kind}" for layer in outputs for kind in ("kernel", "bias")]
@@ -291,7 +291,7 @@ def test_one_sigmoid_output_is_a_network_of_two_classes():
     assert built.variables()["output/kernel"].shape == (4, 1)
     np.testing.assert_array_equal(logits[:, 0], 0)
     np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-logits[:, 1])), rtol=1e-5)
-    y = built.dataset.y_train
+    y = built.dataset.train.y
     assert loss == pytest.approx(-np.log(probabilities[np.arange(80), y]).mean(), rel=1e-5)
 
 
@@ -302,7 +302,7 @@ def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
         [built.graph.loss.data, built.graph.evaluation.loss, built.program.class_logits], built.fed()
     )
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    labels = np.eye(2)[built.dataset.y_train]
+    labels = np.eye(2)[built.dataset.train.y]
     assert trained == pytest.approx(-((0.8 * labels + 0.1) * log_probabilities).sum(1).mean(), rel=1e-5)
     assert measured == pytest.approx(-(labels * log_probabilities).sum(1).mean(), rel=1e-5)
 

@@ -52,7 +52,7 @@ def test_the_boundary_separates_the_two_colours_where_the_classifier_does(moons,
 
 def test_the_boundary_counts_and_rings_the_errors(moons):
     figure = plots.decision_boundary(moons, halves, "title")
-    wrong = moons.X_test[halves(moons.X_test).argmax(axis=1) != moons.y_test]
+    wrong = moons.test.X[halves(moons.test.X).argmax(axis=1) != moons.test.y]
     assert legend(figure) == ["class 0", "class 1", "training", f"wrong: {len(wrong)} of 20 in test"]
     np.testing.assert_allclose(figure.axes[0].collections[-1].get_offsets(), wrong)
 
@@ -80,7 +80,7 @@ def test_a_classifier_that_knows_nothing_leaves_the_plane_white_without_a_border
 
 
 def test_only_some_points_of_large_data_are_drawn(moons):
-    many = moons._replace(X_test=np.tile(moons.X_test, (1000, 1)), y_test=np.tile(moons.y_test, 1000))
+    many = moons._replace(X_test=np.tile(moons.test.X, (1000, 1)), y_test=np.tile(moons.test.y, 1000))
     axes = plots.decision_boundary(many, halves, "title").axes[0]
     drawn = sum(len(points.get_offsets()) for points in axes.collections if points.get_label().startswith("class"))
     assert drawn == plots.MOST_POINTS

@@ -9,6 +9,8 @@ import runs
 from fcclf.cli.advice import advice
 from fcclf.cli.flags import add_config_flags, config_from_flags
 from fcclf.data import loading
+from fcclf.data.dataset import split
+from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
 from fcclf.learning.stretches import stretches
@@ -46,8 +48,8 @@ def few_images(config):
     """40 images of 28 x 28 random pixels for training, 10 for validation if it is asked for, 10 for the test."""
     random = np.random.default_rng(0)
     X, y = random.uniform(size=(60, 784)).astype(np.float32), np.arange(60, dtype=np.int32) % 10
-    _, *sizes = config.part_sizes(60, 10)
-    return loading.split(X, y, *sizes, 10)
+    _, *sizes = part_sizes(config, 60, 10)
+    return split(X, y, *sizes, 10)
 
 
 DEEP = ("bn-20", "bn-20-before", "selu-20")  # take long to build
@@ -61,7 +63,7 @@ def test_a_preset_trains(name):
     dataset = few_images(config)
     program = Program(training.plan_on(config, dataset))
     training.begin(program, config, dataset)
-    trained = list(stretches(program, training.parts_of(dataset), 2))
+    trained = list(stretches(program, loading.parts(config, dataset), 2))
     assert all(stretch.finite for stretch in trained)
     losses = np.concatenate([stretch.metrics["train_loss"] for stretch in trained])
     assert (losses > 0).tolist() == [True, True]

@@ -27,8 +27,8 @@ def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
     with TrainedRun(finished_run) as run:
         fit = article._network(runs.config())
         fit(dataset, seed=1)
-        probabilities = fit(dataset, seed=0)(dataset.X_test)
-        np.testing.assert_allclose(probabilities, run.probabilities(dataset.X_test), rtol=1e-6)
+        probabilities = fit(dataset, seed=0)(dataset.test.X)
+        np.testing.assert_allclose(probabilities, run.probabilities(dataset.test.X), rtol=1e-6)
 
 
 def test_the_study_measures_each_seed_on_the_test_part(article):
@@ -38,7 +38,7 @@ def test_the_study_measures_each_seed_on_the_test_part(article):
         return lambda X: np.eye(2)[np.full(len(X), seed)] * 0.5 + 0.25
 
     scores = article.study(fit, {0.2: dataset}, n_seeds=2)
-    ones = dataset.y_test.mean()
+    ones = dataset.test.y.mean()
     expected = [[1 - ones, -ones * np.log(0.25) - (1 - ones) * np.log(0.75)]]
     expected += [[ones, -ones * np.log(0.75) - (1 - ones) * np.log(0.25)]]
     np.testing.assert_allclose(scores[0.2], expected)

@@ -9,10 +9,11 @@ import pytest
 import runs
 
 from fcclf import durable
+from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs import run_directory
 
-FACTS = {"fingerprint": "abc", "n_features": 2, "n_classes": 2}
+FACTS = Facts("abc", n_features=2, n_classes=2)
 
 
 def described(path, config=None, facts=FACTS):
@@ -36,7 +37,7 @@ def test_another_configuration_is_refused_with_each_differing_field(tmp_path):
 def test_other_data_is_refused(tmp_path):
     described(tmp_path)
     with pytest.raises(ConfigError, match="fingerprint: abc -> xyz"):
-        described(tmp_path, facts={**FACTS, "fingerprint": "xyz"})
+        described(tmp_path, facts=FACTS._replace(fingerprint="xyz"))
 
 
 def test_settings_that_do_not_change_the_result_may_change_and_are_kept(tmp_path):
@@ -64,7 +65,7 @@ def test_the_fingerprint_is_of_settings_and_data(tmp_path):
             [
                 (runs.config(), FACTS),
                 (runs.config(seed=1), FACTS),
-                (runs.config(), {**FACTS, "fingerprint": "xyz"}),
+                (runs.config(), FACTS._replace(fingerprint="xyz")),
                 (runs.config(epochs=9, keep=1), FACTS),
             ]
         )
@@ -72,7 +73,7 @@ def test_the_fingerprint_is_of_settings_and_data(tmp_path):
     assert len(fingerprints) == 3
 
 
-SEALED = {"format": 1, "config": {}, "data": FACTS, "versions": {}, "fingerprint": "f"}
+SEALED = {"format": 1, "config": {}, "data": FACTS._asdict(), "versions": {}, "fingerprint": "f"}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ SEALED = {"format": 1, "config": {}, "data": FACTS, "versions": {}, "fingerprint
         (durable.seal({"format": 1}), "it lacks 'data'"),
         (durable.seal({**SEALED, "format": 9}), "another format than 1"),
         (durable.seal({**SEALED, "config": {"modle": {}}}), "unknown setting 'modle'"),
-        (durable.seal({**SEALED, "data": {**FACTS, "n_features": 0}}), "have 0 features"),
+        (durable.seal({**SEALED, "data": FACTS._replace(n_features=0)._asdict()}), "have 0 features"),
     ],
 )
 def test_a_damaged_config_is_one_clear_error(tmp_path, text, words):
@@ -154,7 +155,7 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
 
 def test_data_that_could_not_be_read_again_are_refused(tmp_path):
     with pytest.raises(RunError, match="have 2000000 features and 2 classes, but each must be from 1 to 1000000"):
-        described(tmp_path, facts={**FACTS, "n_features": 2_000_000})
+        described(tmp_path, facts=FACTS._replace(n_features=2_000_000))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -136,18 +136,18 @@ def loaded(path, **settings):
 def test_each_class_keeps_its_share_in_both_parts_and_no_row_is_lost(file):
     path = file([f"{row},{row % 10 < 3}" for row in range(100)])
     dataset = loaded(path, test_ratio=0.3)
-    assert np.bincount(dataset.y_train).tolist() == [49, 21]
-    assert np.bincount(dataset.y_test).tolist() == [21, 9]
+    assert np.bincount(dataset.train.y).tolist() == [49, 21]
+    assert np.bincount(dataset.test.y).tolist() == [21, 9]
     assert dataset.class_names == ("False", "True")
-    X, y = np.concatenate([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test])
+    X, y = np.concatenate([dataset.train.X, dataset.test.X]), np.concatenate([dataset.train.y, dataset.test.y])
     assert sorted(X[:, 0].tolist()) == list(range(100))
     np.testing.assert_array_equal(y, X[:, 0] % 10 < 3)
 
 
 def test_another_seed_splits_otherwise_and_the_same_seed_alike(file):
     path = file(f"{row},{row % 2}" for row in range(40))
-    prints = [loading.fingerprint(loaded(path, data_seed=seed).arrays) for seed in (1, 1, 2)]
-    assert prints[0] == prints[1] != prints[2]
+    first, again, other = (loaded(path, data_seed=seed).facts for seed in (1, 1, 2))
+    assert first == again != other
 
 
 def test_a_test_part_too_small_for_the_classes_is_refused(file):
@@ -190,3 +190,37 @@ def test_an_npz_that_is_none_is_one_sentence(tmp_path):
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     with pytest.raises(RunError, match="must be an NPZ file with the arrays X and y"):
         table.read(tmp_path / "array.npz", None)
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["count", "2"])
+def test_a_column_of_weights_is_no_feature(file, column):
+    contents = table.read(file(["width,count,kind", "1,2,cat", "3,0,dog", "5,4,cat", "7,1,dog"]), None, weight=column)
+    np.testing.assert_array_equal(contents.X, np.float32([[1], [3], [5], [7]]))
+    np.testing.assert_array_equal(contents.weights, np.float32([2, 0, 4, 1]))
+    assert contents.columns == ["width"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("-1", "'count' is '-1', but a weight is 0 or more"), ("few", "'count' is 'few', which is no finite number")],
+)
+def test_a_weight_that_is_none_is_an_error_with_line_and_column(file, cell, words):
+    with pytest.raises(RunError, match=f"line 3, {words}"):
+        table.read(file(["width,count,kind", "1,2,cat", f"3,{cell},dog", "5,4,cat", "7,1,dog"]), None, weight="count")
+
+
+def test_labels_are_no_weights(file):
+    with pytest.raises(ConfigError, match="weight_column is 'kind', which is the column of the labels"):
+        table.read(file(HEADED), None, weight="kind")
+
+
+def test_an_npz_file_may_have_an_array_of_weights(tmp_path):
+    X, y, counts = np.ones((4, 2)), np.arange(4) % 2, np.arange(4)
+    np.savez(tmp_path / "pets.npz", X=X, y=y, counts=counts)
+    np.testing.assert_array_equal(table.read(tmp_path / "pets.npz", None, weight="counts").weights, np.float32(counts))
+    np.savez(tmp_path / "pets.npz", X=X, y=y, counts=-counts)
+    with pytest.raises(RunError, match="weights must be a number of at least 0 for each sample"):
+        table.read(tmp_path / "pets.npz", None, weight="counts")

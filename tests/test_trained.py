@@ -18,7 +18,7 @@ from fcclf.runs.trained import TrainedRun
 
 
 def test_probabilities_are_what_the_weights_say(finished_run):
-    X = loading.load(runs.config()).X_test
+    X = loading.load(runs.config()).test.X
     with TrainedRun(finished_run) as run:
         outputs, weights = X, run.weights()
         for name in ("fc1", "fc2"):
@@ -35,12 +35,12 @@ def test_probabilities_are_what_the_weights_say(finished_run):
 def test_its_accuracy_is_the_last_one_of_the_history(finished_run):
     dataset = loading.load(runs.config())
     with TrainedRun(finished_run) as run:
-        accuracy = np.mean(run.predictions(dataset.X_test) == dataset.y_test)
+        accuracy = np.mean(run.predictions(dataset.test.X) == dataset.test.y)
     assert str(np.float32(accuracy)) == runs.history(finished_run)[-1][-1]
 
 
 def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
-    X = loading.load(runs.config()).X_train
+    X = loading.load(runs.config()).train.X
     with TrainedRun(finished_run) as run:
         whole = run.logits(X)
         monkeypatch.setattr(predictor, "BATCH", 7)
@@ -49,7 +49,7 @@ def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
 
 
 def test_two_runs_are_open_side_by_side(finished_run):
-    X = loading.load(runs.config()).X_test
+    X = loading.load(runs.config()).test.X
     with TrainedRun(finished_run) as first, TrainedRun(finished_run) as second:
         np.testing.assert_array_equal(first.logits(X), second.logits(X))
 
@@ -83,7 +83,7 @@ def test_the_golden_run_can_be_trained_on():
     with borrowed(Program, training.plan_on(config, dataset)) as program:
         training.begin(program, config, dataset)
         recorder.restore(found, program)
-        *_, last = stretches(program, training.parts_of(dataset), found.epoch + 1)
+        *_, last = stretches(program, loading.parts(config, dataset), found.epoch + 1)
     assert last.finite
     assert last.metrics["test_accuracy"][0] > 0.98
 

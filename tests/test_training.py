@@ -239,7 +239,7 @@ def test_the_validation_metrics_are_those_of_the_held_out_part(stopped_run):
     path, outcome = stopped_run
     dataset = loading.load(runs.config(**EARLY))
     with TrainedRun(path) as run:
-        accuracy = np.mean(run.predictions(dataset.X_validation) == dataset.y_validation)
+        accuracy = np.mean(run.predictions(dataset.validation.X) == dataset.validation.y)
     column = history.read(path)["validation_accuracy"]
     assert np.float32(accuracy) == np.float32(column[outcome.best_epoch - 1])
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from fcclf.cli.advice import advice
 from fcclf.cli.flags import config_from_flags, model_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, say, write
+from fcclf.data import split
 from fcclf.durable import explained, replace_file
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
-from fcclf.settings.config import Config
-from fcclf.settings.model import Stack
-from fcclf.settings.sources import Images
+from fcclf.settings.model import Stack, named_layers
 
 FAILED = 1  # the exit code
 
@@ -28,6 +27,7 @@ FAILED = 1  # the exit code
 def train(arguments) -> int:
     """`fcclf train`: trains or continues a run, then evaluates and draws it."""
     config = config_from_flags(arguments.source, arguments)
+    split.check(config)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_logdir(Path(arguments.logdir))
     for sentence in advice(config):
@@ -51,13 +51,13 @@ def summary(arguments) -> int:
     """`fcclf summary`: the layers of a run, a preset, or the model that the flags describe; nothing is trained."""
     if arguments.run:
         given = run_directory.read(Path(arguments.run))
-        layers = given.config.layers(given.data["n_features"], given.data["n_classes"])
-        write(blocks.summary(layers, given.data["n_features"]))
+        layers = given.config.layers(given.data.n_features, given.data.n_classes)
+        write(blocks.summary(layers, given.data.n_features))
         return 0
     model = model_from_flags(arguments)
-    usual = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
-    n_features, n_classes = arguments.features or usual[0], arguments.classes or usual[1]
-    write(blocks.summary(Config(Images(), model).layers(n_features, n_classes), n_features))
+    defaults = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
+    n_features, n_classes = arguments.features or defaults[0], arguments.classes or defaults[1]
+    write(blocks.summary(named_layers(model, n_features, n_classes), n_features))
     return 0
 
 
@@ -145,14 +145,14 @@ def _report(run, as_json):
     from fcclf.views import evaluation
 
     dataset = run.dataset()
-    logits = run.logits(dataset.X_test)
-    measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.y_test, logits)}
+    logits = run.logits(dataset.test.X)
+    measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.test.y, logits, dataset.test.weights)}
     document = json.dumps(measured, indent=2)
     text = document
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
-            f"{evaluation.report(dataset.y_test, logits, dataset.classes)}\n\n"
+            f"{evaluation.report(dataset.test.y, logits, dataset.classes)}\n\n"
             f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
         )
     try:

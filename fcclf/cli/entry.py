@@ -118,8 +118,8 @@ def _add_run_command(subparsers, command, help):
 def _add_summary(subparsers):
     parser = subparsers.add_parser("summary", help="layers and parameters", description=commands.summary.__doc__)
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; without it, what the flags describe")
-    for option, usual in (("--features", "784 for a preset, else 2"), ("--classes", "10 for a preset, else 2")):
-        parser.add_argument(option, type=_count, metavar="INT", help=f"of the data (default: {usual})")
+    for option, default in (("--features", "784 for a preset, else 2"), ("--classes", "10 for a preset, else 2")):
+        parser.add_argument(option, type=_count, metavar="INT", help=f"of the data (default: {default})")
     add_model_flags(parser)
     parser.set_defaults(command=commands.summary)
 

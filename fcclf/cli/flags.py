@@ -23,8 +23,8 @@ def add_config_flags(parser, source):
 def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
     data, model = section_from_flags(source, arguments), model_from_flags(arguments)
-    training, session = (section_from_flags(section, arguments, model.usual) for section in (Training, Session))
-    return Config(data, model, training, session)
+    others = (section_from_flags(section, arguments, model.preset_defaults) for section in (Training, Session))
+    return Config(data, model, *others)
 
 
 def model_from_flags(arguments) -> Model | Stack:
@@ -62,10 +62,10 @@ def add_flags(group, section):
         )
 
 
-def section_from_flags(section, arguments, usual=None):
-    """The `section` (a Section class) that `arguments` describe; usual: {setting: value} that replace its defaults."""
+def section_from_flags(section, arguments, replaced=None):
+    """The `section` (a Section class) that `arguments` describe; replaced: {setting: value} of other defaults."""
     names = {item.name for item in settings_of(section)}
-    defaults = {name: value for name, value in (usual or {}).items() if name in names}
+    defaults = {name: value for name, value in (replaced or {}).items() if name in names}
     return section(**{**defaults, **given(section, arguments)})
 
 

@@ -1,19 +1,20 @@
-"""Arrays only: the data sets and their split into a training and a test part, as functions of the settings."""
+"""The data of a run, loaded as its settings say: one function for each kind of source."""
 
+import functools
 import hashlib
-import itertools
-import math
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from sklearn import datasets
 from sklearn.model_selection import train_test_split
+from sklearn.utils import compute_class_weight
 
-from fcclf.data import idx, table
+from fcclf.data import idx, shapes, table
+from fcclf.data.dataset import Dataset, Part, aligned, split
+from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
-from fcclf.settings.blocks import Block
+from fcclf.settings import class_weight
 from fcclf.settings.config import Config
+from fcclf.settings.fields import brief
 from fcclf.settings.sources import Images, Shape, Table
 
 FASHION_MNIST_CLASSES = (
@@ -21,108 +22,53 @@ FASHION_MNIST_CLASSES = (
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 FASHION_MNIST_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"  # sha256 of its test labels
-BLOCK = 8192  # samples whose statistics are taken at once
-
-
-class Dataset(NamedTuple):
-    """The arrays of a run.
-
-    X_*: float32 [samples, features]; y_*: int32 [samples], class numbers from 0. The validation part is held out of the
-    training part for early stopping, else it is empty. n_classes: how many there are, seen in training or not.
-    class_names: theirs, or () where they have numbers only.
-    """
-
-    X_train: np.ndarray
-    y_train: np.ndarray
-    X_validation: np.ndarray
-    y_validation: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    n_classes: int
-    class_names: tuple[str, ...] = ()
-
-    @property
-    def classes(self) -> list[str]:
-        """What to call each class."""
-        return [*(self.class_names or map(str, range(self.n_classes)))]
-
-    @property
-    def n_features(self):
-        """Columns of X."""
-        return self.X_train.shape[1]
-
-    @property
-    def arrays(self):
-        """The six arrays."""
-        return self[:6]
-
-    @property
-    def sizes(self):
-        """Numbers of training, validation and test samples."""
-        return len(self.y_train), len(self.y_validation), len(self.y_test)
 
 
 def load(config: Config, say=lambda sentence: None) -> Dataset:
     """The data that `config.data` describes. say(sentence): told what is odd about them.
 
-    Raises RunError if they cannot be had, ConfigError if a part of them has too few samples.
+    Raises RunError if they cannot be read, ConfigError if a part of them has too few samples.
     """
-    if isinstance(config.data, Images):
-        return _images(config)
-    if isinstance(config.data, Table):
-        return _table(config, say)
-    X, y = points(config.data)
-    _, *sizes = config.part_sizes(len(y), config.data.test_size)
-    return split(X.astype(np.float32), y.astype(np.int32), *sizes, config.data.n_classes)
+    return _load(config.data, config, say)
 
 
-def points(shape: Shape):
-    """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]."""
-    size, noise, seed = shape.samples, shape.noise, shape.data_seed
-    if shape.name == "moons":
-        return datasets.make_moons(size, noise=noise, random_state=seed)
-    if shape.name == "circles":
-        return datasets.make_circles(size, noise=noise, random_state=seed, factor=0.5)
-    if shape.name == "blobs":
-        return datasets.make_blobs(size, centers=shape.classes, cluster_std=noise, random_state=seed)
-    return _spirals(size, shape.classes, noise, np.random.Generator(np.random.PCG64(seed)))
+@functools.singledispatch
+def _load(source, config, say):
+    raise TypeError(f"{source} is not a source of data")
 
 
-def _spirals(size, classes, noise, generator):
-    y = generator.permutation(np.arange(size) % classes)
-    radius = np.sqrt(generator.uniform(size=size))  # as many points on each piece of an arm as it is long
-    angle = 2 * np.pi * (radius + y / classes)
-    arms = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
-    return arms + generator.normal(scale=noise, size=arms.shape), y
+@_load.register
+def _(source: Shape, config, say):
+    X, y = shapes.points(source)
+    _, *sizes = part_sizes(config, len(y), source.known.test_size)
+    return split(X.astype(np.float32), y.astype(np.int32), *sizes, source.n_classes)
 
 
-def _images(config):
-    parts = [idx.read_part(Path(config.data.data_dir), part) for part in idx.PARTS]
+@_load.register
+def _(source: Images, config, say):
+    parts = [idx.read_part(Path(source.data_dir), part) for part in idx.PARTS]
     for images, labels in parts:
         if not len(labels) or images.shape[1:] != parts[0][0].shape[1:] or labels.max() > parts[0][1].max():
             raise RunError(
-                f"the images in {config.data.data_dir} do not belong together: the test part must have images of the "
+                f"the images in {source.data_dir} do not belong together: the test part must have images of the "
                 "same size and no other labels than the training part."
             )
-    (X_train, y_train), (X_test, y_test) = (
-        (_pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts
-    )
-    _, validation_size, _ = config.part_sizes(len(y_train) + len(y_test), len(y_test))
-    trained, n_classes = len(y_train) - validation_size, int(y_train.max()) + 1
+    train, test = (Part(_pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
+    trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
     names = FASHION_MNIST_CLASSES if hashlib.sha256(parts[1][1]).hexdigest() == FASHION_MNIST_LABELS else ()
-    held_out = X_train[trained:], y_train[trained:]
-    return Dataset(X_train[:trained], y_train[:trained], *held_out, X_test, y_test, n_classes, names)
+    kept, held_out = Part(train.X[:trained], train.y[:trained]), Part(train.X[trained:], train.y[trained:])
+    return Dataset(kept, held_out, test, int(train.y.max()) + 1, names)
 
 
 def _pixels(X):
-    return np.divide(X, np.float32(255), out=_aligned(X.shape))
+    return np.divide(X, np.float32(255), out=aligned(X.shape))
 
 
-def _table(config, say):
-    source = config.data
-    contents = table.read(Path(source.file), source.label, say)
+@_load.register
+def _(source: Table, config, say):
+    contents = table.read(Path(source.file), source.label, say, source.weight_column)
     size = len(contents.y)
-    _, validation_size, test_size = config.part_sizes(size, int(size * source.test_ratio))
+    _, validation_size, test_size = part_sizes(config, size, int(size * source.test_ratio))
     if min(test_size, size - test_size) < len(contents.classes):
         raise ConfigError(
             "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
@@ -131,62 +77,55 @@ def _table(config, say):
         np.arange(size), test_size=test_size, stratify=contents.y, random_state=source.data_seed
     )
     train, validation = np.split(train, [len(train) - validation_size])
-    arrays = [(_rows(contents.X, part), contents.y[part]) for part in (train, validation, test)]
-    return Dataset(*itertools.chain.from_iterable(arrays), len(contents.classes), contents.classes)
+    parts = [_table_part(contents, rows) for rows in (train, validation, test)]
+    return Dataset(*parts, len(contents.classes), contents.classes)
 
 
-def _rows(X, numbers):
-    """A copy of some rows of X."""
-    return np.take(X, numbers, axis=0, out=_aligned((len(numbers), X.shape[1])), mode="clip")  # clip: without a buffer
+def _table_part(contents, rows):
+    """Some rows, by number. X is a copy."""
+    X = aligned((len(rows), contents.X.shape[1]))
+    np.take(contents.X, rows, axis=0, out=X, mode="clip")  # clip: without a buffer
+    return Part(X, contents.y[rows], None if contents.weights is None else contents.weights[rows])
 
 
-def _aligned(shape):
-    """An empty float32 array that begins at a multiple of 64 bytes: a session takes it as it is, others it copies."""
-    spare = np.empty(4 * math.prod(shape) + 64, np.uint8)
-    first = -spare.ctypes.data % 64
-    return spare[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
+# ---- what is trained on ----------------------------------------------------------------------------------------------
 
 
-def split(X, y, validation_size, test_size, n_classes) -> Dataset:
-    """The last `test_size` samples are the test part, those before them the validation part, the rest for training."""
-    tested = len(y) - test_size
-    parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
-    return Dataset(*(array[part] for part in parts for array in (X, y)), n_classes)
+def parts(config: Config, dataset: Dataset) -> dict[str, Part]:
+    """{name: part} of the parts that have samples, those of training and validation with the weights of their classes.
+
+    Raises ConfigError if a weight is for a class that the data do not have, or nothing in a part weighs anything.
+    """
+    of_class = _class_weights(config, dataset)
+    weighted = {"train": dataset.train, "validation": dataset.validation}
+    if of_class is not None:
+        weighted = {name: _times(part, of_class[part.y]) for name, part in weighted.items()}
+    found = {name: part for name, part in (weighted | {"test": dataset.test}).items() if len(part.y)}
+    for name, part in found.items():
+        if part.weights is not None and not part.weights.any():
+            setting = "class_weight" if of_class is not None else "weight_column"
+            raise ConfigError(setting, f"leaves the {name} part without a sample that weighs more than 0: raise one.")
+    return found
 
 
-def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
-    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0."""
-    axis = 0 if each_feature else None
-    parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # float64 copies of all would take too much
-    count = X.size / (X.shape[1] if each_feature else 1)
-    mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / count
-    variance = sum(np.square(part - mean).sum(axis) for part in parts) / count
-    return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
+def _class_weights(config, dataset):
+    """float32 [classes], or None where all count the same. Classes without a sample weigh nothing."""
+    given = class_weight.parsed(config.training.class_weight)
+    if given is None:
+        return None
+    y, weights = np.concatenate([dataset.train.y, dataset.validation.y]), np.zeros(dataset.n_classes, np.float32)
+    unknown = [label for label in (given if isinstance(given, dict) else ()) if label not in dataset.classes]
+    if unknown:
+        raise ConfigError(
+            "class_weight", f"names the class {unknown[0]!r}, but the data have {brief(dataset.classes)}."
+        )
+    if isinstance(given, dict):
+        given = {number: given.get(label, 1.0) for number, label in enumerate(dataset.classes)}
+    seen = np.unique(y)
+    weights[seen] = compute_class_weight(given, classes=seen, y=y)
+    return weights
 
 
-def layer_statistics(layers: dict[str, Block], X) -> dict[str, np.ndarray]:
-    """{variable name: values} for the layers that need the statistics of the training data X."""
-    needed = {name: block.over for name, block in layers.items() if block.over}
-    return {
-        f"{name}/{key}": values
-        for name, over in needed.items()
-        for key, values in statistics(X, over == "features").items()
-    }
-
-
-def fingerprint(arrays) -> str:
-    """sha256 over every array's bytes, shape and type: equal for equal data only."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def facts(dataset: Dataset) -> dict:
-    """What a run notes of its data: fingerprint, n_features and n_classes."""
-    return {
-        "fingerprint": fingerprint(dataset.arrays),
-        "n_features": dataset.n_features,
-        "n_classes": dataset.n_classes,
-    }
+def _times(part, weights):
+    """The part with other weights, times those it has."""
+    return part._replace(weights=weights if part.weights is None else part.weights * weights)

@@ -27,21 +27,22 @@ FEWEST = 2  # samples of a class: one to train on, one to test
 
 class Contents(NamedTuple):
     """X: float32 [samples, features]; y: int32 [samples], class numbers; classes: the label of each class;
-    columns: the name of each feature."""
+    columns: the name of each feature; weights: float32 [samples], or None where every row counts the same."""
 
     X: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...]
     columns: list[str]
+    weights: np.ndarray | None = None
 
 
-def read(path: Path, label: str | None, say=lambda sentence: None) -> Contents:
-    """The table in `path`. label: name or number of the label's column in a CSV file.
+def read(path: Path, label: str | None, say=lambda sentence: None, weight: str | None = None) -> Contents:
+    """The table in `path`. label, weight: name or number of a column in a CSV file; weight: or of an array in an NPZ.
 
     Columns that have one value only are told by say(sentence). Raises RunError if the file holds no such table.
     """
     with explained("read", path):
-        contents = _read_npz(path) if path.suffix == ".npz" else _read_csv(path, label)
+        contents = _read_npz(path, weight) if path.suffix == ".npz" else _read_csv(path, label, weight)
     counts = np.bincount(contents.y, minlength=len(contents.classes))
     if len(counts) < 2:
         raise RunError(f"{path} has one class only, {contents.classes[0]!r}: a classifier needs two or more.")
@@ -74,10 +75,10 @@ def _numbered(labels, path):
 # ---- CSV -------------------------------------------------------------------------------------------------------------
 
 
-def _read_csv(path, label):
+def _read_csv(path, label, weight):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            return _Csv(path, file, label).contents()
+            return _Csv(path, file, label, weight).contents()
     except (UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path} is no CSV file: {error}.") from error
 
@@ -85,7 +86,7 @@ def _read_csv(path, label):
 class _Csv:
     """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
 
-    def __init__(self, path, file, label):
+    def __init__(self, path, file, label, weight):
         self.path, self.rows = path, _rows(csv.reader(file, skipinitialspace=True))
         first = next(self.rows, None)
         if first is None or len(first) < 2:
@@ -94,41 +95,50 @@ class _Csv:
         self.headed = not any(_number(cell) is not None for cell in first)
         numbered = [f"column {number}" for number, _ in enumerate(first, start=1)]
         self.columns = [cell.rstrip() for cell in first] if self.headed else numbered
-        self.label = self._label_index(label)
+        self.label = len(self.columns) - 1 if label is None else self._index("label", label)
+        self.weight = None if weight is None else self._index("weight_column", weight)
+        if self.weight == self.label:
+            raise ConfigError("weight_column", f"is {weight!r}, which is the column of the labels: name another.")
         if not self.headed:
             self.rows = itertools.chain([first], self.rows)
 
-    def _label_index(self, label):
+    def _index(self, setting, column):
+        """The place of a column, given by its name or number. setting: that it was given for."""
         width = len(self.columns)
-        if label is None:
-            return width - 1
-        if self.headed and self.columns.count(label) > 1:
-            raise ConfigError("label", f"is {label!r}, which is the name of several columns: give a number from 1.")
-        if self.headed and label in self.columns:
-            return self.columns.index(label)
-        if label.isdigit() and 1 <= int(label) <= width:
-            return int(label) - 1
+        if self.headed and self.columns.count(column) > 1:
+            raise ConfigError(setting, f"is {column!r}, which is the name of several columns: give a number from 1.")
+        if self.headed and column in self.columns:
+            return self.columns.index(column)
+        if column.isdigit() and 1 <= int(column) <= width:
+            return int(column) - 1
         known = ", ".join(self.columns) if self.headed else f"numbers from 1 to {width}"
-        raise ConfigError("label", f"is {label!r}, but the columns of {self.path} are {known}.")
+        raise ConfigError(setting, f"is {column!r}, but the columns of {self.path} are {known}.")
 
     def contents(self):
-        values, numbers, labels = array("f"), array("i"), {}
+        values, weights, numbers, labels = array("f"), array("f"), array("i"), {}
         while rows := list(itertools.islice(self.rows, ROWS)):
             if {*map(len, rows)} != {len(self.columns)}:
                 raise self._damage()
-            numbers.extend([labels.setdefault(row.pop(self.label).rstrip(), len(labels)) for row in rows])
+            taken = {column: [row.pop(column) for row in rows] for column in self._no_features()}
+            numbers.extend([labels.setdefault(text.rstrip(), len(labels)) for text in taken[self.label]])
             try:
+                weights.extend(map(float, taken.get(self.weight, ())))
                 values.extend(map(float, itertools.chain.from_iterable(rows)))
             except ValueError:
                 raise self._damage() from None
         if not labels:
             raise RunError(f"{self.path} has no row below its heading.")
         X = np.frombuffer(values, np.float32).reshape(len(numbers), -1)
-        if not np.isfinite(X).all() or "" in labels:
+        weights = None if self.weight is None else np.frombuffer(weights, np.float32)
+        if not np.isfinite(X).all() or "" in labels or not _are_weights(weights):
             raise self._damage()
         renumbered, classes = _numbered(labels, self.path)
-        columns = self.columns[: self.label] + self.columns[self.label + 1 :]
-        return Contents(X, renumbered[np.frombuffer(numbers, np.int32)], classes, columns)
+        columns = [name for column, name in enumerate(self.columns) if column not in self._no_features()]
+        return Contents(X, renumbered[np.frombuffer(numbers, np.int32)], classes, columns, weights)
+
+    def _no_features(self):
+        """The columns that are no features, the last first."""
+        return sorted({self.label, self.weight} - {None}, reverse=True)
 
     def _damage(self):
         """The error for the first row that is none; reads the file again, row by row."""
@@ -149,12 +159,19 @@ class _Csv:
                 return f", {name!r} is empty"
             if column != self.label and _number(cell) is None:
                 return f", {name!r} is {brief(cell)}, which is no finite number"
+            if column == self.weight and _number(cell) < 0:
+                return f", {name!r} is {brief(cell)}, but a weight is 0 or more"
         return None
 
 
 def _rows(reader):
     """The rows of a CSV reader; a blank line is no row."""
     return filter(None, reader)
+
+
+def _are_weights(weights):
+    """Whether weights, float32 [samples] or None, are numbers of at least 0."""
+    return weights is None or bool((np.isfinite(weights) & (weights >= 0)).all())
 
 
 def _number(cell):
@@ -169,10 +186,11 @@ def _number(cell):
 # ---- NPZ -------------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path):
+def _read_npz(path, weight):
     try:
         with np.load(path, allow_pickle=False) as arrays:
             X, labels = arrays["X"], arrays["y"]
+            weights = None if weight is None else arrays[weight]
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{path} cannot be read ({error}): it must be an NPZ file with the arrays X and y.") from error
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub":
@@ -185,6 +203,19 @@ def _read_npz(path):
         row, column = np.argwhere(~fitting)[0]
         raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
     X = X.astype(np.float32, copy=False)
+    if weights is not None:
+        weights = _npz_weights(path, weight, weights, labels)
     texts, numbers = np.unique(labels, return_inverse=True)
     renumbered, classes = _numbered(list(map(str, texts)), path)
-    return Contents(X, renumbered[numbers], classes, [f"X[:, {column}]" for column in range(X.shape[1])])
+    columns = [f"X[:, {column}]" for column in range(X.shape[1])]
+    return Contents(X, renumbered[numbers], classes, columns, weights)
+
+
+def _npz_weights(path, name, weights, labels):
+    """float32 [samples]. Raises RunError if the array is no weights."""
+    if weights.shape != labels.shape or weights.dtype.kind not in "fiub" or not _are_weights(weights):
+        raise RunError(
+            f"{path} has {name!r} {weights.shape} of {weights.dtype}, but weights must be a number of at least 0 for "
+            "each sample."
+        )
+    return weights.astype(np.float32)

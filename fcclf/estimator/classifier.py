@@ -22,10 +22,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
+from fcclf.data.dataset import fingerprint
+from fcclf.data.facts import Facts
 from fcclf.estimator import callbacks, fit_run, parameters, samples
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import Fit
-from fcclf.learning.loop import Part
 from fcclf.learning.predictor import Predictor
 from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
 from fcclf.runs import run_directory
@@ -148,7 +149,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with self._all_or_nothing():
             given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
             parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
-            fit = self._train(*parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
+            fit = self._train(parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
         if tasks:
             tasks.end()
         if self.n_iter_ == self.max_iter and not fit.stopped:
@@ -176,7 +177,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 self._start(samples.classes_of(classes))
             samples.check_known(y, self.classes_)
             given = samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
-            self._train(given, None, 1, {} if self._values else {"state/learning_rate": self.learning_rate_init})
+            self._train({"train": given}, 1, {} if self._values else {"state/learning_rate": self.learning_rate_init})
         return self
 
     @contextlib.contextmanager
@@ -191,7 +192,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise
 
     def _given(self, X, y, sample_weight, fresh):
-        """The `Samples` of a fit, which begins anew if it is `fresh`."""
+        """The samples of a fit, a `Part`; `fresh`: it forgets the fits before it."""
         X, y = samples.labelled(self, X, y, reset=fresh)
         classes = samples.classes_of(y)
         if fresh:
@@ -221,8 +222,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return stored.seed
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _train(self, train, validation, n_epochs, values, tasks=None) -> Fit:
-        """Up to `n_epochs` on `Samples`; notes the attributes.
+    def _train(self, parts, n_epochs, values, tasks=None) -> Fit:
+        """Trains up to `n_epochs` on parts, {name: `Part`}; sets the attributes.
 
         values: {variable: value} that count instead of those of the last call.
         """
@@ -232,14 +233,13 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "The layers differ from those of the previous call: set warm_start=False, or set them back."
             )
         self._layers = layers
-        plan = parameters.plan(self, layers, self.n_features_in_, train, validation, n_epochs)
+        plan = parameters.plan(self, layers, self.n_features_in_, parts, n_epochs)
         epochs = len(self.loss_curve_)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
-        values = self._values | self._standing(validation) | values
+        values = self._values | self._standing(plan) | values
         with borrowed(Program, plan) as program:
             program.begin(given, values, epochs)
-            with self._run(program, train, validation) as (recorder, past):
-                parts = {"train": Part(*train)} | ({"validation": Part(*validation)} if validation else {})
+            with self._run(program, parts) as (recorder, past):
                 fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, past)
                 fit.train(self.verbose, tasks)
             self._note(fit)
@@ -248,21 +248,21 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
         return fit
 
-    def _standing(self, validation):
+    def _standing(self, plan):
         """{variable: value} of the rule's variables, where the last fit left others than this one begins with."""
         if not self._values:
             return {}
-        watched = "best/score" if validation else "best/loss"
+        watched = "best/score" if plan.rule.rising else "best/loss"
         return GOING_ON | ({} if watched in self._values else NONE_YET)
 
-    def _run(self, program, train, validation):
+    def _run(self, program, parts):
         """(the `Recorder` of `logdir`, or None; the metrics of its past); a context manager."""
         if self.logdir is None:
             return contextlib.nullcontext((None, {}))
         config = parameters.config(self, self._seed, program.plan.sizes.train)
-        arrays = [*train.arrays, *(validation.arrays if validation else [])]
-        facts = fit_run.facts(arrays, self.n_features_in_, len(self.classes_))
-        return fit_run.opened(Path(self.logdir), config, facts, program, train.X, warnings.warn)
+        arrays = [array for part in parts.values() for array in part.arrays]
+        facts = Facts(fingerprint(arrays), self.n_features_in_, len(self.classes_))
+        return fit_run.opened(Path(self.logdir), config, facts, program, parts["train"].X, warnings.warn)
 
     def _attributes(self, fit):
         """{name: value} of this classifier, were the `Fit` over."""
@@ -309,7 +309,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         path = Path(path)
         description = run_directory.read(path)
-        if isinstance(description.config, FitConfig):
+        if description.config.maker == FitConfig.maker:
             opened = cls._from_fit(path, description)
         else:
             opened = cls._from_command_line(path)
@@ -324,7 +324,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _from_fit(cls, path, description):
         config = description.config
         opened = cls(**config.arguments(), logdir=str(path))
-        opened.n_features_in_ = description.data["n_features"]
+        opened.n_features_in_ = description.data.n_features
         if config.feature_names is not None:
             opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
         opened._start(np.array(config.classes, dtype=config.class_type))
@@ -338,8 +338,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with TrainedRun(path) as run:
             values, config, facts = run.weights(), run.description.config, run.description.data
         opened = cls()
-        opened.classes_, opened.n_features_in_ = np.arange(facts["n_classes"]), facts["n_features"]
-        opened._layers = tuple(config.layers(facts["n_features"], facts["n_classes"]).items())
+        opened.classes_, opened.n_features_in_ = np.arange(facts.n_classes), facts.n_features
+        opened._layers = tuple(config.layers(facts.n_features, facts.n_classes).items())
         opened.n_outputs_ = opened._layers[-1][1].units
         opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
         opened._seed, opened.t_, opened.loss_curve_ = config.training.seed, 0, []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf.data.loading import fingerprint
+from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
 from fcclf.runs import checkpoint, history, recorder, run_directory
@@ -20,15 +20,10 @@ from fcclf.settings.fit_config import FitConfig
 SESSION = Session(checkpoint_every=0, image_every=0)  # saved by time and at the end; the other defaults serve here too
 
 
-def facts(arrays, n_features: int, n_classes: int) -> dict:
-    """What a run notes of its data. arrays: those of the training and of the validation samples."""
-    return {"fingerprint": fingerprint(arrays), "n_features": n_features, "n_classes": n_classes}
-
-
 def stored(path: Path) -> FitConfig | None:
     """The settings of the fit in `path`, None if there is none. Raises RunError if they cannot be read."""
     config = run_directory.read(path).config if (path / "config.json").exists() else None
-    return config if isinstance(config, FitConfig) else None
+    return config if config and config.maker == FitConfig.maker else None
 
 
 def past(path: Path, epochs: int) -> dict[str, list[float]]:
@@ -39,10 +34,10 @@ def past(path: Path, epochs: int) -> dict[str, list[float]]:
 
 
 @contextlib.contextmanager
-def opened(path: Path, config: FitConfig, data: dict, program: Program, samples, warn) -> Iterator[tuple]:
+def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples, warn) -> Iterator[tuple]:
     """The run in directory `path`, locked inside the block; `program`, which has begun, gets its newest state.
 
-    data: what `facts` gave; samples: float32 [samples, features], whose activations are recorded. warn(sentence): told
+    samples: float32 [samples, features], whose activations are recorded. warn(sentence): told
     of damage that was mended. Yields (a `Recorder`, or None where nothing is left to train; the metrics of the past).
     Raises ConfigError if the run there has other settings or samples, or more epochs than `config` asks for, RunError
     if it cannot go on.

@@ -11,17 +11,19 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from fcclf.data.dataset import Part
 from fcclf.learning.optimizers import Optimizer, Schedule
-from fcclf.learning.plan import LONGEST_PATIENCE, Hyperparameters, Plan, Sizes, batches_per_epoch
-from fcclf.learning.rules import Rule
+from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch
+from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
-from fcclf.settings.fit_config import FitConfig
+from fcclf.settings.fit_config import FitConfig, stopping
 from fcclf.settings.model import Model
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
 COMPILED_FROM = 4_000  # steps of a fit: fewer take less time than compiling the loop
+ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
 FED_DROPOUT = 0.5  # stands for any rate but 0 in a network: the one that counts is fed
 THREADS = 1  # how a sum is split over threads changes its last bits; more threads gain nothing on small nets
 
@@ -84,26 +86,25 @@ def _model(parameters, dropout):
     )
 
 
-def plan(parameters, layers, n_features: int, train, validation, n_epochs: int) -> Plan:
-    """What the program of a fit is made for. train, validation: `Samples`, the latter or None.
+def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: int) -> Plan:
+    """What the program of a fit is made for. parts: as `samples.parts` gives them.
 
     Whether to compile depends on the amount of work alone, never on a clock: it repeats. A run is compiled always, for
     more epochs may follow, and how they are computed must not change then.
     """
-    size, batch_size = len(train.y), parameters.batch_size
+    size, batch_size = len(parts["train"].y), parameters.batch_size
     if batch_size != "auto" and batch_size > size:
         warnings.warn(f"batch_size is {batch_size}, but there are {size} samples: it is clipped.", stacklevel=5)
     batch_size = min(MOST_IN_BATCH if batch_size == "auto" else int(batch_size), size)
-    watched = Rule("validation_accuracy", True, True) if validation else Rule("train_total", False, True)
     return Plan(
         layers=layers,
         n_features=n_features,
-        sizes=Sizes(size, len(validation.y) if validation else 0),
+        sizes=Sizes(**{name: len(part.y) for name, part in parts.items()}),
         batch_size=batch_size,
         optimizer=_optimizer(parameters),
-        schedule=Schedule(parameters.learning_rate if parameters.solver == "sgd" else "constant"),
-        rule=watched,
-        weighted=(*(["train"] if train.weights is not None else []), *(["validation"] if validation else [])),
+        schedule=_schedule(parameters),
+        rule=rule_of(stopping(parameters.get_params(deep=False))),
+        weighted=tuple(name for name, part in parts.items() if part.weights is not None),
         l1=parameters.l1 > 0,
         l2=True,
         alpha=True,
@@ -148,10 +149,16 @@ def _optimizer(parameters):
     return Optimizer(parameters.solver)
 
 
+def _schedule(parameters):
+    """The learning rate's, which only plain gradient descent has."""
+    name = parameters.learning_rate if parameters.solver == "sgd" else "constant"
+    return Schedule(name, factor=ADAPTIVE_FACTOR if name == "adaptive" else 1.0)
+
+
 def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
     """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: samples and epochs
     trained on before."""
-    kernels = np.ones(len(made.kernels), np.float32)
+    kernels, watched = np.ones(len(made.kernels), np.float32), stopping(parameters.get_params(deep=False))
     return Hyperparameters(
         seed=seed,
         learning_rate=parameters.learning_rate_init,
@@ -159,8 +166,8 @@ def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> H
         l2=parameters.l2 * kernels,
         alpha=parameters.alpha,
         dropout=parameters.dropout,
-        tolerance=parameters.tol,
-        patience=int(min(parameters.n_iter_no_change, LONGEST_PATIENCE - 1)) + 1,
+        tolerance=watched.tolerance,
+        patience=watched.patience,
         power_t=parameters.power_t,
         samples=t - epochs * made.sizes.train,
     )

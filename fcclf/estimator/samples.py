@@ -1,25 +1,12 @@
 """What is given to an estimator's fit, checked and as arrays: scikit-learn's rules and wording."""
 
-from typing import NamedTuple
-
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-
-class Samples(NamedTuple):
-    """X: float32 [samples, features]; y: int32 [samples], places in `classes_`; weights: float32 [samples] or None."""
-
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None
-
-    @property
-    def arrays(self):
-        """Those that are there."""
-        return [each for each in self if each is not None]
+from fcclf.data.dataset import Part
 
 
 def features(estimator, X, *, reset=False) -> np.ndarray:
@@ -51,13 +38,13 @@ def check_known(y, classes):
         raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {classes}. 'y' has {found}.")
 
 
-def samples(X, y, classes, sample_weight=None, class_weight=None) -> Samples:
-    """From what `labelled` returned; weights are None where every sample counts the same."""
+def samples(X, y, classes, sample_weight=None, class_weight=None) -> Part:
+    """What `labelled` returned, as the core takes it; y: places in `classes`."""
     weights = None if sample_weight is None else _checked_weights(sample_weight, X)
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y).astype(np.float32)
         weights = of_class if weights is None else weights * of_class
-    return Samples(X, np.searchsorted(classes, y).astype(np.int32), weights)
+    return Part(X, np.searchsorted(classes, y).astype(np.int32), weights)
 
 
 def _checked_weights(sample_weight, X):
@@ -67,21 +54,22 @@ def _checked_weights(sample_weight, X):
     return weights
 
 
-def parts(estimator, given: Samples, seed: int, X_val, y_val, sample_weight_val) -> tuple[Samples, Samples | None]:
-    """The training and the validation samples of a fit; the latter, which have weights, only with early stopping."""
+def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
+    """{name: part} of a fit: the training part and, with early stopping, the validation part, which has weights."""
     own = [each is not None for each in (X_val, y_val, sample_weight_val)]
     if not estimator.early_stopping:
         if any(own):
             raise ValueError("X_val and y_val are for early stopping: set early_stopping=True.")
-        return given, None
+        return {"train": given}
     if any(own) and not all(own[:2]):
         raise ValueError("Validation data need both, X_val and y_val.")
     if not any(own):
         train, validation = _held_out(given, estimator.validation_fraction, seed)
-        return train, _with_weights(validation)
+        return {"train": train, "validation": _with_weights(validation)}
     X_val, y_val = labelled(estimator, X_val, y_val)
     check_known(y_val, estimator.classes_)
-    return given, _with_weights(samples(X_val, y_val, estimator.classes_, sample_weight_val))
+    validation = samples(X_val, y_val, estimator.classes_, sample_weight_val)
+    return {"train": given, "validation": _with_weights(validation)}
 
 
 def _held_out(given, fraction, seed):
@@ -91,7 +79,7 @@ def _held_out(given, fraction, seed):
     )
     if len(validation) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    return tuple(Samples(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
+    return tuple(Part(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
 
 
 def _with_weights(given):

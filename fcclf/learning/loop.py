@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fcclf.data.dataset import Part
 from fcclf.learning import optimizers
 from fcclf.learning.objective import Penalty, divided, weighted_mean
 from fcclf.learning.optimizers import Given
@@ -21,15 +22,6 @@ from fcclf.network.network import Network, inference
 tf1 = tf.compat.v1
 
 EVALUATION_BATCH = 4096  # samples evaluated at once; bounds the memory of a large part
-
-
-class Part(NamedTuple):
-    """A part of the data. X: float32 [samples, features]; y: [samples]; weights: float32 [samples], or None where
-    every sample counts the same."""
-
-    X: tf.Tensor
-    y: tf.Tensor
-    weights: tf.Tensor | None
 
 
 class Results(NamedTuple):

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-tf1 = tf.compat.v1
+from fcclf.learning.rules import SLOWEST_RATE
 
-SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends training
-ADAPTIVE_FACTOR = 5  # by which that schedule divides the learning rate
+tf1 = tf.compat.v1
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,15 @@ def clipped(gradient, norm, most):
 
 # ---- schedules -------------------------------------------------------------------------------------------------------
 
+STEPPED = ("step", "exponential", "cosine")  # schedules that have a number of steps
+FACTORED = ("step", "exponential", "adaptive")  # ... and a factor
+
 
 @dataclass(frozen=True)
 class Schedule:
     """How the learning rate goes on: by the steps, or changed after an epoch.
 
-    name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: of the schedules by steps.
+    name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: of those in STEPPED and FACTORED.
     """
 
     name: str = "constant"
@@ -150,7 +152,7 @@ class Schedule:
             return Rated(given.initial / tf.cast(given.samples + 1, tf.float32) ** given.power_t, exhausted, None)
         if self.name == "adaptive":
             slowed = tf.logical_and(exhausted, kept > SLOWEST_RATE)
-            rate = tf.where(slowed, kept / ADAPTIVE_FACTOR, kept)
+            rate = tf.where(slowed, kept * self.factor, kept)
             return Rated(rate, tf.logical_and(exhausted, kept <= SLOWEST_RATE), slowed)
         return Rated(kept, exhausted, None)
 

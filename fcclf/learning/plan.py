@@ -10,16 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.learning.objective import Classification
-from fcclf.learning.optimizers import Optimizer, Schedule
-from fcclf.learning.rules import Rule
+from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
+from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
+from fcclf.settings.run_config import LONGEST_PATIENCE
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most (but one epoch always fits)
 OPTIMIZERS_OF_RUNS = {"nesterov": Optimizer("momentum", nesterov=True)}  # the others go by their own names
-LONGEST_PATIENCE = np.iinfo(np.int64).max
 
 
 class Sizes(NamedTuple):
@@ -130,11 +130,10 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 # ---- of a run --------------------------------------------------------------------------------------------------------
 
 
-def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
-    """The plan of a run on such data. sizes: numbers of training, validation and test samples."""
+def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=()) -> Plan:
+    """The plan of a run on such data. sizes: of its parts, as `Sizes` has them; weighted: parts with weights."""
     training, layers = config.training, config.layers(n_features, n_classes)
     l1, l2 = penalties(layers, n_features)
-    by_steps = (training.decay_steps, training.decay_rate) if training.schedule != "constant" else ()
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=n_features,
@@ -142,8 +141,9 @@ def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
         batch_size=training.batch_size,
         optimizer=OPTIMIZERS_OF_RUNS.get(training.optimizer) or Optimizer(training.optimizer),
         objective=Classification(training.label_smoothing),
-        schedule=Schedule(training.schedule, *by_steps),
-        rule=Rule("validation_loss") if training.early_stopping else None,
+        schedule=_schedule(training),
+        rule=rule_of(config.stopping),
+        weighted=tuple(weighted),
         clip_norm=training.clip_norm,
         l1=bool(l1.any()),
         l2=bool(l2.any()),
@@ -154,11 +154,17 @@ def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
 
 def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:
     """What is fed to the program of a run."""
-    training = config.training
+    training, stopping = config.training, config.stopping
     l1, l2 = penalties(config.layers(n_features, n_classes), n_features)
-    return Hyperparameters(
-        training.seed, training.learning_rate, l1, l2, tolerance=training.min_delta, patience=training.patience
-    )
+    watched = {"tolerance": stopping.tolerance, "patience": stopping.patience} if stopping else {}
+    return Hyperparameters(training.seed, training.learning_rate, l1, l2, power_t=training.power_t, **watched)
+
+
+def _schedule(training):
+    """The schedule of a run, with those of its parameters that it has: others would compile another program."""
+    steps = training.decay_steps if training.schedule in STEPPED else 1
+    factor = training.decay_rate if training.schedule in FACTORED else 1.0
+    return Schedule(training.schedule, steps, factor)
 
 
 def is_compiled(jit: str, layers: dict[str, Block], n_features: int) -> bool:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from fcclf.data.dataset import Part
 from fcclf.learning import fed
-from fcclf.learning.loop import Loop, Part, Results
+from fcclf.learning.loop import Loop, Results
 from fcclf.learning.plan import Hyperparameters, Plan
 from fcclf.learning.predictor import Predictor
 from fcclf.learning.state import Storage
@@ -156,8 +157,8 @@ class Program(Predictor):
 
     @property
     def best_epoch(self) -> int | None:
-        """With a rule, the best epoch so far, None before there is one."""
-        return int(self.run(self.storage.best.epoch)) or None if self.storage.best else None
+        """The best epoch so far, where its weights are kept; None before there is one."""
+        return int(self.run(self.storage.best.epoch)) or None if self.plan.keeps_best else None
 
     def kept_values(self) -> dict[str, np.ndarray]:
         """{name: values} of every variable that a later training may go on from."""
@@ -203,8 +204,14 @@ class Program(Predictor):
 
 def best_weights(last: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`last`, {name: values} of a network, or those of the best epoch where `values`, of all variables, have them."""
-    found = int(values.get("best/epoch", 0)) > 0
+    found = best_epoch(values)
     return {name: values.get(f"best/{name}", value) if found else value for name, value in last.items()}
+
+
+def best_epoch(values: dict[str, np.ndarray]) -> int | None:
+    """The best epoch of a training, {name: values} of all variables, where its weights are kept."""
+    kept = any(name.startswith("best/") and name.count("/") > 1 for name in values)
+    return int(values["best/epoch"]) or None if kept else None
 
 
 # ---- the programs that are kept --------------------------------------------------------------------------------------

@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.settings.run_config import Stopping
+
+SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends training
+
 
 class Rule(NamedTuple):
     """A rule of early stopping.
@@ -36,7 +40,7 @@ class Rule(NamedTuple):
     def standing(self, values, tolerance: float, patience: int, slower=None) -> "Standing":
         """After an epoch with each of `values`, float32.
 
-        slower: bool for each epoch, whether exhausted patience slows the learning rate instead of ending training.
+        slower: bool for each epoch, whether exhausted patience lowers the learning rate instead of ending training.
         """
         best, epoch, wait, stopped = np.float32(self.worst), None, 0, False
         for number, value in enumerate(np.float32(values), start=1):
@@ -55,3 +59,18 @@ class Standing(NamedTuple):
 
     best_epoch: int | None
     stopped: bool
+
+
+def rule_of(stopping: Stopping | None) -> Rule | None:
+    """The rule by which training is over before its last epoch."""
+    return Rule(stopping.metric, stopping.rising, stopping.lenient) if stopping else None
+
+
+def standing(columns: dict[str, np.ndarray], stopping: Stopping | None) -> Standing:
+    """After the epochs of a history, as the loop found it. columns: {metric: values of the epochs}."""
+    values = columns.get(stopping.metric, ()) if stopping else ()
+    if not len(values):
+        return Standing(None, False)
+    slower = columns["learning_rate"] > SLOWEST_RATE if stopping.slows else None
+    found = rule_of(stopping).standing(values, stopping.tolerance, stopping.patience, slower)
+    return found if stopping.keeps_best else found._replace(best_epoch=None)

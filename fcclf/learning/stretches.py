@@ -8,8 +8,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from fcclf.data.dataset import Part
 from fcclf.data.order import EpochOrders
-from fcclf.learning.loop import Part
 from fcclf.learning.program import Program, Stretch
 
 SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save

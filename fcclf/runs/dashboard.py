@@ -43,14 +43,15 @@ LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at
 
 def about(description: Description, run_name: str) -> bytes:
     """Layout, session and text of a run."""
-    settings = description.config.told()
+    settings = description.config.for_display()
+    facts = {**description.data._asdict(), **description.versions}
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
     return _merged(
         custom_scalar_summary.pb(_layout()),
         hparams_api.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
         text_summary.pb("command", textwrap.indent(description.config.command(), "    ")),
         text_summary.pb("settings", _table("setting", "value", settings)),
-        text_summary.pb("data and versions", _table("fact", "value", {**description.data, **description.versions})),
+        text_summary.pb("data and versions", _table("fact", "value", facts)),
     )
 
 

@@ -62,7 +62,7 @@ class _Seen:
     def __init__(self, run):
         self.run, self.dataset = run, run.dataset()
         self.title = f"{run.path.resolve().name}, epoch {run.epoch}"
-        self.probabilities = run.probabilities(self.dataset.X_test)
+        self.probabilities = run.probabilities(self.dataset.test.X)
 
     def learning_curves(self):
         from fcclf.runs import history
@@ -108,13 +108,13 @@ class _Seen:
         from fcclf.views import plots
 
         predictions, labels = self.probabilities.argmax(axis=1), range(self.dataset.n_classes)
-        matrix = confusion_matrix(self.dataset.y_test, predictions, labels=labels)
+        matrix = confusion_matrix(self.dataset.test.y, predictions, labels=labels)
         return plots.confusion_matrix(matrix, self.dataset.classes, self.title)
 
     def calibration(self):
         from fcclf.views import diagnostics, evaluation
 
-        return diagnostics.calibration(evaluation.calibration(self.dataset.y_test, self.probabilities), self.title)
+        return diagnostics.calibration(evaluation.calibration(self.dataset.test.y, self.probabilities), self.title)
 
     def weights(self):
         from fcclf.views import diagnostics
@@ -129,7 +129,7 @@ class _Seen:
 
         if diagnostics.image_side(self.dataset.n_features) is None:
             raise LeftOutError(f"the data have {self.dataset.n_features} features, which are no square image")
-        if (self.probabilities.argmax(axis=1) == self.dataset.y_test).all():
+        if (self.probabilities.argmax(axis=1) == self.dataset.test.y).all():
             raise LeftOutError("every test sample is predicted right")
-        X, y, classes = self.dataset.X_test, self.dataset.y_test, self.dataset.classes
+        X, y, classes = self.dataset.test.X, self.dataset.test.y, self.dataset.classes
         return diagnostics.mistakes(X, y, self.probabilities, classes, self.title)

@@ -11,9 +11,6 @@ import numpy as np
 
 from fcclf import durable
 from fcclf.errors import RunError
-from fcclf.learning.rules import Rule
-from fcclf.settings.config import Config
-from fcclf.settings.fit_config import FitConfig
 
 FILE = "history.csv"
 FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epoch, the one that varies
@@ -96,25 +93,3 @@ def read_until(run_path: Path, epochs: int) -> dict[str, np.ndarray]:
     if epochs and len(columns[FIRST]) < epochs:
         raise RunError(f"{run_path / FILE} lacks epochs before {epochs}: train the run again, which mends it.")
     return columns
-
-
-def early_stopping(columns: dict[str, np.ndarray], config: Config | FitConfig) -> tuple[int | None, bool]:
-    """(best epoch, whether the run has stopped) by the rule of its loop; without early stopping the former is None.
-
-    columns: of a history.
-    """
-    if isinstance(config, FitConfig):
-        return _standing_of_fit(columns, config.parameters)
-    training = config.training
-    if not training.early_stopping:
-        return None, False
-    rule = Rule("validation_loss")
-    return rule.standing(columns.get(rule.metric, ()), training.min_delta, training.patience)
-
-
-def _standing_of_fit(columns, parameters):
-    """The same for a fit, which stops by itself without early stopping too."""
-    if not len(columns.get("wait", ())):
-        return None, False
-    best = int(columns["validation_accuracy"].argmax()) + 1 if parameters["early_stopping"] else None
-    return best, bool(columns["wait"][-1] > parameters["n_iter_no_change"])

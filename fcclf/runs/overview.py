@@ -11,13 +11,12 @@ import numpy as np
 
 from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.learning.rules import standing
 from fcclf.runs import history, run_directory
-from fcclf.settings.config import Config
-from fcclf.settings.fit_config import FitConfig
+from fcclf.settings.run_config import RunConfig
 
+MEASURES = ("_loss", "_total", "_accuracy")  # end the names of what is shown with four decimals
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
-METRICS = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
-FIT_METRICS = ("train_total", "validation_accuracy")  # of a fit, the latter with early stopping
 
 
 class Overview(NamedTuple):
@@ -30,7 +29,7 @@ class Overview(NamedTuple):
     path: Path
     state: str
     problem: str | None = None
-    config: Config | FitConfig | None = None
+    config: RunConfig | None = None
     epochs: int = 0
     best_epoch: int | None = None
     metrics: dict[str, float] | None = None
@@ -50,11 +49,11 @@ def read(path: Path) -> Overview:
     """The run in `path`. Raises RunError if there is none or it is damaged."""
     config, epochs = run_directory.read(path).config, _epochs_committed(path)
     columns = history.read_until(path, epochs)
-    best, stopped = history.early_stopping(columns, config)
+    best, stopped = standing(columns, config.stopping)
     state = FINISHED if stopped or epochs >= config.epochs else UNFINISHED
     counts = (best or epochs) - 1  # the row of the epoch whose weights count
-    names = FIT_METRICS if isinstance(config, FitConfig) else METRICS
-    metrics = {name: float(columns[name][counts]) for name in names if name in columns} if epochs else {}
+    shown = [name for name in config.highlights if name in columns]
+    metrics = {name: float(columns[name][counts]) for name in shown} if epochs else {}
     if run_directory.in_use(path):
         state = TRAINING
     return Overview(path, state, None, config, epochs, best, metrics, columns)
@@ -99,10 +98,10 @@ def listing(runs: list[Overview]) -> list[dict]:
 
 def comparison(runs: list[Overview]) -> list[dict]:
     """A row for each run: epochs, metrics, best epoch and every setting in which some of the runs differ."""
-    identities = [run.config.told() for run in runs]
+    identities = [run.config.for_display() for run in runs]
     settings = dict.fromkeys(key for identity in identities for key in identity)
     differing = [key for key in settings if len({repr(identity.get(key)) for identity in identities}) > 1]
-    measured = [name for name in METRICS + FIT_METRICS if any(name in run.metrics for run in runs)]
+    measured = dict.fromkeys(name for run in runs for name in run.config.highlights if name in run.metrics)
     return [
         {"run": name, "epochs": run.epochs}
         | {key: run.metrics.get(key) for key in measured}
@@ -137,5 +136,5 @@ def _cell(key, value):
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4f}" if key in METRICS + FIT_METRICS else f"{value:g}"
+        return f"{value:.4f}" if key.endswith(MEASURES) else f"{value:g}"
     return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from fcclf.data.facts import Facts
 from fcclf.errors import DivergedError, RunError
 from fcclf.learning.program import Program, Stretch
 from fcclf.runs import checkpoint, dashboard, run_directory
@@ -16,6 +17,7 @@ from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.record import Record, recover
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Session
+from fcclf.settings.run_config import RunConfig
 
 
 class Claimed(NamedTuple):
@@ -44,10 +46,10 @@ class Claimed(NamedTuple):
         restore(self.start, program)
 
 
-def continued(path: Path, config, data: dict, metrics, say) -> Claimed:
+def continued(path: Path, config: RunConfig, data: Facts, metrics, say) -> Claimed:
     """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
 
-    data: what a run notes of its data. say(sentence): told what was mended. Raises ConfigError if another run is there,
+    say(sentence): told what was mended. Raises ConfigError if another run is there,
     RunError if it cannot go on.
     """
     description = run_directory.describe(path, config, data, say)
@@ -118,8 +120,8 @@ class Recorder:
         if self._is_interval(self.session.histogram_every):
             self.record.summary("train", epoch, self.program.histograms(self.samples))
         if self.frames and self._is_interval(self.session.image_every) and self._is_round():
-            logits = self.program.logits(self.frames.dataset.X_test)
-            curves = dashboard.pr_curves(self.frames.dataset.y_test, softmax(logits, axis=1))
+            logits = self.program.logits(self.frames.dataset.test.X)
+            curves = dashboard.pr_curves(self.frames.dataset.test.y, softmax(logits, axis=1))
             self.record.summary("test", epoch, curves)
             for directory, tag, png in self.frames.draw(logits, f"epoch {epoch}"):
                 self.record.summary(directory, epoch, dashboard.image(tag, png))

@@ -22,9 +22,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcclf import durable
+from fcclf.data import split
+from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
-from fcclf.settings.config import Config, differences
+from fcclf.settings.config import Config
 from fcclf.settings.fit_config import FitConfig
+from fcclf.settings.run_config import RunConfig, differences
 
 FORMAT = 1
 
@@ -32,19 +35,21 @@ FORMAT = 1
 class Description(NamedTuple):
     """What config.json holds.
 
-    config: the settings, of the command line or of a fit. data: fingerprint, n_features and n_classes of the samples.
-    versions: of libraries. fingerprint: of settings and data together, when the run began; its checkpoints carry it.
+    config: the settings, of the command line or of a fit. data: what is known of the samples. versions: of libraries.
+    fingerprint: of settings and data together, when the run began; its checkpoints carry it.
     """
 
-    config: Config | FitConfig
-    data: dict
+    config: RunConfig
+    data: Facts
     versions: dict[str, str]
     fingerprint: str
 
 
-def fingerprint(config: Config | FitConfig, data: dict) -> str:
+def fingerprint(config: RunConfig, data: Facts) -> str:
     """sha256 of all that decides the result: equal for the same settings and data only."""
-    return hashlib.sha256(json.dumps([config.identity(), data], sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([config.identity(), data._asdict()], sort_keys=True, default=repr).encode()
+    ).hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -144,10 +149,10 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def describe(path: Path, config: Config | FitConfig, data: dict, warn) -> Description:
+def describe(path: Path, config: RunConfig, data: Facts, warn) -> Description:
     """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
 
-    data: as in `Description`. Raises ConfigError if the run there has other settings or data; warns of other versions.
+    Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
     for member in _members(path):
         if member.is_symlink():
@@ -163,7 +168,7 @@ def describe(path: Path, config: Config | FitConfig, data: dict, warn) -> Descri
     elif _members(path):
         (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
         raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
-    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict()}
+    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict(), "data": data._asdict()}
     try:
         _parsed(document)
     except ValueError as error:
@@ -180,7 +185,7 @@ def _members(path):
 def _check_same(path, stored, now):
     old, new = stored.config, now.config
     if old.maker == new.maker:
-        changes = differences(old, new) + _changes(stored.data, now.data)
+        changes = differences(old, new) + _changes(stored.data._asdict(), now.data._asdict())
     else:
         changes = [f"made by: {old.maker} -> {new.maker}"]
     if changes:
@@ -211,9 +216,9 @@ def read(path: Path) -> Description:
 
 
 def read_with_data(path: Path) -> Description:
-    """Like `read`, for what needs the samples again. Raises RunError for a fit too, which does not keep them."""
+    """Like `read`, for what needs the samples. Raises RunError for a fit too, which does not keep them."""
     description = read(path)
-    if isinstance(description.config, FitConfig):
+    if not description.config.loadable:
         raise RunError(f"{path} is a fit of FCClassifier and keeps no samples: open it with FCClassifier.from_run.")
     return description
 
@@ -221,11 +226,12 @@ def read_with_data(path: Path) -> Description:
 def _parsed(document):
     if document["format"] != FORMAT:
         raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
-    data = {key: document["data"][key] for key in ("fingerprint", "n_features", "n_classes")}
-    sizes = [data["n_features"], data["n_classes"]]
+    data = Facts(*(document["data"][name] for name in Facts._fields))
+    sizes = [data.n_features, data.n_classes]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         raise ValueError("its data have {} features and {} classes, but each must be from 1 to 1000000".format(*sizes))
-    config = FitConfig if "parameters" in document["config"] else Config
-    return Description(
-        config.from_dict(document["config"]), data, dict(document["versions"]), str(document["fingerprint"])
-    )
+    kind = next((kind for kind in (FitConfig, Config) if kind.wrote(document["config"])), Config)
+    config = kind.from_dict(document["config"])
+    if config.loadable:
+        split.check(config)
+    return Description(config, data, dict(document["versions"]), str(document["fingerprint"]))

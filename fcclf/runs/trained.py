@@ -10,10 +10,10 @@ import numpy as np
 from scipy.special import softmax
 
 from fcclf.data import loading
-from fcclf.data.loading import Dataset
+from fcclf.data.dataset import Dataset
 from fcclf.errors import RunError
 from fcclf.learning.predictor import Predictor
-from fcclf.learning.program import best_weights
+from fcclf.learning.program import best_epoch, best_weights
 from fcclf.runs import checkpoint, run_directory
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
@@ -32,10 +32,10 @@ class TrainedRun:
         self.path = Path(path)
         self.description = run_directory.read_with_data(self.path)
         epoch, values = newest_values(self.path, self.description)
-        self.epoch = int(values.get("best/epoch", 0)) or epoch
         config, facts = self.description.config, self.description.data
-        layers = config.layers(facts["n_features"], facts["n_classes"])
-        self.predictor = Predictor(tuple(layers.items()), facts["n_features"], config.session.threads)
+        layers = config.layers(facts.n_features, facts.n_classes)
+        self.predictor = Predictor(tuple(layers.items()), facts.n_features, config.session.threads)
+        self.epoch = best_epoch(values) or epoch
         try:
             self.predictor.load(_weights(self.path, self.predictor.variables, values))
         except RunError:
@@ -65,9 +65,9 @@ class TrainedRun:
         return self.predictor.values()
 
     def dataset(self) -> Dataset:
-        """The data the run was trained and tested on. Raises RunError if they cannot be had again."""
+        """The data the run was trained and tested on. Raises RunError if they cannot be loaded again."""
         dataset = loading.load(self.description.config)
-        if loading.facts(dataset) != self.description.data:
+        if dataset.facts != self.description.data:
             raise RunError(f"the data that {self.path / 'config.json'} describes are not those the run was trained on.")
         return dataset
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcclf.data import loading
-from fcclf.data.loading import Dataset
+from fcclf.data.dataset import Dataset, layer_statistics
 from fcclf.errors import ConfigError
 from fcclf.learning import plan
 from fcclf.learning.interrupts import Interrupts
-from fcclf.learning.loop import Part
-from fcclf.learning.plan import Plan
+from fcclf.learning.plan import Plan, Sizes
 from fcclf.learning.program import Program, borrowed
+from fcclf.learning.rules import standing
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
@@ -57,20 +57,21 @@ def train(
     if config.training.warm_start is not None and (fresh or not path.exists()):
         _check_warm_start(config.training.warm_start, path)
     dataset = loading.load(config, say)
+    parts = loading.parts(config, dataset)
     planned = plan_on(config, dataset)  # refuses what does not fit before anything is made or moved
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        run = recorder.continued(path, config, loading.facts(dataset), planned.metrics, say)
+        run = recorder.continued(path, config, dataset.facts, planned.metrics, say)
         if run.epoch >= config.training.epochs:
-            return Outcome(run.epoch, run.epoch, False, *history.early_stopping(history.read(path), config))
+            return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
             begin(program, config, dataset, run, say)
-            program.compile(parts_of(dataset))
-            written = Recorder(run, program, record, config.session, dataset.X_test, Frames(program, dataset))
+            program.compile(parts)
+            written = Recorder(run, program, record, config.session, dataset.test.X, Frames(program, dataset))
             if not run.start:
                 written.begin()
-            return _train(program, dataset, written, config, interrupts, progress, longest_stretch)
+            return _train(program, parts, written, config, interrupts, progress, longest_stretch)
 
 
 def _check_warm_start(source, path):
@@ -81,19 +82,16 @@ def _check_warm_start(source, path):
 
 def plan_on(config: Config, dataset: Dataset) -> Plan:
     """The plan of a run on its data. Raises ConfigError if the network does not fit them."""
-    return plan.planned(config, dataset.n_features, dataset.n_classes, dataset.sizes)
-
-
-def parts_of(dataset: Dataset) -> dict[str, Part]:
-    """The parts of the data that have samples, as a program wants them."""
-    pairs = zip(("train", "validation", "test"), zip(*[iter(dataset.arrays)] * 2, strict=True), strict=True)
-    return {name: Part(X, y, None) for name, (X, y) in pairs if len(y)}
+    parts = loading.parts(config, dataset)
+    sizes = Sizes(**{name: len(part.y) for name, part in parts.items()})
+    weighted = [name for name, part in parts.items() if part.weights is not None]
+    return plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted)
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):
     """Gives the program the state that a run goes on from: of its newest checkpoint, or of its beginning."""
     fed = plan.hyperparameters(config, dataset.n_features, dataset.n_classes)
-    program.begin(fed, loading.layer_statistics(program.layers, dataset.X_train))
+    program.begin(fed, layer_statistics(program.layers, dataset.train.X))
     if run and run.start:
         run.restore(program)
         batch = f", batch {run.start.batch}" if run.start.batch else ""
@@ -105,7 +103,7 @@ def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | Non
         say(f"warm start: loaded {', '.join(loaded)}{rest}")
 
 
-def _train(program, dataset, written, config, interrupts, progress, longest):
+def _train(program, parts, written, config, interrupts, progress, longest):
     """Stretches until the last epoch, the rule or a signal."""
     begun_at = program.epoch
     if progress:
@@ -113,7 +111,7 @@ def _train(program, dataset, written, config, interrupts, progress, longest):
     with interrupts.held() if interrupts else contextlib.nullcontext():
         for stretch in stretches(
             program,
-            parts_of(dataset),
+            parts,
             config.training.epochs,
             sampling=config.training.sampling,
             next_stop=written.next_stop,

@@ -17,14 +17,13 @@ from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
-from fcclf.settings.fit_config import FitConfig
 
 
 def check(path: Path) -> Iterator[str]:
     """Yields a sentence for each thing that is wrong with the run in `path`. Raises RunError if it is no run."""
     description = run_directory.read(path)
     config = description.config
-    if not isinstance(config, FitConfig) and loading.facts(loading.load(config)) != description.data:
+    if config.loadable and loading.load(config).facts != description.data:
         yield f"{path / 'config.json'}: the data it describes are not those the run was trained on."
     checkpoints = checkpoint.committed_paths(path / "checkpoints")
     if not checkpoints:
@@ -78,7 +77,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
         say(f"training again from {before[0].path.name if before else 'the beginning'} to {newest.path.name}")
         for _ in stretches(
             program,
-            training.parts_of(dataset),
+            loading.parts(config, dataset),
             newest.epoch + 1,
             sampling=config.training.sampling,
             next_stop=lambda: stop,

@@ -17,15 +17,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fcclf.errors import ConfigError
-from fcclf.settings import blocks
+from fcclf.settings import class_weight
 from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
-from fcclf.settings.model import Model, Stack
-from fcclf.settings.sources import SOURCES, Moons, Shape, Source
+from fcclf.settings.model import Model, Stack, named_layers
+from fcclf.settings.run_config import Stopping
+from fcclf.settings.sources import SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 LOSSES = ("softmax", "sigmoid")
-SCHEDULES = ("constant", "step", "exponential", "cosine")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "adaptive")
 
 LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
 
@@ -36,15 +37,26 @@ class Training(Section):
 
     optimizer: str = setting("adam", "tf.compat.v1.train optimizer", choices=OPTIMIZERS)
     learning_rate: float = setting(3e-3, "learning rate", above=0, at_most=1e6)
-    schedule: str = setting("constant", "learning rate over the steps", choices=SCHEDULES)
+    schedule: str = setting(
+        "constant",
+        "learning rate over the steps, over the samples (invscaling), or lowered when patience ends (adaptive)",
+        choices=SCHEDULES,
+    )
     decay_steps: int = setting(
         10_000, "steps until it is decay-rate of what it was, or until the cosine is 0", at_least=1, at_most=10**12
     )
-    decay_rate: float = setting(0.1, "factor of the step and exponential schedules", above=0, at_most=1)
+    decay_rate: float = setting(0.1, "factor of the step, exponential and adaptive schedules", above=0, at_most=1)
+    power_t: float = setting(0.5, "exponent of the invscaling schedule", at_least=0, at_most=100)
     loss: str = setting(
         "softmax", "cross-entropy of one output for each class, or (sigmoid) of one for two", choices=LOSSES
     )
     label_smoothing: float = setting(0.0, "share of each label that is spread over all classes", at_least=0, below=1)
+    class_weight: tuple[str, ...] = setting(
+        (),
+        "how much the samples of a class count in training and validation: balanced (each class as much as any other), "
+        "or LABEL=WEIGHT for some classes; the others count 1",
+        metavar="WEIGHT",
+    )
     clip_norm: float | None = setting(None, "clip the gradients to this global norm", above=0, at_most=1e9)
     batch_size: int = setting(
         64, "samples in a batch; a last short batch is trained on too", at_least=1, at_most=10_000_000
@@ -59,12 +71,19 @@ class Training(Section):
     )
     seed: int = setting(0, "seed of the initial weights and of the order of the samples", at_least=0, at_most=2**31 - 1)
     early_stopping: bool = setting(False, "hold out a part of the training data and stop when its loss falls no more")
-    patience: int = setting(5, "epochs without a lower validation loss before stopping", at_least=1, at_most=10**9)
-    min_delta: float = setting(1e-3, "a validation loss lower by less does not count", at_least=0, at_most=1e6)
+    patience: int = setting(
+        5, "epochs without a lower loss before training stops, or the adaptive rate falls", at_least=1, at_most=10**9
+    )
+    min_delta: float = setting(1e-3, "a loss that is lower by less does not count", at_least=0, at_most=1e6)
     validation_fraction: float = setting(0.1, "share of the training part that is held out", above=0, below=1)
     warm_start: str | None = setting(
         None, "start from the weights of this TF1 checkpoint, where name and shape match", metavar="CHECKPOINT"
     )
+
+    def __post_init__(self):
+        object.__setattr__(self, "class_weight", class_weight.as_words(self.class_weight))
+        super().__post_init__()
+        class_weight.parsed(self.class_weight)
 
 
 @dataclass(frozen=True)
@@ -106,15 +125,12 @@ class Config:
     maker: ClassVar[str] = "fcclf train"
     named_by: ClassVar[str] = "run_name"
     remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
-
-    def __post_init__(self):
-        if isinstance(self.data, Shape):
-            self.part_sizes(self.data.samples, self.data.test_size)
-            self.layers(n_features=2, n_classes=self.data.n_classes)
+    loadable: ClassVar[bool] = True
+    highlights: ClassVar[tuple[str, ...]] = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
 
     @property
     def epochs(self) -> int:
-        """Asked for."""
+        """Number of epochs asked for."""
         return self.training.epochs
 
     @property
@@ -122,24 +138,14 @@ class Config:
         """The name of the data."""
         return self.data.name
 
-    def part_sizes(self, samples, test_size):
-        """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
-        training, train_size = self.training, samples - test_size
-        if not test_size:
-            raise ConfigError(
-                "test_ratio",
-                f"is {self.data.test_ratio:g}, which leaves no test sample out of {samples}: "
-                "raise it, or make more samples.",
-            )
-        validation_size = int(train_size * training.validation_fraction) if training.early_stopping else 0
-        if training.early_stopping and not validation_size:
-            raise ConfigError(
-                "validation_fraction",
-                f"is {training.validation_fraction:g}, which leaves no validation sample out of "
-                f"{train_size}: raise it, or make more samples.",
-            )
-        check_batch_size(training.batch_size, train_size - validation_size)
-        return train_size - validation_size, validation_size, test_size
+    @property
+    def stopping(self) -> Stopping | None:
+        """When training is over before its last epoch; None if never."""
+        training, slows = self.training, self.training.schedule == "adaptive"
+        if not training.early_stopping and not slows:
+            return None
+        metric = "validation_loss" if training.early_stopping else "train_total"
+        return Stopping(metric, training.min_delta, training.patience, slows=slows)
 
     def layers(self, n_features, n_classes) -> dict[str, Block]:
         """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
@@ -148,21 +154,20 @@ class Config:
             raise ConfigError(
                 "loss", f"is sigmoid, which is for two classes, but the data have {n_classes}: use softmax."
             )
-        named = blocks.named(self.model.layers, 1 if sigmoid else n_classes)
-        blocks.check_shapes(named, n_features)
-        return named
+        return named_layers(self.model, n_features, 1 if sigmoid else n_classes)
 
-    def run_name(self):
+    def run_name(self) -> str:
         """The data's name and every result-changing setting that is not the default, fit for a file name."""
-        parts = [part for section in sections(self) for part in section.name_parts(self.model.usual)]
+        parts = [part for section in sections(self) for part in section.name_parts(self.model.preset_defaults)]
         return _shortened("-".join(parts))
 
-    def command(self):
-        """The command line that makes this run, but for layers that no preset has: every setting that is not usual."""
-        words = [word for section in sections(self) for word in section.words(self.model.usual)]
+    def command(self) -> str:
+        """The command line that makes this run, except for layers that no preset has: every setting that is not the
+        default."""
+        words = [word for section in sections(self) for word in section.words(self.model.preset_defaults)]
         return shlex.join(["fcclf", "train", self.data.name, *words])
 
-    def identity(self):
+    def identity(self) -> dict:
         """{"section.setting": value} of the settings that change the result: two equal identities are the same run."""
         return {"data.name": self.data.name} | {
             f"{group.name}.{item.name}": getattr(getattr(self, group.name), item.name)
@@ -171,14 +176,14 @@ class Config:
             if item.metadata.get("changes_result", True)
         }
 
-    def told(self):
-        """{setting: value} of the settings that change the result, for people: layers by the name they go by."""
+    def for_display(self) -> dict:
+        """{setting: value} of the settings that change the result, for people: layers by the name of their preset."""
         settings = {key.partition(".")[2]: value for key, value in self.identity().items() if key != "data.name"}
         if "layers" in settings:
             settings["layers"] = self.model.title
         return {"data": self.data.name, **settings}
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""
         stored = {group.name: getattr(self, group.name).to_dict() for group in dataclasses.fields(self)}
         return json.loads(json.dumps(stored))
@@ -192,25 +197,15 @@ class Config:
         _refuse_unknown("config", stored, groups)
         return cls(**{name: _section_from_dict(name, values) for name, values in stored.items()})
 
+    @classmethod
+    def wrote(cls, stored) -> bool:
+        """Whether `to_dict` made a document."""
+        return "training" in stored
+
 
 def sections(config):
     """The four sections of a `Config`, in order."""
     return [getattr(config, group.name) for group in dataclasses.fields(config)]
-
-
-def check_batch_size(batch_size, train_size):
-    """Raises ConfigError if a batch is larger than the training part."""
-    if batch_size > train_size:
-        raise ConfigError(
-            "batch_size",
-            f"is {batch_size}, but the training part has only {train_size} samples: use {train_size} or less.",
-        )
-
-
-def differences(old, new):
-    """["setting: old value -> new value", ...] of the identities of two configs."""
-    old, new = old.identity(), new.identity()
-    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
 
 
 # ---- JSON and names --------------------------------------------------------------------------------------------------

@@ -53,26 +53,26 @@ class Section:
         for item in settings_of(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
 
-    def name_parts(self, usual):
-        """What the name of a run says of this section: each result-changing setting that is not as it usually is.
+    def name_parts(self, defaults):
+        """What the name of a run says of this section: each result-changing setting that is not the default.
 
-        usual: {setting: value} that counts instead of the default.
+        defaults: {setting: value} that replace those of the fields.
         """
         for item in settings_of(self):
             value = getattr(self, item.name)
-            if item.metadata["changes_result"] and value != usual.get(item.name, item.default):
+            if item.metadata["changes_result"] and value != defaults.get(item.name, item.default):
                 words = ("no-" if value is False else "") + item.name.replace("_", "-")
                 yield words if isinstance(value, bool) else f"{words}-{slug(value)}"
 
-    def words(self, usual):
-        """The words of a command line that make this section: each setting that is not as it usually is."""
+    def words(self, defaults):
+        """The words of a command line that make this section: each setting that is not the default, as above."""
         for item in settings_of(self):
             value = getattr(self, item.name)
             if item.default is dataclasses.MISSING:
                 yield value
-            elif isinstance(value, bool) and value != usual.get(item.name, item.default):
+            elif isinstance(value, bool) and value != defaults.get(item.name, item.default):
                 yield flag(item.name if value else f"no-{item.name}")
-            elif value != usual.get(item.name, item.default):
+            elif value != defaults.get(item.name, item.default):
                 yield from (flag(item.name), *map(str, value if isinstance(value, tuple) else (value,)))
 
     def to_dict(self):

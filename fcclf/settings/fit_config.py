@@ -1,4 +1,4 @@
-"""The settings of a fit that is kept as a run: what `fcclf.settings.config.Config` is to a run of the command line.
+"""The settings of a fit that is kept as a run, as `fcclf.settings.config.Config` has those of a command line.
 
 They are the parameters of `FCClassifier` and what a fitted one must know besides, as JSON has them. Standard library
 only: runs are listed without TensorFlow.
@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
+from fcclf.settings.run_config import LONGEST_PATIENCE, Stopping
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
 
@@ -18,7 +19,7 @@ HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is wha
 class FitConfig:
     """All settings of a fit.
 
-    parameters: {name: value} of the classifier, but for `logdir`; class_weight as pairs. seed: of initial weights,
+    parameters: {name: value} of the classifier, except `logdir`; class_weight as pairs. seed: of initial weights,
     orders, masks and split. classes, class_type: the labels in order and their numpy dtype. feature_names: of the
     columns, None where they have none. samples: how many were trained on. stack: the network.
     """
@@ -35,43 +36,50 @@ class FitConfig:
     named_by: ClassVar[str] = "logdir"
     source: ClassVar[str] = "fit"
     remedy: ClassVar[str] = "name another logdir, or move this one away to start over."
+    loadable: ClassVar[bool] = False
+    highlights: ClassVar[tuple[str, ...]] = ("train_total", "validation_accuracy")
 
     @property
     def epochs(self) -> int:
-        """Asked for."""
+        """Number of epochs asked for."""
         return self.parameters["max_iter"]
+
+    @property
+    def stopping(self) -> Stopping:
+        """When training is over before its last epoch."""
+        return stopping(self.parameters)
 
     def arguments(self) -> dict:
         """{name: value} of the parameters, as the classifier takes them."""
         weights = self.parameters["class_weight"]
         return {**self.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
 
-    def layers(self, n_features, n_classes) -> dict[str, Block]:
-        """{scope: block} of the network."""
+    def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
+        """{scope: block} of the network for such data."""
         return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
 
-    def identity(self):
+    def identity(self) -> dict:
         """{setting: value} of the settings that change the result: two equal identities are the same run."""
         changing = {f"parameters.{name}": value for name, value in self.parameters.items() if name not in HOW}
         others = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "parameters"}
         return changing | others
 
-    def told(self):
+    def for_display(self) -> dict:
         """{setting: value} of the settings that change the result, for people."""
         changing = {name: value for name, value in self.parameters.items() if name not in HOW}
         return {"data": self.source, **changing, "seed": self.seed}
 
-    def command(self):
+    def command(self) -> str:
         """The call that makes this run, a line for each parameter."""
         lines = [f"    {name}={value!r}," for name, value in self.arguments().items()]
         return "\n".join([f"{self.maker}(", *lines, ").fit(X, y)"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Plain dicts and lists, for JSON. `from_dict` takes them back."""
         return {**asdict(self), "stack": [blocks.to_dict(block) for block in self.stack]}
 
     @classmethod
-    def from_dict(cls, stored):
+    def from_dict(cls, stored) -> "FitConfig":
         """The `FitConfig` that `to_dict` wrote, or that has numpy's numbers and arrays where JSON has its own."""
         stored = json.loads(json.dumps(stored, default=lambda value: value.tolist()))
         names = stored["feature_names"]
@@ -83,3 +91,21 @@ class FitConfig:
                 "stack": blocks.checked_stack(stored["stack"]),
             }
         )
+
+    @classmethod
+    def wrote(cls, stored) -> bool:
+        """Whether `to_dict` made a document."""
+        return "parameters" in stored
+
+
+def stopping(parameters: dict) -> Stopping:
+    """scikit-learn's rule, by the parameters of an estimator: the validation score decides, or else the loss."""
+    early = parameters["early_stopping"]
+    return Stopping(
+        metric="validation_accuracy" if early else "train_total",
+        tolerance=parameters["tol"],
+        patience=int(min(parameters["n_iter_no_change"], LONGEST_PATIENCE - 1)) + 1,
+        rising=early,
+        lenient=True,
+        slows=parameters["solver"] == "sgd" and parameters["learning_rate"] == "adaptive",
+    )

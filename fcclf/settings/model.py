@@ -43,7 +43,7 @@ class Model(Section):
         "none", "bring the data to mean 0 and deviation 1, by feature or all together", choices=("none", *OVER)
     )
 
-    usual: typing.ClassVar[dict] = {}
+    preset_defaults: typing.ClassVar[dict] = {}
 
     @property
     def layers(self) -> tuple[Block, ...]:
@@ -81,8 +81,8 @@ class Stack(Section):
         object.__setattr__(self, "layers", blocks.checked_stack(layers))
 
     @property
-    def usual(self) -> dict:
-        """{setting: value} of the settings for training that belong to the preset."""
+    def preset_defaults(self) -> dict:
+        """{setting: value} that the preset has instead of the defaults of training and session."""
         return {**PRESETS[self.preset].training, **presets.SESSION} if self.preset else {}
 
     @property
@@ -90,8 +90,15 @@ class Stack(Section):
         """The preset's name, or one made of the layers."""
         return self.preset or "stack-" + hashlib.sha256(repr(self.layers).encode()).hexdigest()[:6]
 
-    def name_parts(self, usual):
+    def name_parts(self, defaults):
         return [self.title]
 
     def to_dict(self):
         return {"preset": self.preset, "layers": [blocks.to_dict(block) for block in self.layers]}
+
+
+def named_layers(model: Model | Stack, n_features: int, n_outputs: int) -> dict[str, Block]:
+    """{scope: block} of the network, with its outputs. Raises ConfigError if a layer does not fit the one before it."""
+    named = blocks.named(model.layers, n_outputs)
+    blocks.check_shapes(named, n_features)
+    return named

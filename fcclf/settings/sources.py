@@ -13,11 +13,21 @@ from fcclf.settings.fields import Section, required, setting, slug
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
 
 
+class Known(typing.NamedTuple):
+    """What a source knows of its samples before they are made."""
+
+    samples: int
+    test_size: int
+    n_features: int
+    n_classes: int
+
+
 @dataclass(frozen=True)
 class Source(Section):
-    """A kind of data. name: in config.json and on the command line; prefix: begins the name of a run."""
+    """A kind of data. name: in config.json and on the command line; known: None where only the files tell."""
 
     name: typing.ClassVar[str]
+    known: typing.ClassVar[Known | None] = None
 
     @property
     def prefix(self) -> str:
@@ -27,9 +37,9 @@ class Source(Section):
     def to_dict(self):
         return {"name": self.name, **super().to_dict()}
 
-    def name_parts(self, usual):
+    def name_parts(self, defaults):
         yield self.prefix
-        yield from super().name_parts(usual)
+        yield from super().name_parts(defaults)
 
 
 # ---- points in the plane ---------------------------------------------------------------------------------------------
@@ -47,14 +57,9 @@ class Shape(Source):
     n_classes: typing.ClassVar[int] = 2
 
     @property
-    def test_size(self):
-        """Samples in the test part."""
-        return int(self.samples * self.test_ratio)
-
-    @property
-    def train_size(self):
-        """Samples in the training part, those held out for validation included."""
-        return self.samples - self.test_size
+    def known(self) -> Known:
+        """Numbers of samples, features and classes."""
+        return Known(self.samples, int(self.samples * self.test_ratio), 2, self.n_classes)
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,8 @@ class ManyClasses(Shape):
     classes: int = setting(3, "number of classes", at_least=2, at_most=100)
 
     @property
-    def n_classes(self):
-        """As it is asked for."""
+    def n_classes(self) -> int:
+        """Number of classes."""
         return self.classes
 
 
@@ -130,6 +135,11 @@ class Table(Source):
     file: str = required("the file, .csv or .npz", metavar="FILE", changes_result=False)
     label: str | None = setting(
         None, "name or number, from 1, of the CSV column that holds the labels (default: the last)", metavar="COLUMN"
+    )
+    weight_column: str | None = setting(
+        None,
+        "name or number of the CSV column, or name of the NPZ array, that says how much a row counts",
+        metavar="NAME",
     )
     test_ratio: float = setting(0.2, "share of each class that is kept for the test part", above=0, below=1)
     data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)

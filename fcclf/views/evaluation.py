@@ -10,20 +10,22 @@ FEWEST_FOR_PAIRS = 4  # classes, from which on the report names the pairs that a
 PAIRS = 5
 
 
-def metrics(y, logits) -> dict:
+def metrics(y, logits, weights=None) -> dict:
     """JSON-ready metrics of logits, float [samples, classes], against y, int [samples].
 
+    weights: float [samples], how much each sample counts, or None where all count the same.
     loss: mean cross-entropy in nats. precision, recall, f1: macro means over the classes, and one value for each class
-    under per_class; a class never predicted has precision 0. confusion_matrix: counts, rows are true classes.
+    under per_class; a class never predicted has precision 0. confusion_matrix: numbers of samples; a row for each true
+    class.
     """
     classes = np.arange(logits.shape[1])
     predictions = logits.argmax(axis=1)
-    per_class = precision_recall_fscore_support(y, predictions, labels=classes, zero_division=0)
+    per_class = precision_recall_fscore_support(y, predictions, labels=classes, zero_division=0, sample_weight=weights)
     precision, recall, f1, support = (values.tolist() for values in per_class)
     log_likelihood = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(y)), y]
     return {
-        "loss": -float(log_likelihood.mean()),
-        "accuracy": float(np.mean(predictions == y)),
+        "loss": -float(np.average(log_likelihood, weights=weights)),
+        "accuracy": float(np.average(predictions == y, weights=weights)),
         "precision": float(np.mean(precision)),
         "recall": float(np.mean(recall)),
         "f1": float(np.mean(f1)),

@@ -30,7 +30,7 @@ class Frames:
 
     def draw(self, logits, title: str):
         """Yields (directory of the run, tag, PNG) of each picture. logits: float32 [test samples, classes]."""
-        accuracy = np.mean(logits.argmax(axis=1) == self.dataset.y_test)
+        accuracy = np.mean(logits.argmax(axis=1) == self.dataset.test.y)
         title = f"{title}, test accuracy {accuracy:.4f}"
         if self.is_plane and self.dataset.n_classes <= plots.MOST_CLASSES:
             yield "", "pictures/boundary", self.boundary(title)
@@ -62,7 +62,7 @@ class Frames:
         """As `plots.confusion_matrix`, without colour bar."""
         labels = range(self.dataset.n_classes)
         figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.13, 0.12))
-        plots.draw_confusion(axes, confusion_matrix(self.dataset.y_test, logits.argmax(axis=1), labels=labels))
+        plots.draw_confusion(axes, confusion_matrix(self.dataset.test.y, logits.argmax(axis=1), labels=labels))
         return plots.png(figure)
 
 

@@ -164,20 +164,20 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     draw_plane(axes, *plane(dataset), probabilities, resolution)
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
-    _draw_points(axes, dataset.X_train, dataset.y_train, small)
-    _draw_points(axes, dataset.X_test, dataset.y_test, large, [f"class {name}" for name in dataset.classes])
+    _draw_points(axes, dataset.train.X, dataset.train.y, small)
+    _draw_points(axes, dataset.test.X, dataset.test.y, large, [f"class {name}" for name in dataset.classes])
     axes.scatter([], [], c="black", label="training", **small)
-    wrong = probabilities(dataset.X_test).argmax(axis=1) != dataset.y_test
+    wrong = probabilities(dataset.test.X).argmax(axis=1) != dataset.test.y
     thin = scale if wrong.sum() < 100 else 0.5 * scale
     ring = {"s": 80 * scale * thin, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2 * thin}
     name = f"wrong: {wrong.sum()} of {len(wrong)} in test"
-    axes.scatter(*dataset.X_test[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
+    axes.scatter(*dataset.test.X[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
     axes.set(xlabel="feature 1", ylabel="feature 2")
 
 
 def plane(dataset):
     """The lower left and the upper right corner, float [2] each, of the plane that a two-feature `Dataset` lies in."""
-    X = np.concatenate([dataset.X_train, dataset.X_test])
+    X = np.concatenate([dataset.train.X, dataset.test.X])
     margin = 0.05 * np.ptp(X, axis=0) + 1e-6
     return X.min(axis=0) - margin, X.max(axis=0) + margin
 

@@ -1,0 +1,102 @@
+"""Samples as arrays: the parts of a data set, what is known of it, and what is measured on it."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from fcclf.data.facts import Facts
+from fcclf.settings.blocks import Block
+
+BLOCK = 8192  # samples whose statistics are taken at once
+
+
+class Part(NamedTuple):
+    """Some samples. X: float32 [samples, features]; y: [samples], int32 class numbers from 0; weights: float32
+    [samples], or None where every sample counts the same."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """Those arrays that are there."""
+        return [each for each in self if each is not None]
+
+
+class Dataset(NamedTuple):
+    """The arrays of a run.
+
+    validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
+    seen in training or not. class_names: theirs, or () where they have numbers only.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    n_classes: int
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """What to call each class."""
+        return [*(self.class_names or map(str, range(self.n_classes)))]
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return self.train.X.shape[1]
+
+    @property
+    def facts(self) -> Facts:
+        """What a run notes of these data."""
+        parts = self.train, self.validation, self.test
+        arrays = [array for part in parts for array in part[:2]]
+        weights = [part.weights for part in parts if part.weights is not None]
+        return Facts(fingerprint([*arrays, *weights]), self.n_features, self.n_classes)
+
+
+def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:
+    """The last `test_size` samples are the test part, those before them the validation part, the rest for training."""
+    tested = len(y) - test_size
+    parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
+    return Dataset(*(Part(X[part], y[part]) for part in parts), n_classes)
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """An empty float32 array that begins at a multiple of 64 bytes: a session takes it as it is, others it copies."""
+    spare = np.empty(4 * math.prod(shape) + 64, np.uint8)
+    first = -spare.ctypes.data % 64
+    return spare[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
+
+
+def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
+    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0."""
+    axis = 0 if each_feature else None
+    parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # float64 copies of all would take too much
+    count = X.size / (X.shape[1] if each_feature else 1)
+    mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / count
+    variance = sum(np.square(part - mean).sum(axis) for part in parts) / count
+    return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
+
+
+def layer_statistics(layers: dict[str, Block], X) -> dict[str, np.ndarray]:
+    """{variable name: values} for the layers that need the statistics of the training data X."""
+    needed = {name: block.over for name, block in layers.items() if block.over}
+    return {
+        f"{name}/{key}": values
+        for name, over in needed.items()
+        for key, values in statistics(X, over == "features").items()
+    }
+
+
+def fingerprint(arrays: Iterable[np.ndarray]) -> str:
+    """sha256 over every array's bytes, shape and type: equal for equal data only."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

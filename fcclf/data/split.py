@@ -1,0 +1,44 @@
+"""How many samples each part of the data gets, and what is known not to fit before the data are loaded.
+
+The last samples are the test part, those before them the validation part, the rest is trained on. Standard library
+only: a usage error must not wait for the data.
+"""
+
+from fcclf.errors import ConfigError
+from fcclf.settings.config import Config
+
+
+def check(config: Config):
+    """Raises ConfigError if the settings cannot fit their data, as far as the settings alone tell."""
+    known = config.data.known
+    if known:
+        part_sizes(config, known.samples, known.test_size)
+        config.layers(known.n_features, known.n_classes)
+
+
+def part_sizes(config: Config, samples: int, test_size: int) -> tuple[int, int, int]:
+    """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
+    training, train_size = config.training, samples - test_size
+    if not test_size:
+        raise ConfigError(
+            "test_ratio",
+            f"is {config.data.test_ratio:g}, which leaves no test sample out of {samples}: "
+            "raise it, or make more samples.",
+        )
+    validation_size = int(train_size * training.validation_fraction) if training.early_stopping else 0
+    if training.early_stopping and not validation_size:
+        raise ConfigError(
+            "validation_fraction",
+            f"is {training.validation_fraction:g}, which leaves no validation sample out of {train_size}: "
+            "raise it, or make more samples.",
+        )
+    _check_batch_size(training.batch_size, train_size - validation_size)
+    return train_size - validation_size, validation_size, test_size
+
+
+def _check_batch_size(batch_size, train_size):
+    if batch_size > train_size:
+        raise ConfigError(
+            "batch_size",
+            f"is {batch_size}, but the training part has only {train_size} samples: use {train_size} or less.",
+        )
