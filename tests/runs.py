@@ -26,10 +26,12 @@ PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fc
 FORKSERVER.set_forkserver_preload(PRELOADED)
 
 
-def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
+def config(
+    samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, data=None, **settings
+):
     """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them.
 
-    layers or preset: a `Stack` instead of the hidden layers.
+    data: a source instead of the moons; layers or preset: a `Stack` instead of the hidden layers.
     """
     model = Stack if {"layers", "preset"} & settings.keys() else Model
     sections = {"data": Moons, "model": model, "training": Training, "session": Session}
@@ -42,12 +44,11 @@ def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="
         "jit": jit,
         "image_every": image_every,
     }
-    return Config(
-        **{
-            name: section(**{key: value for key, value in settings.items() if key in section.__dataclass_fields__})
-            for name, section in sections.items()
-        }
-    )
+    made = {
+        name: section(**{key: value for key, value in settings.items() if key in section.__dataclass_fields__})
+        for name, section in sections.items()
+    }
+    return Config(**made | {name: settings[name] for name in ("data",) if name in settings})
 
 
 def variables(path: Path) -> dict[str, np.ndarray]:

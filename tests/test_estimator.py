@@ -19,7 +19,7 @@ from fcclf import FCClassifier
 from fcclf.data import loading
 from fcclf.learning import program, stretches
 from fcclf.learning.program import Program
-from fcclf.runs import training
+from fcclf.runs import history, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.config import Config, Model, Moons, Session, Training
 
@@ -272,35 +272,44 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
     assert_same(longer, classifier(max_iter=6, logdir=tmp_path / "whole").fit(X, y))
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path, compiled, monkeypatch):
+@pytest.mark.parametrize(
+    ("compiled", "of_fit", "of_run"),
+    [
+        (True, {}, {}),
+        (False, {"class_weight": "balanced"}, {"class_weight": "balanced"}),
+        (
+            False,
+            {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3},
+            {"optimizer": "nesterov", "schedule": "invscaling", "power_t": 0.3},
+        ),
+        (
+            False,
+            {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 1.0, "n_iter_no_change": 1},
+            {"optimizer": "nesterov", "schedule": "adaptive", "decay_rate": 0.2, "learning_rate": 1.0, "patience": 2},
+        ),
+    ],
+)
+def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path, compiled, of_fit, of_run, monkeypatch):
     """The two faces have one core: bit for bit, also with a short last batch."""
     monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 0 if compiled else 10**9)
     network = {"activation": "elu", "l2": 1e-3}
-    fitted = FCClassifier(
-        (6, 4),
-        **network,
-        alpha=0,
-        batch_size=23,
-        learning_rate_init=0.01,
-        max_iter=30,
-        tol=0,
-        n_iter_no_change=np.inf,
-        random_state=0,
-    )
+    shared = {"learning_rate_init": 0.01, "n_iter_no_change": np.inf} | of_fit
+    fitted = FCClassifier((6, 4), **network, alpha=0, batch_size=23, max_iter=30, tol=0, random_state=0, **shared)
+    fixed = {"batch_size": 23, "epochs": 30, "loss": "sigmoid", "seed": fitted._drawn_seed(), "min_delta": 0.0}
     config = Config(
-        Moons(samples=100),
+        Moons(samples=101),
         Model((6, 4), initializer="glorot_uniform", **network),
-        Training(learning_rate=0.01, batch_size=23, epochs=30, loss="sigmoid", seed=fitted._drawn_seed()),
+        Training(**fixed | {"learning_rate": 0.01} | of_run),
         Session(image_every=0, jit="on" if compiled else "off", threads=1),
     )
     dataset = loading.load(config)
     fitted.fit(dataset.train.X, dataset.train.y)
     training.train(config, tmp_path / "run")
-    weights = runs.variables(tmp_path / "run")
+    weights, rates = runs.variables(tmp_path / "run"), history.read(tmp_path / "run")["learning_rate"]
     for number, name in enumerate(("fc1", "fc2", "output")):
         np.testing.assert_array_equal(fitted.coefs_[number], weights[f"{name}/kernel"])
         np.testing.assert_array_equal(fitted.intercepts_[number], weights[f"{name}/bias"])
+    assert (len(set(rates)) > 1) == ("learning_rate" in of_fit)
 
 
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):

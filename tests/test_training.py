@@ -13,11 +13,12 @@ from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.runs import history, recorder, training
+from fcclf.runs import history, overview, recorder, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Stack
 from fcclf.settings.sources import Table
+from fcclf.views import evaluation
 
 
 class StopAfter:
@@ -283,13 +284,14 @@ def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
     "settings",
     [
         {"layers": EVERY_DENSE, "batch_size": 23, "schedule": "exponential", "decay_steps": 7, "sampling": "bootstrap"},
+        {"class_weight": {"1": 2.0}, "schedule": "adaptive", "optimizer": "sgd", "learning_rate": 1.0, "patience": 1},
         runs.campaign({"layers": COMPILED, "batch_size": 23, "jit": "on", "early_stopping": True}),
         runs.campaign({"layers": CONVOLUTIONAL, "optimizer": "momentum", "schedule": "cosine", "decay_steps": 25}),
         runs.campaign(
             {"batch_norm": "before", "dropout": 0.2, "loss": "sigmoid", "label_smoothing": 0.1, "schedule": "step"}
         ),
     ],
-    ids=["every dense block", "compiled", "convolutions", "sigmoid"],
+    ids=["every dense block", "weights and an adaptive rate", "compiled", "convolutions", "sigmoid"],
 )
 def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, settings):
     """Chunks of 3 steps, also inside epochs; the second attempt begins at step 18."""
@@ -297,6 +299,32 @@ def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, se
     training.train(config, tmp_path / "untouched")
     train_with_stops(config, tmp_path / "cut", chunks=6, steps=3)
     runs.assert_same_run(tmp_path / "cut", tmp_path / "untouched")
+
+
+def test_an_adaptive_rate_falls_when_patience_ends_and_ends_the_run_when_it_is_too_small(tmp_path):
+    """No epoch can be better by 10, so patience ends every second epoch after the first."""
+    settings = {"schedule": "adaptive", "decay_rate": 0.01, "learning_rate": 1.0, "patience": 2, "min_delta": 10.0}
+    outcome = training.train(runs.config(**settings, epochs=50), tmp_path / "run")
+    rates = history.read(tmp_path / "run")["learning_rate"]
+    np.testing.assert_allclose(rates, [1, 1, 1, 1e-2, 1e-2, 1e-4, 1e-4, 1e-6, 1e-6], rtol=1e-5)
+    assert (outcome.epoch, outcome.best_epoch, outcome.stopped) == (9, None, True)
+    assert overview.read(tmp_path / "run").state == overview.FINISHED
+
+
+def test_a_run_is_measured_by_the_weights_of_its_rows(tmp_path):
+    random = np.random.default_rng(0)
+    X, y, counts = random.normal(size=(60, 2)), np.arange(60) % 2, random.uniform(0, 3, 60)
+    np.savez(tmp_path / "table.npz", X=X, y=y, counts=counts)
+    source = Table(str(tmp_path / "table.npz"), weight_column="counts")
+    training.train(runs.config(batch_size=20, data=source), tmp_path / "run")
+    with TrainedRun(tmp_path / "run") as run:
+        test = run.dataset().test
+        logits = run.logits(test.X)
+    measured, unweighted = (evaluation.metrics(test.y, logits, weights) for weights in (test.weights, None))
+    columns = history.read(tmp_path / "run")
+    assert measured["loss"] == pytest.approx(columns["test_loss"][-1], rel=1e-5)
+    assert measured["accuracy"] == pytest.approx(columns["test_accuracy"][-1], rel=1e-5)
+    assert measured["loss"] != pytest.approx(unweighted["loss"], rel=1e-3)
 
 
 def test_the_seconds_of_an_epoch_cover_all_its_chunks(tmp_path, monkeypatch):

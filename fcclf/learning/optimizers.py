@@ -5,6 +5,7 @@ steps on tensors: `step` is the rule that the kernels of TensorFlow follow (tens
 on packed weights. A test compares the two for every optimizer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,18 +27,19 @@ class Optimizer:
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
+    @classmethod
+    def named(cls, name: str) -> "Optimizer":
+        """The optimizer by an entry of `fcclf.settings.config.OPTIMIZERS`, with its default parameters."""
+        return cls("momentum", nesterov=True) if name == "nesterov" else cls(name)
+
     def of_tensorflow(self, learning_rate) -> tf1.train.Optimizer:
         """The optimizer of tf.compat.v1.train."""
-        if self.name == "adam":
-            return tf1.train.AdamOptimizer(learning_rate, self.beta_1, self.beta_2, self.epsilon)
-        if self.name == "momentum":
-            return tf1.train.MomentumOptimizer(learning_rate, self.momentum, use_nesterov=self.nesterov)
-        return PLAIN[self.name](learning_rate)
+        return KINDS[self.name].of_tensorflow(self, learning_rate)
 
     @property
     def slots(self) -> tuple[str, ...]:
         """Names of what is kept for each weight, as TensorFlow's optimizer has them."""
-        return SLOTS[self.name]
+        return KINDS[self.name].slots
 
     @property
     def powers(self) -> dict[str, float]:
@@ -46,7 +48,7 @@ class Optimizer:
 
     def step(self, weight, gradient, slots, rate, powers):
         """The weights after one step, and their slots. slots: tuple in the order of `slots`; powers: {name: scalar}."""
-        return STEPS[self.name](self, weight, gradient, slots, rate, powers)
+        return KINDS[self.name].step(self, weight, gradient, slots, rate, powers)
 
 
 # ---- one function for each rule --------------------------------------------------------------------------------------
@@ -91,27 +93,34 @@ def _adadelta(settings, weight, gradient, slots, rate, powers):
     return weight - rate * change, (square, changes * 0.95 + change * change * (1 - 0.95))
 
 
-STEPS = {
-    "sgd": _sgd,
-    "momentum": _momentum,
-    "adam": _adam,
-    "rmsprop": _rmsprop,
-    "adagrad": _adagrad,
-    "adadelta": _adadelta,
-}
-PLAIN = {
-    "sgd": tf1.train.GradientDescentOptimizer,
-    "rmsprop": tf1.train.RMSPropOptimizer,
-    "adagrad": tf1.train.AdagradOptimizer,
-    "adadelta": tf1.train.AdadeltaOptimizer,
-}
-SLOTS = {
-    "sgd": (),
-    "momentum": ("momentum",),
-    "adam": ("m", "v"),
-    "rmsprop": ("rms", "momentum"),
-    "adagrad": ("accumulator",),
-    "adadelta": ("accum", "accum_update"),
+class Kind(NamedTuple):
+    """An optimizer's rule. step: on tensors; slots: names of what TensorFlow's optimizer keeps for each weight;
+    of_tensorflow: (settings, learning rate) -> that optimizer."""
+
+    step: Callable
+    slots: tuple[str, ...]
+    of_tensorflow: Callable
+
+
+def _plain(optimizer):
+    return lambda settings, rate: optimizer(rate)
+
+
+def _adam_of_tensorflow(settings, rate):
+    return tf1.train.AdamOptimizer(rate, settings.beta_1, settings.beta_2, settings.epsilon)
+
+
+def _momentum_of_tensorflow(settings, rate):
+    return tf1.train.MomentumOptimizer(rate, settings.momentum, use_nesterov=settings.nesterov)
+
+
+KINDS = {
+    "sgd": Kind(_sgd, (), _plain(tf1.train.GradientDescentOptimizer)),
+    "momentum": Kind(_momentum, ("momentum",), _momentum_of_tensorflow),
+    "adam": Kind(_adam, ("m", "v"), _adam_of_tensorflow),
+    "rmsprop": Kind(_rmsprop, ("rms", "momentum"), _plain(tf1.train.RMSPropOptimizer)),
+    "adagrad": Kind(_adagrad, ("accumulator",), _plain(tf1.train.AdagradOptimizer)),
+    "adadelta": Kind(_adadelta, ("accum", "accum_update"), _plain(tf1.train.AdadeltaOptimizer)),
 }
 
 

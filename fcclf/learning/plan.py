@@ -19,7 +19,6 @@ from fcclf.settings.run_config import LONGEST_PATIENCE
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most (but one epoch always fits)
-OPTIMIZERS_OF_RUNS = {"nesterov": Optimizer("momentum", nesterov=True)}  # the others go by their own names
 
 
 class Sizes(NamedTuple):
@@ -139,7 +138,7 @@ def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=())
         n_features=n_features,
         sizes=Sizes(*sizes),
         batch_size=training.batch_size,
-        optimizer=OPTIMIZERS_OF_RUNS.get(training.optimizer) or Optimizer(training.optimizer),
+        optimizer=Optimizer.named(training.optimizer),
         objective=Classification(training.label_smoothing),
         schedule=_schedule(training),
         rule=rule_of(config.stopping),
