@@ -15,6 +15,7 @@ import importlib
 __version__ = "0.1.0"
 HOMES = {
     "FCClassifier": "fcclf.estimator",
+    "load": "fcclf.data.loading",
     "train": "fcclf.runs.training",
     "open_run": "fcclf.runs.trained",
     **dict.fromkeys(("Config", "Training", "Session"), "fcclf.settings.config"),

@@ -13,40 +13,37 @@ import argparse
 import dataclasses
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
-from fcclf.data import loading
+from fcclf import Config, FCClassifier, Model, Moons, Session, Training, load, train
 from fcclf.errors import ConfigError, RunError
-from fcclf.learning.predictor import Predictor
-from fcclf.learning.program import Program, borrowed
-from fcclf.learning.stretches import stretches
-from fcclf.runs import overview, training
-from fcclf.settings.config import Config, Model, Moons, Training
+from fcclf.runs import overview
 from fcclf.views import plots
 
 NOISES = (0.1, 0.2, 0.3)
+UNSEEN = Session(histogram_every=0, image_every=0)  # nobody looks at these runs
 FLATTENED = "network, L2 0.01"  # the one that is measured but not drawn: its boundary is nearly a straight line
 
 
 def main(argv=None):
     arguments = _arguments(argv)
-    datasets = {noise: loading.load(Config(data=Moons(noise=noise))) for noise in NOISES}
+    sources = {noise: Moons(noise=noise) for noise in NOISES}
     scores = {}  # {model: {noise: float [seeds, 2], test accuracy and loss}}
     models = {**networks(arguments.epochs), **others(arguments.epochs)}
     figure, columns = _canvas([name for name in models if name != FLATTENED])
     for name, fit in models.items():
         print(f"training {name}", file=sys.stderr, flush=True)
-        scores[name] = study(fit, datasets, arguments.seeds, columns.get(name))
+        scores[name] = study(fit, sources, arguments.seeds, columns.get(name))
     for number, measure in enumerate(("test accuracy", "test loss")):
         print(overview.table(_rows(measure, scores, number)), end="\n\n", flush=True)
     target = Path(arguments.output) / "reproduce_article.png"
@@ -54,16 +51,16 @@ def main(argv=None):
     print(target)
 
 
-def study(fit, datasets, n_seeds, column=None):
+def study(fit, sources, n_seeds, column=None):
     """{noise: float [seeds, 2]}, accuracy and loss on the test part; column: Axes for the first seed's boundaries.
 
-    fit: a function of (dataset, seed) that returns a function of X, the probabilities.
+    fit: a function of (source, seed) that returns a function of X, the probabilities. sources: {noise: `Moons`}.
     """
     scores = {}
-    for row, (noise, dataset) in enumerate(datasets.items()):
-        scores[noise] = np.empty((n_seeds, 2))
+    for row, (noise, source) in enumerate(sources.items()):
+        scores[noise], dataset = np.empty((n_seeds, 2)), load(Config(data=source))
         for seed in range(n_seeds):
-            probabilities = fit(dataset, seed)
+            probabilities = fit(source, seed)
             scores[noise][seed] = _score(dataset, probabilities(dataset.test.X))
             if seed == 0 and column is not None:
                 _draw(column[row], dataset, probabilities, noise, accuracy=scores[noise][0, 0])
@@ -81,30 +78,21 @@ def _score(dataset, probabilities):
 def networks(epochs):
     """{name: fit} of the network with each penalty."""
     return {
-        name: _network(Config(model=Model(l2=l2), training=Training(epochs=epochs, learning_rate=1e-3)))
+        name: _network(Config(model=Model(l2=l2), training=Training(epochs=epochs, learning_rate=1e-3), session=UNSEEN))
         for name, l2 in (("network, no L2", 0.0), ("network, L2 0.001", 1e-3), (FLATTENED, 0.01))
     }
 
 
 def _network(config):
-    """Its program is compiled once and serves every seed and data set."""
+    """A run for each data set and seed; they share one compiled program."""
 
-    def fit(dataset, seed):
-        seeded = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
-        with borrowed(Program, training.plan_on(seeded, dataset)) as program:
-            training.begin(program, seeded, dataset)
-            for _ in stretches(program, loading.parts(config, dataset), config.training.epochs):
-                pass
-            weights = {name: values for name, values in program.values().items() if name in program.network.variables}
-        return lambda X: _probabilities(program.plan, weights, X)
+    def fit(source, seed):
+        seeded = dataclasses.replace(config, data=source, training=dataclasses.replace(config.training, seed=seed))
+        with tempfile.TemporaryDirectory() as directory:
+            train(seeded, Path(directory) / "run")
+            return FCClassifier.from_run(Path(directory) / "run").predict_proba
 
     return fit
-
-
-def _probabilities(plan, weights, X):
-    with borrowed(Predictor, plan.layers, plan.n_features, 0) as predictor:
-        predictor.load(weights)
-        return softmax(predictor.logits(X), axis=1)
 
 
 def others(epochs):
@@ -118,7 +106,11 @@ def others(epochs):
 
 
 def _sklearn(make):
-    return lambda dataset, seed: make(seed).fit(dataset.train.X, dataset.train.y).predict_proba
+    def fit(source, seed):
+        samples = load(Config(data=source)).train
+        return make(seed).fit(samples.X, samples.y).predict_proba
+
+    return fit
 
 
 # ---- what is printed and drawn ---------------------------------------------------------------------------------------

@@ -26,9 +26,7 @@ PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fc
 FORKSERVER.set_forkserver_preload(PRELOADED)
 
 
-def config(
-    samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, data=None, **settings
-):
+def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
     """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them.
 
     data: a source instead of the moons; layers or preset: a `Stack` instead of the hidden layers.

@@ -9,6 +9,7 @@ import runs
 
 from fcclf.data import loading
 from fcclf.runs.trained import TrainedRun
+from fcclf.settings.config import Config, Moons
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "reproduce_article.py"
 
@@ -26,18 +27,18 @@ def test_its_network_is_the_one_that_a_run_trains(article, finished_run):
     dataset = loading.load(runs.config())
     with TrainedRun(finished_run) as run:
         fit = article._network(runs.config())
-        fit(dataset, seed=1)
-        probabilities = fit(dataset, seed=0)(dataset.test.X)
+        fit(runs.config().data, seed=1)
+        probabilities = fit(runs.config().data, seed=0)(dataset.test.X)
         np.testing.assert_allclose(probabilities, run.probabilities(dataset.test.X), rtol=1e-6)
 
 
 def test_the_study_measures_each_seed_on_the_test_part(article):
-    dataset = loading.load(runs.config())
+    source, dataset = Moons(samples=100), loading.load(Config(Moons(samples=100)))
 
-    def fit(dataset, seed):
+    def fit(source, seed):
         return lambda X: np.eye(2)[np.full(len(X), seed)] * 0.5 + 0.25
 
-    scores = article.study(fit, {0.2: dataset}, n_seeds=2)
+    scores = article.study(fit, {0.2: source}, n_seeds=2)
     ones = dataset.test.y.mean()
     expected = [[1 - ones, -ones * np.log(0.25) - (1 - ones) * np.log(0.75)]]
     expected += [[ones, -ones * np.log(0.75) - (1 - ones) * np.log(0.25)]]
