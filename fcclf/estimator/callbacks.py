@@ -14,7 +14,7 @@ except ImportError:  # before 1.9
 class Tasks:
     """The tasks of one fit, begun: the fit itself and, inside it, its epochs.
 
-    X, y, sample_weight: as the caller gave them. attributes(fit): those of the estimator, were the `Fit` over.
+    X, y, sample_weight: as given to fit. attributes(fit): those that the estimator would have if the `Fit` ended now.
     """
 
     def __init__(self, estimator, X, y, sample_weight, attributes):
@@ -25,27 +25,27 @@ class Tasks:
         self.root.call_on_fit_task_begin(estimator=estimator, **self.samples)
 
     def begin_epoch(self):
-        """The task of an epoch, begun."""
+        """Begins the task of an epoch and returns it."""
         return self.root.subcontext(task_name="epoch").call_on_fit_task_begin(estimator=self.estimator, **self.samples)
 
     def end_epoch(self, task, fit) -> bool:
-        """Ends the task of an epoch of `fit`; a callback says that it was the last."""
+        """Ends the task of an epoch. Returns whether a callback wants the fit to end with it."""
         return task.call_on_fit_task_end(
             estimator=self.estimator, **self.samples, reconstruction_attributes=lambda: self.attributes(fit)
         )
 
     def skip(self, epochs: int):
-        """Tells of epochs that earlier calls trained."""
+        """Begins and ends the tasks of epochs that earlier calls trained."""
         for _ in range(epochs):
             task = self.root.subcontext(task_name="epoch")
             task.call_on_fit_task_begin(estimator=self.estimator)
             task.call_on_fit_task_end(estimator=self.estimator)
 
     def end(self):
-        """The fit is over, the estimator has its attributes."""
+        """Ends the task of the fit; the estimator has its attributes."""
         self.root.call_on_fit_task_end(estimator=self.estimator, **self.samples, reconstruction_attributes={})
 
 
 def wanted(estimator) -> bool:
-    """Callbacks are set on the estimator, by the user or by a search around it."""
+    """Whether callbacks are set on the estimator, by the user or by a search around it."""
     return bool(getattr(estimator, "_skl_callbacks", None))

@@ -1,8 +1,8 @@
 """`FCClassifier`: the network and the compiled epoch loop of a run as a scikit-learn classifier.
 
-Parameters, attributes, defaults and rules are those of `sklearn.neural_network.MLPClassifier` where it has them. What
-is fitted is numpy: it pickles, copies and predicts without a session of its own, for `fcclf.learning.program` keeps
-graphs and compiled loops by their plan and lends them to whoever fits or predicts.
+Parameters, attributes, defaults and rules are those of `sklearn.neural_network.MLPClassifier` where it has them. The
+fitted state consists of numpy arrays, so a classifier can be pickled and copied. It owns no session:
+`fcclf.learning.program` keeps graphs and compiled loops by their plan and lends them to every fit and prediction.
 
 Weights, losses and predictions are float32. Fits with the same `random_state`, an int, are equal bit for bit on one
 machine type and one version of the libraries, whatever the process or the number of jobs.
@@ -34,8 +34,8 @@ from fcclf.runs.trained import TrainedRun, newest_values
 from fcclf.settings.blocks import Dense
 from fcclf.settings.fit_config import FitConfig
 
-GOING_ON = {"best/stopped": False}  # of the variables that decide when a fit is over, in every fit that goes on
-NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and where what it watches is another metric than before
+GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
+NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before
 
 
 class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -192,7 +192,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise
 
     def _given(self, X, y, sample_weight, fresh):
-        """The samples of a fit, a `Part`; `fresh`: it forgets the fits before it."""
+        """The samples of a fit as a `Part`. fresh: forget the fits before it."""
         X, y = samples.labelled(self, X, y, reset=fresh)
         classes = samples.classes_of(y)
         if fresh:
@@ -205,7 +205,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
 
     def _start(self, classes):
-        """Forgets what was fitted."""
+        """Forgets what was fitted before."""
         self.classes_ = classes
         self.n_outputs_ = 1 if len(classes) == 2 else len(classes)
         self.out_activation_ = "logistic" if len(classes) == 2 else "softmax"
@@ -216,7 +216,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.validation_scores_ = [] if self.early_stopping else None
 
     def _drawn_seed(self):
-        """From random_state; a run that goes on keeps its own, which only an int gives twice."""
+        """The seed that random_state gives; a run that goes on keeps its own unless random_state is an int."""
         stored = fit_run.stored(Path(self.logdir)) if self.logdir is not None else None
         if stored and not isinstance(self.random_state, Integral):
             return stored.seed
@@ -239,24 +239,24 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         values = self._values | self._standing(plan) | values
         with borrowed(Program, plan) as program:
             program.begin(given, values, epochs)
-            with self._run(program, parts) as (recorder, past):
-                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, past)
+            with self._run(program, parts) as (recorder, earlier):
+                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier)
                 fit.train(self.verbose, tasks)
-            self._note(fit)
+            self._set_fitted(fit)
         if fit.interrupted:
             on = " The same call of fit goes on." if fit.recorder and fit.epochs < n_epochs and not fit.stopped else ""
             warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
         return fit
 
     def _standing(self, plan):
-        """{variable: value} of the rule's variables, where the last fit left others than this one begins with."""
+        """{variable: value} of the stopping rule, where this fit begins with others than the last one left."""
         if not self._values:
             return {}
         watched = "best/score" if plan.rule.rising else "best/loss"
         return GOING_ON | ({} if watched in self._values else NONE_YET)
 
     def _run(self, program, parts):
-        """(the `Recorder` of `logdir`, or None; the metrics of its past); a context manager."""
+        """A context manager of (the `Recorder` of `logdir`, or None; the metrics of its earlier epochs)."""
         if self.logdir is None:
             return contextlib.nullcontext((None, {}))
         config = parameters.config(self, self._seed, program.plan.sizes.train)
@@ -265,18 +265,18 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return fit_run.opened(Path(self.logdir), config, facts, program, parts["train"].X, warnings.warn)
 
     def _attributes(self, fit):
-        """{name: value} of this classifier, were the `Fit` over."""
+        """{name: value} of the attributes that this classifier would have if the `Fit` ended now."""
         model = copy.copy(self)
-        model._note(fit)
+        model._set_fitted(fit)
         return vars(model)
 
-    def _note(self, fit):
-        """The attributes, from the variables and the metrics of a `Fit`."""
-        self._note_weights(fit.program.kept_values())
-        self._note_curves(fit.metrics, fit.program.plan.sizes.train)
+    def _set_fitted(self, fit):
+        """Sets the fitted attributes from the variables and the metrics of a `Fit`."""
+        self._set_fitted_weights(fit.program.kept_values())
+        self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
 
-    def _note_curves(self, metrics, n_train):
-        """metrics: {name: values of the epochs}, of a plan's `metrics`."""
+    def _set_fitted_curves(self, metrics, n_train):
+        """Sets what tells of the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""
         self.n_iter_ = len(metrics["train_total"])
         self.t_ += self.n_iter_ * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]
@@ -287,8 +287,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         else:
             self.best_loss_ = min(self.loss_curve_)
 
-    def _note_weights(self, values):
-        """values: {variable: value}, of the best epoch where they are kept; the attributes share their memory."""
+    def _set_fitted_weights(self, values):
+        """Sets the weights. values: {variable: value}, the best epoch's where they are kept; no array is copied."""
         network = {name: value for name, value in values.items() if name.split("/")[0] in dict(self._layers)}
         network = {name: value for name, value in network.items() if name.count("/") == 1}
         self._values = values = values | best_weights(network, values)
@@ -302,8 +302,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def from_run(cls, path, classes=None):
         """A fitted classifier from a run directory, with the weights that count: the last, or the best.
 
-        path: of any trained run. Of a fit with a `logdir` it is the classifier as fit left it, to be gone on with.
-        That of a command line predicts; to train the run on, use `fcclf train`.
+        path: of any trained run. From a fit with a `logdir` comes the classifier as fit left it, which can be trained
+        on. From a run of the command line comes one that predicts; `fcclf train` trains the run on.
         classes: the labels in the order of the run's class numbers; by default those the run knows.
         Raises RunError if there is no run that can be read, ValueError if the labels are not as many as its classes.
         """
@@ -329,8 +329,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
         opened._start(np.array(config.classes, dtype=config.class_type))
         epoch, values = newest_values(path, description)
-        opened._note_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
-        opened._note_curves(fit_run.past(path, epoch), config.samples)
+        opened._set_fitted_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
+        opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch), config.samples)
         return opened
 
     @classmethod
@@ -343,7 +343,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         opened.n_outputs_ = opened._layers[-1][1].units
         opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
         opened._seed, opened.t_, opened.loss_curve_ = config.training.seed, 0, []
-        opened._note_weights(values)
+        opened._set_fitted_weights(values)
         return opened
 
     # ---- predicting

@@ -1,6 +1,6 @@
 """A fit kept as a run directory, where the next call goes on.
 
-The samples are not kept, only their fingerprint: whoever goes on with a fit gives them again.
+The samples are not kept, only their fingerprint: the call that goes on with a fit must bring the same ones.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ def stored(path: Path) -> FitConfig | None:
     return config if config and config.maker == FitConfig.maker else None
 
 
-def past(path: Path, epochs: int) -> dict[str, list[float]]:
+def earlier_metrics(path: Path, epochs: int) -> dict[str, list[float]]:
     """{metric: values} of the first `epochs` of the run in `path`. Raises RunError if it lacks one."""
     columns = history.read_until(path, epochs)
     others = (history.FIRST, history.LAST)
@@ -37,8 +37,8 @@ def past(path: Path, epochs: int) -> dict[str, list[float]]:
 def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples, warn) -> Iterator[tuple]:
     """The run in directory `path`, locked inside the block; `program`, which has begun, gets its newest state.
 
-    samples: float32 [samples, features], whose activations are recorded. warn(sentence): told
-    of damage that was mended. Yields (a `Recorder`, or None where nothing is left to train; the metrics of the past).
+    samples: float32 [samples, features], whose activations are recorded. warn(sentence): called
+    for damage that was mended. Yields (a `Recorder`, or None where nothing is left to train; the earlier metrics).
     Raises ConfigError if the run there has other settings or samples, or more epochs than `config` asks for, RunError
     if it cannot go on.
     """
@@ -48,7 +48,7 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
         run = recorder.continued(path, config, data, program.plan.metrics, warn)
         if run.start:
             run.restore(program)
-        earlier = past(path, run.epoch)
+        earlier = earlier_metrics(path, run.epoch)
         if program.stopped or program.epoch >= config.epochs:  # a fit that is finished writes nothing
             yield None, earlier
             return
@@ -60,7 +60,7 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
 
 
 def _check_epochs(path, config):
-    """Refuses to take a longer fit for the shorter one that is asked for."""
+    """Raises ConfigError if the fit has more epochs already than are asked for."""
     done = max((checkpoint.position(each)[0] for each in checkpoint.committed_paths(path / "checkpoints")), default=0)
     if done > config.epochs:
         raise ConfigError(

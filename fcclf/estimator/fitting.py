@@ -23,32 +23,32 @@ DIVERGED = (
 class Fit:
     """A fit under way.
 
-    epochs: trained so far, by earlier calls too. metrics: {name: values of all of them}. stopped: it is over by its own
-    rules. interrupted: by the user.
+    metrics: {name: values of all epochs, those of earlier calls included}. interrupted: by the user.
     """
 
-    def __init__(self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, past: dict | None = None):
-        """program: has begun. parts: {name: `Part`}. n_epochs: to train, those of `past`, earlier metrics, counted.
-
-        recorder: a `fcclf.runs.recorder.Recorder` of a fit that is kept, or None.
+    def __init__(self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, earlier=None):
+        """program: one that has begun. parts: {name: `Part`}. n_epochs: the last epoch to train, counted from the first
+        of `earlier`, the metrics of epochs that are trained already. recorder: of a fit that is kept, or None.
         """
         self.program, self.parts, self.sampling, self.recorder = program, parts, sampling, recorder
-        self.metrics = {name: list(values) for name, values in (past or {}).items()}
+        self.metrics = {name: list(values) for name, values in (earlier or {}).items()}
         self.n_epochs, self.interrupted, self.tasks, self.task = n_epochs, False, None, None
         self.most_epochs = program.epoch - self.epochs + n_epochs  # of the program
 
     @property
     def epochs(self) -> int:
-        """Number of epochs finished."""
+        """Number of epochs finished, those of earlier calls included."""
         return len(self.metrics.get("train_total", ()))
 
     @property
     def stopped(self) -> bool:
-        """Whether it is over by its own rules."""
+        """Whether the stopping rule ended it."""
         return self.program.stopped
 
     def train(self, verbose: bool, tasks: Tasks | None):
-        """Trains until it is over. verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
+        """Trains to the last epoch, or until the rule or the user stops it.
+
+        verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
 
         Raises KeyboardInterrupt if no epoch could be finished before one.
         """
@@ -60,7 +60,7 @@ class Fit:
             raise KeyboardInterrupt
 
     def _wait(self, loop, stop):
-        """Waits for the end of the loop, a future, however often the user interrupts; raises what it raised."""
+        """Waits for the future `loop`, however often the user interrupts. Raises the error that ended it."""
         while True:
             try:
                 return loop.result()
@@ -89,7 +89,7 @@ class Fit:
             self.recorder.finish()
 
     def _next_stop(self):
-        """The step that the next stretch ends before; callbacks see each epoch."""
+        """The step that the next stretch ends before: with callbacks, which see each epoch, the next epoch's end."""
         program, stops = self.program, [self.recorder.next_stop()] if self.recorder else []
         if self.tasks:
             stops.append((program.epoch + 1) * program.plan.n_batches)
@@ -112,7 +112,7 @@ class Fit:
 
     @contextlib.contextmanager
     def _saved_on_error(self):
-        """The block is other people's code: what was trained outlasts its failure."""
+        """Inside the block runs a user's code: if it fails, what was trained is saved before the error goes on."""
         try:
             yield
         except BaseException:
@@ -122,7 +122,7 @@ class Fit:
 
 
 def _print(stretch: Stretch, epochs):
-    """epochs: finished, those of the stretch counted."""
+    """Prints the epochs of a stretch as scikit-learn does. epochs: finished, those of the stretch included."""
     for row, number in enumerate(range(epochs - stretch.epochs + 1, epochs + 1)):
         print(f"Iteration {number}, loss = {stretch.metrics['train_total'][row]:.8f}")
         if "validation_accuracy" in stretch.metrics:

@@ -1,7 +1,6 @@
-"""The parameters of `FCClassifier`: their rules, and what a program has to know of them.
+"""The parameters of `FCClassifier`: their rules, and the network, plan and hyperparameters that follow from them.
 
-A network, a `Plan` and `Hyperparameters` are functions of the parameters and of the shape of the data, so a fit that is
-repeated gets the same program.
+These are functions of the parameters and of the shape of the data, so a fit that is repeated gets the same program.
 """
 
 import os
@@ -67,7 +66,7 @@ def network(parameters, n_outputs: int) -> tuple[tuple[str, blocks.Block], ...]:
 
 
 def with_variables(layers) -> list[tuple[str, blocks.Block]]:
-    """The (scope, block) of those layers that a fit may not change when it goes on: all but dropout."""
+    """The (scope, block) of the layers that must stay the same when a fit goes on: all except dropout."""
     return [(name, block) for name, block in layers if not isinstance(block, Dropout)]
 
 
@@ -89,8 +88,8 @@ def _model(parameters, dropout):
 def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: int) -> Plan:
     """What the program of a fit is made for. parts: as `samples.parts` gives them.
 
-    Whether to compile depends on the amount of work alone, never on a clock: it repeats. A run is compiled always, for
-    more epochs may follow, and how they are computed must not change then.
+    Whether to compile depends on the amount of work alone, never on a clock, so that it is repeatable. A kept fit is
+    always compiled: more epochs may follow, and how they are computed must not change then.
     """
     size, batch_size = len(parts["train"].y), parameters.batch_size
     if batch_size != "auto" and batch_size > size:
@@ -122,7 +121,7 @@ def config(parameters, seed: int, samples: int) -> FitConfig:
         given["random_state"] = None
     if isinstance(given["class_weight"], dict):
         given["class_weight"] = sorted(given["class_weight"].items(), key=str)
-    given |= {  # what has several spellings, by one of them
+    given |= {  # settings with several spellings, in one of them
         "hidden_layer_sizes": model.hidden,
         "activation": model.activation,
         "batch_norm": None if model.batch_norm == "none" else model.batch_norm,
@@ -141,7 +140,7 @@ def config(parameters, seed: int, samples: int) -> FitConfig:
 
 
 def _optimizer(parameters):
-    """The optimizer, with the parameters that it has; the others make no difference to its program."""
+    """The optimizer, with those parameters alone that it has: others would compile another program."""
     if parameters.solver == "adam":
         return Optimizer("adam", beta_1=parameters.beta_1, beta_2=parameters.beta_2, epsilon=parameters.epsilon)
     if parameters.solver == "sgd" and parameters.momentum:
@@ -150,14 +149,14 @@ def _optimizer(parameters):
 
 
 def _schedule(parameters):
-    """The learning rate's, which only plain gradient descent has."""
+    """The schedule of the learning rate, which only plain gradient descent has."""
     name = parameters.learning_rate if parameters.solver == "sgd" else "constant"
     return Schedule(name, factor=ADAPTIVE_FACTOR if name == "adaptive" else 1.0)
 
 
 def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
-    """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: samples and epochs
-    trained on before."""
+    """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: numbers of samples
+    and of epochs that earlier calls trained on."""
     kernels, watched = np.ones(len(made.kernels), np.float32), stopping(parameters.get_params(deep=False))
     return Hyperparameters(
         seed=seed,

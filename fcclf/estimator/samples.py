@@ -1,4 +1,4 @@
-"""What is given to an estimator's fit, checked and as arrays: scikit-learn's rules and wording."""
+"""The samples given to an estimator, checked by scikit-learn's rules, in its wording, and made arrays."""
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -10,12 +10,12 @@ from fcclf.data.dataset import Part
 
 
 def features(estimator, X, *, reset=False) -> np.ndarray:
-    """X as float32 [samples, features], checked against the estimator's; `reset`: they become the estimator's."""
+    """X as float32 [samples, features]. reset: note number and names of its features instead of comparing them."""
     return validate_data(estimator, X, reset=reset, dtype=np.float32, order="C")
 
 
 def labelled(estimator, X, y, *, reset=False):
-    """X, float32 [samples, features], and y, [samples], the labels as they are."""
+    """(X, float32 [samples, features]; y, [samples], the labels unchanged). reset: as for `features`."""
     X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float32, order="C")
     y = column_or_1d(y, warn=True)
     check_classification_targets(y)
@@ -23,7 +23,7 @@ def labelled(estimator, X, y, *, reset=False):
 
 
 def classes_of(y) -> np.ndarray:
-    """The labels in order. Raises ValueError unless there are two at least."""
+    """The sorted distinct labels. Raises ValueError if there are fewer than two."""
     classes = unique_labels(y)
     if len(classes) < 2:
         raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class.")
@@ -31,7 +31,7 @@ def classes_of(y) -> np.ndarray:
 
 
 def check_known(y, classes):
-    """Raises ValueError if a label is none of `classes`."""
+    """Raises ValueError if a label in y is not one of `classes`."""
     found = unique_labels(y)
     unknown = np.setdiff1d(found, classes)
     if len(unknown):
@@ -39,7 +39,7 @@ def check_known(y, classes):
 
 
 def samples(X, y, classes, sample_weight=None, class_weight=None) -> Part:
-    """What `labelled` returned, as the core takes it; y: places in `classes`."""
+    """The samples that `labelled` returned as a `Part`, whose y are places in `classes`."""
     weights = None if sample_weight is None else _checked_weights(sample_weight, X)
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y).astype(np.float32)
@@ -73,7 +73,7 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
 
 
 def _held_out(given, fraction, seed):
-    """A training and a validation part with the same share of each class. Raises ValueError if one is too small."""
+    """Training and validation parts with the same share of each class. Raises ValueError if one is too small."""
     train, validation = train_test_split(
         np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
     )
@@ -83,5 +83,5 @@ def _held_out(given, fraction, seed):
 
 
 def _with_weights(given):
-    """The same, with weights of 1 where there are none."""
+    """The part with weights of 1 if it has none."""
     return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), np.float32))

@@ -1,7 +1,7 @@
 """The graph as tutorials of TensorFlow 1 teach it: inference -> loss -> training -> evaluation of fed samples.
 
-The loop does the same on tensors of its own, without a call for each batch. Here a reader finds the idiom, TensorBoard
-its picture, and the tests what the loop is compared with.
+The loop does the same on tensors of its own, without a call for each batch. This graph is there to be read, to be drawn
+in TensorBoard, and to compare the loop with in the tests.
 """
 
 from typing import NamedTuple
@@ -26,8 +26,11 @@ class Loss(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """In prediction, on the fed samples. loss, accuracy: float32 scalars; predictions: int32 [batch]; probabilities:
-    float32 [batch, classes]; summaries: a serialized Summary of loss and accuracy."""
+    """The network measured in prediction on the fed samples.
+
+    loss, accuracy: float32 scalars. predictions: int32 [batch]. probabilities: float32 [batch, classes]. summaries: a
+    serialized Summary of loss and accuracy.
+    """
 
     loss: tf.Tensor
     accuracy: tf.Tensor
@@ -50,12 +53,12 @@ class FedStep(NamedTuple):
     evaluation: Evaluation
 
     def feed(self, given: Hyperparameters, X, y) -> dict:
-        """The feed of a step or an evaluation."""
+        """The feed_dict of a training step or an evaluation."""
         return {self.X: X, self.y: y, **dict(zip(self.given, given, strict=True))}
 
 
 def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X, logits) -> FedStep:
-    """The steps after inference, in the current graph. given: placeholders; X: placeholder, float32 [batch, features];
+    """Adds what follows inference to the current graph. given: placeholders; X: placeholder, float32 [batch, features];
     logits: of X in prediction."""
     with tf1.name_scope("input/"):
         y = tf1.placeholder(plan.objective.label_type, (None,), "y")

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Remembers the first signal."""
+    """The first signal that came, remembered while signals are held back."""
 
     def __init__(self):
         self.received = None
@@ -32,7 +32,7 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def pending(self) -> bool:
-        """A signal has come."""
+        """Whether a signal has come."""
         return self.received is not None
 
     def raise_again(self):

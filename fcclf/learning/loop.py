@@ -1,8 +1,8 @@
-"""The loop of training in the graph: one `Session.run` does what a fed loop does in thousands.
+"""The training loop in the graph: one `Session.run` does the work of thousands of fed steps.
 
-It runs whole epochs, or parts of them, and returns each finished epoch's metrics. It may begin and end at any batch;
-where it is cut changes no bit of the result. Its state is carried as tensors: it reads the graph's variables when it
-begins and assigns them when it ends.
+It trains whole epochs or parts of them and returns the metrics of each epoch that it finishes. It may begin and end at
+any batch; where it is cut changes no bit of the result. It carries its state as tensors: it reads the graph's variables
+at the beginning and assigns them at the end.
 """
 
 import functools
@@ -25,8 +25,9 @@ EVALUATION_BATCH = 4096  # samples evaluated at once; bounds the memory of a lar
 
 
 class Results(NamedTuple):
-    """What a stretch gave. metrics: float32 [most epochs, metrics], rows of unfinished epochs zero; epochs: int32, how
-    many were finished; finite: bool, weights, slots and statistics are; stopped: bool, the rule ended training."""
+    """The results of a stretch. metrics: float32 [most epochs, metrics], zero in the rows of unfinished epochs. epochs:
+    int32, how many were finished. finite: bool, all weights, slots and statistics are. stopped: bool, the rule ended
+    training."""
 
     metrics: tf.Tensor
     epochs: tf.Tensor
@@ -35,10 +36,10 @@ class Results(NamedTuple):
 
 
 class Loop:
-    """The body of the loop. Its methods are its levels: run -> epoch -> batch, and finish at an epoch's end."""
+    """The body of the loop. Its methods are its levels: run -> train -> batch, and finish at the end of an epoch."""
 
     def __init__(self, plan: Plan, network: Network, storage: Storage, fed: Hyperparameters):
-        """fed: placeholders."""
+        """fed: the placeholders of the hyperparameters."""
         self.plan, self.network, self.storage, self.fed = plan, network, storage, fed
         self.penalty = None
 
@@ -73,7 +74,7 @@ class Loop:
             return Results(tf.identity(metrics), tf.identity(finished), _all_finite(state), tf.identity(stopped))
 
     def _penalty(self):
-        """The `Penalty` by the fed hyperparameters."""
+        """The `Penalty` that the fed hyperparameters describe."""
         plan, fed, kernels = self.plan, self.fed, self.plan.kernels
         l1, l2 = (
             dict(zip(kernels, tf.unstack(each), strict=True)) if on else None
@@ -83,7 +84,7 @@ class Loop:
         return Penalty(self.storage.trained, l1, l2, alpha)
 
     def begin(self, state: State, start) -> State:
-        """Notes the weights that an epoch begins with. start: int32, the batch that begins now."""
+        """Keeps the weights that an epoch begins with. start: int32, the number of the next batch."""
         pairs = zip(state.learner.weights, state.epoch_start, strict=True)
         return state._replace(epoch_start=tuple(tf.where(tf.equal(start, 0), new, old) for new, old in pairs))
 
@@ -102,7 +103,7 @@ class Loop:
         return state._replace(learner=learner)
 
     def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:
-        """One step. given: float32 [batch], weights of the samples; counted: those that `window` gives; or None."""
+        """One step. given: float32 [batch], weights of the samples, or None. counted: weights that `window` gave."""
         weights = _product(given, counted)
         size = float(self.plan.batch_size) if counted is None else tf.reduce_sum(counted)
         weight = size if weights is None else tf.reduce_sum(weights)
@@ -134,11 +135,11 @@ class Loop:
         )
 
     def _values(self, learner):
-        """{variable name: tensor} of what is trained and of the statistics."""
+        """({variable name: tensor} of what is trained, and of the statistics)."""
         return self.storage.trained.unpack(learner.weights), self.storage.statistics.unpack(learner.statistics)
 
     def logits(self, X, values, phase=None):
-        """float32 [batch, outputs]; values: {variable name: tensor}."""
+        """Logits, float32 [batch, outputs]. values: {variable name: tensor}. phase: None to predict."""
         dropout = self.fed.dropout if self.plan.fed_dropout else None
         context = Context(values, self.fed.seed, self.plan.compiled, phase, dropout)
         return inference(X, self.network, context)["output"]
@@ -173,7 +174,7 @@ class Loop:
         return stopped, state._replace(learner=learner), tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
     def measure(self, state: State, parts):
-        """{metric: float32 scalar} of the epoch that has ended, the rule's aside."""
+        """{metric: float32 scalar} of the epoch that has ended, except the rule's wait."""
         plan, learner = self.plan, state.learner
         sums = dict(zip(SUMS, tf.unstack(learner.sums), strict=True))
         found = {
@@ -192,7 +193,7 @@ class Loop:
         return found
 
     def judge(self, state: State, measured):
-        """(whether to stop, the state): notes whether the epoch is the best so far and what follows for the rate."""
+        """(whether to stop, the state), after the rule has compared the epoch and the learning rate has followed."""
         rule, best, exhausted = self.plan.rule, state.best, tf.constant(False)
         if rule:
             value = measured[rule.metric]
@@ -239,8 +240,8 @@ class Loop:
 def window(number, size, total):
     """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
 
-    All batches have one shape, as XLA wants it. If the last would run over the end it begins earlier, and the samples
-    that the batch before it has had already weigh nothing. Without such a batch the weights are None.
+    XLA needs batches of one shape. If the last would run over the end it begins earlier, and the samples that the batch
+    before it had already get weight 0. Where no batch does, the weights are None.
     """
     if total % size == 0:
         return number * size, None
@@ -260,7 +261,7 @@ def _chosen(condition, one, other):
 
 
 def _changed_by_finish(stopped, state, metrics):
-    """What an epoch's end changes, so that a conditional does not pass the weights through."""
+    """What the end of an epoch changes: a conditional that passed the weights through would copy them."""
     return stopped, state.learner.sums, state.epoch, state.learning_rate, state.best, metrics
 
 
@@ -270,6 +271,6 @@ def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
 
 
 def _all_finite(state):
-    state = state._replace(learner=state.learner._replace(sums=()))  # the metrics tell of those
+    state = state._replace(learner=state.learner._replace(sums=()))  # those show in the metrics
     floats = [each for each in tf.nest.flatten(state) if each.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in floats])

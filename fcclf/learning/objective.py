@@ -1,4 +1,4 @@
-"""What a network is trained for: its outputs, what a wrong answer costs, and how right answers are counted."""
+"""What a network is trained for: the loss of its outputs, the score that counts right answers, and the penalties."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Classification:
     label_type = tf.int32  # class numbers
 
     def losses(self, logits, y, smoothing: float = 0.0):
-        """float32 [batch]: what each sample costs. logits: float32 [batch, outputs]; y: int32 [batch]."""
+        """The loss of each sample, float32 [batch]. logits: float32 [batch, outputs]; y: int32 [batch]."""
         if logits.shape[1] == 1:
             labels = (1 - smoothing) * tf.cast(y, tf.float32) + smoothing / 2
             return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits[:, 0])
@@ -32,11 +32,11 @@ class Classification:
         return (1 - smoothing) * losses - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
 
     def scores(self, logits, y):
-        """float32 [batch]: 1 where the most probable class is the label, else 0; their mean is the accuracy."""
+        """The score of each sample, float32 [batch]: 1 if the most probable class is the label, else 0."""
         return tf.cast(tf.equal(self.predictions(logits), y), tf.float32)
 
     def predictions(self, logits):
-        """int32 [batch]: the most probable class of logits, float32 [batch, outputs]."""
+        """The most probable class of each sample, int32 [batch]. logits: float32 [batch, outputs]."""
         return tf.argmax(class_logits(logits), axis=1, output_type=tf.int32)
 
 
@@ -75,7 +75,7 @@ class Penalty:
 
 
 def _sum(one, other):
-    """Of two tensors, either of which may be None."""
+    """The sum of two tensors, the first of which may be None."""
     return other if one is None else one + other
 
 
@@ -87,5 +87,5 @@ def weighted_mean(values, weights):
 
 
 def divided(value, weight):
-    """value / weight; 0 where all samples of a batch weigh nothing."""
+    """value / weight, or 0 where all samples of a batch have weight 0."""
     return value / weight if isinstance(weight, float) else tf.math.divide_no_nan(value, weight)

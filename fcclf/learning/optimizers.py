@@ -138,7 +138,7 @@ FACTORED = ("step", "exponential", "adaptive")  # ... and a factor
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate goes on: by the steps, or changed after an epoch.
+    """How the learning rate changes: with the steps, or after an epoch.
 
     name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: of those in STEPPED and FACTORED.
     """
@@ -156,7 +156,7 @@ class Schedule:
         return initial
 
     def after_epoch(self, kept, exhausted, given) -> "Rated":
-        """What an epoch does to the kept rate. exhausted: bool, no epoch was better for too long."""
+        """The kept rate after an epoch. exhausted: bool, patience has ended. given: `Given`."""
         if self.name == "invscaling":
             return Rated(given.initial / tf.cast(given.samples + 1, tf.float32) ** given.power_t, exhausted, None)
         if self.name == "adaptive":
@@ -167,7 +167,7 @@ class Schedule:
 
 
 class Given(NamedTuple):
-    """What a rate is changed by. initial, power_t: float32; samples: int64, trained on so far."""
+    """What the kept rate depends on. initial, power_t: float32; samples: int64, number of samples trained on so far."""
 
     initial: tf.Tensor
     power_t: tf.Tensor
@@ -175,7 +175,7 @@ class Given(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """rate: float32, of the next epoch; stopped: bool, training ends; slowed: bool, patience begins again, or None."""
+    """rate: float32, of the next epoch. stopped: bool, training ends. slowed: bool, patience begins again; or None."""
 
     rate: tf.Tensor
     stopped: tf.Tensor

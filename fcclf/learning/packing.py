@@ -13,7 +13,7 @@ LARGEST_PACKED = 4096  # numbers in a tensor; copying more takes longer than an 
 
 
 class Packing:
-    """How tensors of these shapes are packed. shapes: {name: shape}.
+    """A way to pack tensors of certain shapes, {name: shape}, and to unpack them.
 
     Packed tensors are a tuple: one vector of all the small ones, if there are any, and each of the large ones.
     """

@@ -1,7 +1,7 @@
-"""What a program is made for, and what is fed to it.
+"""What a program is compiled for (`Plan`), and what is fed to it (`Hyperparameters`).
 
-A `Plan` is hashable: programs of equal plans are equal, so one that is built and compiled serves every training of its
-kind in the process. `Hyperparameters` are fed: other seeds, learning rates and penalties need no other program.
+A `Plan` is hashable. Programs of equal plans are interchangeable, so one that is compiled serves every training of that
+plan in the process, whatever its seed, learning rate and penalties.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from fcclf.settings.config import Config
 from fcclf.settings.run_config import LONGEST_PATIENCE
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
-MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most (but one epoch always fits)
+MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more
 
 
 class Sizes(NamedTuple):
@@ -58,17 +58,17 @@ class Plan:
 
     @property
     def n_batches(self) -> int:
-        """Batches in an epoch, the short last one counted."""
+        """Number of batches in an epoch, a short last one included."""
         return batches_per_epoch(self.sizes.train, self.batch_size)
 
     @property
     def most_epochs(self) -> int:
-        """Epochs that one `Session.run` may train, at most."""
+        """Number of epochs that one `Session.run` may train at most."""
         return min(MOST_EPOCHS_PER_RUN, max(1, MOST_SAMPLES_PER_RUN // self.sizes.train))
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """Names of the kernels, which penalties are on, in the order of their blocks."""
+        """Names of the kernels, which the penalties are on, in the order of their blocks."""
         every = blocks.placed(dict(self.layers), (self.n_features,))
         return tuple(name for placed in every for name in placed.trained if name.endswith("/kernel"))
 
@@ -79,11 +79,11 @@ class Plan:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of what is measured in an epoch; columns of its history.
+        """Names of the metrics of an epoch, the columns of a history.
 
         train_loss, train_accuracy, train_total (the loss with its penalties) and gradient_norm are means over the
-        epoch's batches, as they were trained on; all others hold after its last batch. wait: epochs without
-        improvement.
+        epoch's batches as they were trained on. All others are measured after its last batch. wait: number of epochs
+        without improvement.
         """
         measured = [part for part in ("validation", "test") if getattr(self.sizes, part)]
         return (
@@ -94,9 +94,12 @@ class Plan:
 
 
 class Hyperparameters(NamedTuple):
-    """What is fed. seed: of initial weights, masks and orders; l1, l2: float32 [kernels], of each kernel of the plan;
-    alpha: divided by the samples of a batch, it adds to l2; tolerance, patience: of the rule; power_t: exponent of the
-    invscaling schedule; samples: trained on before epoch 0, for that schedule."""
+    """What is fed to a program.
+
+    seed: of initial weights, masks and orders. l1, l2: float32 [kernels], for each kernel of the plan. alpha: adds to
+    l2, divided by the weight of a batch. dropout: the rate where the plan has fed_dropout. tolerance, patience: of the
+    rule. power_t, samples: of the invscaling schedule, its exponent and the samples trained on before epoch 0.
+    """
 
     seed: int
     learning_rate: float
@@ -111,7 +114,7 @@ class Hyperparameters(NamedTuple):
 
 
 def batches_per_epoch(train_size: int, batch_size: int) -> int:
-    """Number of batches in an epoch, the short last one counted."""
+    """Number of batches in an epoch, a short last one included."""
     return -(-train_size // batch_size)
 
 
@@ -130,7 +133,7 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 
 
 def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=()) -> Plan:
-    """The plan of a run on such data. sizes: of its parts, as `Sizes` has them; weighted: parts with weights."""
+    """The plan of a run on data of a shape. sizes: as in `Sizes`. weighted: names of the parts with weights."""
     training, layers = config.training, config.layers(n_features, n_classes)
     l1, l2 = penalties(layers, n_features)
     return Plan(
@@ -152,7 +155,7 @@ def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=())
 
 
 def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:
-    """What is fed to the program of a run."""
+    """What is fed to the program of a run on data of a shape."""
     training, stopping = config.training, config.stopping
     l1, l2 = penalties(config.layers(n_features, n_classes), n_features)
     watched = {"tolerance": stopping.tolerance, "patience": stopping.patience} if stopping else {}
@@ -160,7 +163,7 @@ def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperpar
 
 
 def _schedule(training):
-    """The schedule of a run, with those of its parameters that it has: others would compile another program."""
+    """The schedule with those parameters alone that it has: others would compile another program."""
     steps = training.decay_steps if training.schedule in STEPPED else 1
     factor = training.decay_rate if training.schedule in FACTORED else 1.0
     return Schedule(training.schedule, steps, factor)

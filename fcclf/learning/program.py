@@ -1,8 +1,8 @@
 """Programs: a network that learns, in a session, for every training of one plan.
 
-A program holds nothing between two uses that counts: whoever borrows it gives its variables their values first and
-takes them away, as numpy or in a checkpoint, after. So what was built and compiled once serves every later training of
-that plan in the process, and two threads borrow different programs.
+A program is borrowed. Each use begins by giving all variables their values and ends by taking them out, as numpy arrays
+or in a checkpoint. So what was built and compiled once serves every later training of that plan in the process, and two
+threads borrow different programs.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ tf1 = tf.compat.v1
 MOST_IDLE = 32  # programs that are kept
 SAMPLES_SEEN = 1000  # samples whose activations are recorded
 TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others are float32
-UNSAVED = ("state/epoch_start/", "state/sums")  # begin the names of variables that matter inside an epoch alone
+UNSAVED = ("state/epoch_start/", "state/sums")  # prefixes of variables that matter only inside an epoch
 
 
 class Stretch(NamedTuple):
     """What one `Session.run` trained.
 
-    first_epoch: finished before; metrics: {name: float32 [epochs finished in it]}, of `Plan.metrics`; finite: every
-    weight, slot and sum is a number; stopped: the rule ended training.
+    first_epoch: number of epochs finished before. metrics: {name: float32 [epochs finished in it]}, as `Plan.metrics`
+    names them. finite: every weight, slot and sum is a number. stopped: the rule ended training.
     """
 
     first_epoch: int
@@ -42,15 +42,15 @@ class Stretch(NamedTuple):
 
     @property
     def epochs(self) -> int:
-        """Number of epochs finished in it."""
+        """Number of epochs finished in this stretch."""
         return len(self.metrics["train_loss"])
 
 
 class Program(Predictor):
-    """A network that learns. `begin` comes first, then perhaps `resume`.
+    """A network that learns. Call `begin` first, then perhaps `resume`.
 
-    plan: what it is made for. given: the hyperparameters of this training. step: batches trained on, those of the
-    epochs before this training counted; stopped: by the rule, training goes no further.
+    plan: what it is made for. given: the hyperparameters of this training. step: number of batches trained on, counted
+    from epoch 0. stopped: the rule has ended training.
     """
 
     def __init__(self, plan: Plan):
@@ -58,7 +58,7 @@ class Program(Predictor):
         super().__init__(plan.layers, plan.n_features, plan.threads)
 
     def build(self):
-        """The network, what training changes, and the loop, in the current graph."""
+        """Makes the network, the variables of training and the loop in the current graph."""
         self.fed = self._hyperparameters()
         self.build_network(self.fed.seed)
         self.storage = Storage(self.network, self.plan, self.fed.learning_rate)
@@ -77,7 +77,7 @@ class Program(Predictor):
             )
 
     def build_loop(self):
-        """The loop with its placeholders."""
+        """Makes the loop with its placeholders."""
         plan = self.plan
         with tf1.name_scope("epoch-loop"):
             self.parts = {name: self._part(name, size) for name, size in plan.sizes._asdict().items() if size}
@@ -95,7 +95,7 @@ class Program(Predictor):
             weights=tf1.placeholder(tf.float32, (size,), f"weights_{name}") if weighted else None,
         )
 
-    # ---- one training
+    # ---- a training
 
     def begin(self, given: Hyperparameters, values: dict[str, np.ndarray] | None = None, epoch: int = 0):
         """Fresh weights and state, except for the `values` of variables, by name. epoch: finished before."""
@@ -113,21 +113,21 @@ class Program(Predictor):
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """Number of epochs finished."""
         return self.step // self.plan.n_batches
 
     @property
     def batch(self) -> int:
-        """Batches done of the epoch after those."""
+        """Number of batches done of the epoch after those."""
         return self.step % self.plan.n_batches
 
     @property
     def furthest_stop(self) -> int:
-        """The last step that one `advance` may end before."""
+        """The step that one call of `advance` may end before at most."""
         return (self.epoch + self.plan.most_epochs) * self.plan.n_batches
 
     def compile(self, parts: dict[str, Part]):
-        """Compiles the loop; trains nothing."""
+        """Compiles the loop without training anything."""
         self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
 
     def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
@@ -153,7 +153,7 @@ class Program(Predictor):
             feed |= {placeholder: array for placeholder, array in pairs if placeholder is not None}
         return self.run(self.results, feed)
 
-    # ---- what it holds
+    # ---- its variables
 
     @property
     def best_epoch(self) -> int | None:
@@ -161,25 +161,25 @@ class Program(Predictor):
         return int(self.run(self.storage.best.epoch)) or None if self.plan.keeps_best else None
 
     def kept_values(self) -> dict[str, np.ndarray]:
-        """{name: values} of every variable that a later training may go on from."""
+        """{name: values} of every variable that a later training can go on from."""
         return self.run({name: each for name, each in self.variables.items() if not name.startswith(UNSAVED)})
 
     @functools.cached_property
     def saver(self) -> tf1.train.Saver:
-        """Of every variable."""
+        """The saver of every variable."""
         with self.session.graph.as_default():
             return tf1.train.Saver(self.variables, max_to_keep=None)
 
     @functools.cached_property
     def best_saver(self) -> tf1.train.Saver:
-        """Of the best weights, under the names of the network's own."""
+        """The saver of the best epoch's weights, under the names of the network's variables."""
         kept = {**self.storage.best.weights, **self.storage.best.statistics}
         with self.session.graph.as_default():
             return tf1.train.Saver(kept, max_to_keep=None)
 
     @functools.cached_property
     def fed_step(self) -> fed.FedStep:
-        """The tutorial's graph beside the loop: a step on fed samples, and their evaluation."""
+        """The tutorials' graph beside the loop: a training step on fed samples, and their evaluation."""
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True):
             return fed.build(self.plan, self.network, self.storage, self.fed, self.X, self.layer_outputs["output"])
 
@@ -203,7 +203,7 @@ class Program(Predictor):
 
 
 def best_weights(last: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`last`, {name: values} of a network, or those of the best epoch where `values`, of all variables, have them."""
+    """{name: values} of a network: `last`, or the best epoch's where `values`, of all variables, hold them."""
     found = best_epoch(values)
     return {name: values.get(f"best/{name}", value) if found else value for name, value in last.items()}
 
@@ -222,7 +222,10 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def borrowed(make, *key):
-    """A program make(*key) that nobody else uses inside the block. One whose use fails is not kept."""
+    """A program, made by make(*key) if none is idle, that no other thread uses inside the block.
+
+    A program whose use fails is closed instead of kept.
+    """
     key = (make, *key)
     with _lock:
         found = next((item for item in reversed(_idle) if item[0] == key), None)
@@ -242,7 +245,7 @@ def borrowed(make, *key):
 
 
 def clear_programs():
-    """Lets go of the programs that are kept, with their sessions and their memory."""
+    """Closes the programs that are kept, which frees their sessions and their memory."""
     with _lock:
         dropped = [_idle.pop()[1] for _ in range(len(_idle))]
     for each in dropped:

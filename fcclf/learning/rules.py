@@ -1,7 +1,7 @@
 """When an epoch is the best so far, and when there has been no better one for too long.
 
-The comparison is written once, with operators alone: the loop makes it on tensors, and whoever reads a history makes it
-on its numbers, float32 as they were.
+The comparison is written once, with operators alone, so that the loop can make it on tensors, and a reader of a history
+on the same float32 numbers.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,7 @@ SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends training
 class Rule(NamedTuple):
     """A rule of early stopping.
 
-    metric: of an epoch, that decides. rising: more of it is better. lenient: scikit-learn's rule, by which an epoch
-    that is better by less than the tolerance is the best one all the same, but patience runs on.
+    metric, rising, lenient: as in `fcclf.settings.run_config.Stopping`.
     """
 
     metric: str
@@ -26,19 +25,19 @@ class Rule(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """Begins as the best value."""
+        """The value that the best one begins with."""
         most = float(np.finfo(np.float32).max)
         return -most if self.rising else most
 
     def compare(self, value, best, tolerance):
-        """(it is the best so far, patience begins again) for a value of the metric; tensors or numbers."""
+        """(whether a value is the best so far, whether patience begins again), for tensors or numbers."""
         quality, best = (value, best) if self.rising else (-value, -best)
         if self.lenient:
             return quality > best, quality >= best + tolerance
         return quality > best + tolerance, quality > best + tolerance
 
     def standing(self, values, tolerance: float, patience: int, slower=None) -> "Standing":
-        """After an epoch with each of `values`, float32.
+        """The `Standing` after epochs with these float32 values of the metric.
 
         slower: bool for each epoch, whether exhausted patience lowers the learning rate instead of ending training.
         """
@@ -55,19 +54,19 @@ class Rule(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """best_epoch: the best so far, None before there is one; stopped: training is over."""
+    """Where a training stands. best_epoch: None before there is one. stopped: training is over."""
 
     best_epoch: int | None
     stopped: bool
 
 
 def rule_of(stopping: Stopping | None) -> Rule | None:
-    """The rule by which training is over before its last epoch."""
+    """The rule that a config asks for; None without one."""
     return Rule(stopping.metric, stopping.rising, stopping.lenient) if stopping else None
 
 
 def standing(columns: dict[str, np.ndarray], stopping: Stopping | None) -> Standing:
-    """After the epochs of a history, as the loop found it. columns: {metric: values of the epochs}."""
+    """The `Standing` after the epochs of a history, the same as the loop's. columns: {metric: values of the epochs}."""
     values = columns.get(stopping.metric, ()) if stopping else ()
     if not len(values):
         return Standing(None, False)

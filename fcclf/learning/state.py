@@ -1,7 +1,7 @@
-"""What training changes: variables of the graph outside the loop, tensors inside it.
+"""What training changes: variables of the graph (`Storage`) between stretches, tensors (`State`) inside the loop.
 
-All of it is variables, so that one Saver file holds everything that must survive a crash. A stretch reads them when it
-begins and assigns them when it ends; in between they are a `State`, carried from step to step.
+Everything that must survive a crash is a variable, so that one Saver file holds it. A stretch reads the variables at the
+beginning and assigns them at the end; in between a `State` is carried from step to step.
 """
 
 from typing import NamedTuple
@@ -18,8 +18,11 @@ SUMS = ("loss", "total", "score", "weight", "gradient_norm")  # over the samples
 
 
 class Learner(NamedTuple):
-    """What every step changes. weights, statistics: packed; slots: packed, one for each of the optimizer's; powers:
-    {name: float32 scalar}; global_step: int64, batches trained on; sums: float32 [SUMS]."""
+    """The part of the state that every step changes.
+
+    weights, statistics: packed. slots: packed, one for each of the optimizer's. powers: {name: float32 scalar}.
+    global_step: int64, number of batches trained on. sums: float32 [SUMS].
+    """
 
     weights: tuple[tf.Tensor, ...]
     statistics: tuple[tf.Tensor, ...]
@@ -30,9 +33,9 @@ class Learner(NamedTuple):
 
 
 class Best(NamedTuple):
-    """Early stopping. value: float32, the best of the rule's metric; epoch: int64, after which it was; wait: int64,
-    epochs since patience began again; stopped: bool; weights, statistics: of that epoch, packed, or () where they are
-    not kept."""
+    """The best epoch so far. value: float32, its value of the rule's metric. epoch: int64, its number. wait: int64,
+    epochs without improvement. stopped: bool, training is over. weights, statistics: of that epoch, packed, or () where
+    they are not kept."""
 
     value: tf.Tensor
     epoch: tf.Tensor
@@ -43,8 +46,11 @@ class Best(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a stretch changes. epoch: int64, epochs finished; learning_rate: float32, before the schedule by steps;
-    epoch_start: the weights that the epoch began with, packed; best: () without a rule."""
+    """Everything that a stretch changes.
+
+    epoch: int64, number of epochs finished. learning_rate: float32, the kept rate, which a schedule by steps scales.
+    epoch_start: packed weights that the epoch began with. best: () without a rule.
+    """
 
     learner: Learner
     epoch: tf.Tensor
@@ -74,7 +80,7 @@ class Storage:
         self._make_best(plan.rule, plan.keeps_best)
 
     def _make_slots(self, optimizer):
-        """TensorFlow's own, under the names it gives them, without a step of its optimizer."""
+        """Makes the slots of TensorFlow's optimizer, under its own names, without a step of it."""
         variables = self.network.trained
         with tf1.name_scope("train"):
             self.optimizer = optimizer.of_tensorflow(self._rate)
@@ -86,7 +92,7 @@ class Storage:
         self.powers = {name: others[name] for name in optimizer.powers}
 
     def _rate(self):
-        """The rate of a fed step."""
+        """The learning rate of a fed step."""
         return self.schedule.rate(self.learning_rate.read_value(), self.global_step.read_value())
 
     def _make_best(self, rule, keeps_best):
@@ -103,7 +109,7 @@ class Storage:
                 )
 
     def read(self) -> State:
-        """The variables as tensors."""
+        """The values of the variables as a `State`."""
         learner = Learner(
             weights=self.trained.pack(self.network.trained),
             statistics=self.statistics.pack(self.network.statistics),
@@ -131,7 +137,7 @@ class Storage:
         )
 
     def assign(self, state: State) -> list[tf.Operation]:
-        """The operations that give the variables the values of a state."""
+        """The operations that assign a state to the variables."""
         learner, best = state.learner, state.best
         pairs = [
             *self._pairs(self.trained, self.network.trained, learner.weights),
@@ -165,7 +171,7 @@ def _scalar(name, dtype, value=0):
 
 
 def _copies(scope, variables):
-    """{name: variable} like the given ones, named as they are in a scope of their own; zero at first."""
+    """{name: variable}, zero at first, with the shapes and names of the given ones inside a scope."""
     with tf1.variable_scope(scope or tf1.get_variable_scope()):
         return {
             name: tf1.get_variable(name, initializer=tf.zeros(each.shape), trainable=False)

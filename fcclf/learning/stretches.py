@@ -1,6 +1,6 @@
-"""The one loop of training in Python: stretch -> one `Session.run`.
+"""The one training loop in Python. Each turn is a stretch: one `Session.run` of the loop in the graph.
 
-How far a stretch goes depends on the clock and on who asks for what after how many epochs; it changes no bit of the
+Where a stretch ends depends on the clock and on the intervals of checkpoints and pictures, and changes no bit of the
 result.
 """
 
@@ -27,7 +27,7 @@ def stretches(
     asked_to_stop: Callable[[], bool] = lambda: False,
     longest: int | None = None,
 ) -> Iterator[Stretch]:
-    """Trains `program`, which has begun, up to `n_epochs` in all, or until its rule or `asked_to_stop` ends it.
+    """Trains a program that has begun up to epoch `n_epochs`, or until its rule or `asked_to_stop` ends it.
 
     Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling: as in
     `fcclf.data.order.epoch_order`. next_stop: the step that the next stretch ends before at the latest. longest: steps
@@ -44,5 +44,5 @@ def stretches(
 
 
 def _budget(steps, seconds):
-    """Steps of the next stretch, after one of so many steps that took so many seconds, all that followed it counted."""
+    """Number of steps of the next stretch, after one of `steps` that took `seconds`, what followed it included."""
     return max(1, min(MOST_GROWTH * steps, int(steps * SECONDS / seconds)))

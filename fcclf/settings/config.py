@@ -102,7 +102,7 @@ class Session(Section):
     )
     image_every: int = setting(
         100,
-        "epochs between two pictures, ten times as many after ten, and so on; 0: none",
+        "epochs between two pictures, becoming rarer in a long run; 0: none",
         at_least=0,
         at_most=10**9,
         changes_result=False,

@@ -1,7 +1,7 @@
 """The settings of a fit that is kept as a run, as `fcclf.settings.config.Config` has those of a command line.
 
-They are the parameters of `FCClassifier` and what a fitted one must know besides, as JSON has them. Standard library
-only: runs are listed without TensorFlow.
+They are the parameters of `FCClassifier`, and what else is needed to open a fitted one, in the types of JSON. Standard
+library only: runs are listed without TensorFlow.
 """
 
 import json
@@ -80,7 +80,7 @@ class FitConfig:
 
     @classmethod
     def from_dict(cls, stored) -> "FitConfig":
-        """The `FitConfig` that `to_dict` wrote, or that has numpy's numbers and arrays where JSON has its own."""
+        """The `FitConfig` that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON."""
         stored = json.loads(json.dumps(stored, default=lambda value: value.tolist()))
         names = stored["feature_names"]
         return cls(

@@ -20,7 +20,7 @@ from fcclf.settings.blocks import (
 )
 
 N_FEATURES, N_CLASSES = 784, 10
-SESSION = {"histogram_every": 1, "image_every": 1}  # settings of each: epochs are few and take seconds, worth a look
+SESSION = {"histogram_every": 1, "image_every": 1}  # of every preset: epochs are few and take seconds
 
 
 class Preset(NamedTuple):

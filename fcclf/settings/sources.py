@@ -1,6 +1,6 @@
-"""Where the samples come from: a `Section` of settings for each kind of data.
+"""Where the samples come from: a `Section` of settings for each kind of data. `fcclf.data` makes the arrays.
 
-`fcclf.data` makes the arrays. A path is no part of what a run is: the fingerprint of its data is, so files may move.
+A run is identified by the fingerprint of its data, not by their path, so files may move.
 """
 
 import os
@@ -31,7 +31,7 @@ class Source(Section):
 
     @property
     def prefix(self) -> str:
-        """Begins the name of a run."""
+        """The beginning of the name of a run."""
         return self.name
 
     def to_dict(self):
