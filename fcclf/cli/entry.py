@@ -30,8 +30,6 @@ MOST = 1_000_000  # features or classes
 
 def main(argv=None) -> int:
     """Runs the command in `argv` (default: the process's) and returns its exit code."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
     open_standard_streams()
     arguments = _parser().parse_args(argv)
     try:
@@ -48,6 +46,8 @@ def main(argv=None) -> int:
 
 def run(argv=None):
     """`main` for a process of its own, which it ends: tidying up TensorFlow would take another half second."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
     code = main(argv)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -44,28 +44,30 @@ def progress_on_stderr(config, quiet):
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with ProgressBar(config.training.epochs) as bar:
+        with contextlib.closing(ProgressBar(config.training.epochs)) as bar:
             yield bar
     else:
         yield ProgressLines(config.training.epochs)
 
 
-class ProgressBar(contextlib.ExitStack):
+class ProgressBar:
     """A bar that begins where the run does."""
 
     FORMAT = "|{bar:10}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"  # fits 80 columns
 
     def __init__(self, total):
-        super().__init__()
         self.total, self.bar = total, None
+
+    def close(self):
+        """Ends the bar."""
+        if self.bar:
+            self.bar.close()
 
     def __call__(self, epoch, metrics):
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = self.enter_context(
-                tqdm(total=self.total, initial=epoch, bar_format=self.FORMAT, file=sys.stderr)
-            )
+            self.bar = tqdm(total=self.total, initial=epoch, bar_format=self.FORMAT, file=sys.stderr)
         if metrics:
             shown = f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
             self.bar.set_postfix_str(shown, refresh=False)
@@ -76,12 +78,12 @@ class ProgressLines:
     """A line each time another tenth of the epochs is done."""
 
     def __init__(self, total):
-        self.total, self.told = total, None
+        self.total, self.last = total, None
 
     def __call__(self, epoch, metrics):
         tenth = epoch * PROGRESS_LINES // self.total
-        if metrics and tenth != self.told:
-            self.told = tenth
+        if metrics and tenth != self.last:
+            self.last = tenth
             train, test = (
                 f"{part} loss {metrics[f'{part}_loss']:.4f} accuracy {metrics[f'{part}_accuracy']:.4f}"
                 for part in ("train", "test")

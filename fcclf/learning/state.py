@@ -1,7 +1,7 @@
 """What training changes: variables of the graph (`Storage`) between stretches, tensors (`State`) inside the loop.
 
-Everything that must survive a crash is a variable, so that one Saver file holds it. A stretch reads the variables at the
-beginning and assigns them at the end; in between a `State` is carried from step to step.
+Everything that must survive a crash is a variable, so that one Saver file holds it. A stretch reads the variables when
+it begins and assigns them when it ends; in between a `State` is carried from step to step.
 """
 
 from typing import NamedTuple

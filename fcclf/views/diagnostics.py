@@ -113,8 +113,8 @@ def mistakes(X, y, probabilities, classes: list[str], title: str):
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != y)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_IMAGES]
-    told = zip(y[worst], predictions[worst], confidence[worst], strict=True)
-    names = [f"{classes[true]},\nnot {classes[predicted]}\n{sure:.1%} sure" for true, predicted, sure in told]
+    shown = zip(y[worst], predictions[worst], confidence[worst], strict=True)
+    names = [f"{classes[true]},\nnot {classes[predicted]}\n{sure:.1%} sure" for true, predicted, sure in shown]
     side = image_side(X.shape[1])
     return _images(X[worst].reshape(-1, side, side), names, title, cmap="gray_r")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fcclf import durable
 
-# The palette of Okabe and Ito, which colour-blind readers tell apart, but for black and yellow, which do not show on
+# The palette of Okabe and Ito, which colour-blind readers tell apart, except black and yellow, which do not show on
 # shaded ground; the last three are Tol's. Every class has a marker of its own too.
 COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),
