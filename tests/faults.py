@@ -8,6 +8,7 @@ import functools
 import itertools
 import os
 import pkgutil
+import shlex
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,12 +35,11 @@ def small(**changes):
     return runs.config(**SMALL | changes)
 
 
-def flags(path, **changes):
-    """The arguments of `fcclf` for the run `small(**changes)` in directory `path`."""
-    arguments = ["train", "moons", "--quiet", "--no-figures", "--logdir", path.parent, "--run-name", path.name]
-    for name, value in (SMALL | changes).items():
-        arguments += ["--" + name.replace("_", "-"), *(value if isinstance(value, tuple) else [value])]
-    return [str(each) for each in arguments]
+def flags(path, figures=False, **changes):
+    """The arguments of `fcclf` for the run `small(**changes)` in directory `path`; figures: draw them at the end."""
+    _, *arguments = shlex.split(small(**changes).command())
+    arguments += ["--quiet", "--logdir", str(path.parent), "--run-name", path.name]
+    return arguments + ([] if figures else ["--no-figures"])
 
 
 def finish(path, **changes):

@@ -9,6 +9,8 @@ import pytest
 import runs
 from faults import Death, finish, flags
 
+from fcclf.runs import figures
+
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("kills", "epochs"), [(200, 400)])
@@ -34,6 +36,57 @@ def kill_until_finished(path, epochs, moments, most):
         assert process.exitcode == -signal.SIGKILL
     finish(path, epochs=epochs)
     return most
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("kills", [500])
+def test_runs_of_every_kind_killed_also_while_they_draw_end_bit_identical(tmp_path, kills):
+    """Random settings; early stopping and figures are always on."""
+    moments, done = random.Random(kills), 0
+    for number in itertools.count():
+        path, untouched, settings = tmp_path / f"run {number}", tmp_path / f"untouched {number}", drawn(moments)
+        done += kill_until_drawn(path, settings, moments, kills - done)
+        finish(untouched, **settings)
+        runs.assert_same_run(path, untouched)
+        assert {each.name for each in (path / "figures").iterdir()} == FIGURES
+        shutil.rmtree(untouched)
+        if done == kills:
+            break
+
+
+FIGURES = {f"{name}.{suffix}" for name in figures.AT_THE_END for suffix in figures.FORMATS}
+
+
+def drawn(random):
+    """The settings of a run that keeps everything that a run can keep."""
+    return {
+        "early_stopping": True,
+        "patience": random.choice([2, 50]),
+        "hidden": random.choice([(6, 4), (5,), (8, 8, 8)]),
+        "batch_norm": random.choice(["none", "before", "after"]),
+        "dropout": random.choice([0.0, 0.2]),
+        "optimizer": random.choice(["adam", "sgd", "nesterov", "rmsprop"]),
+        "schedule": random.choice(["constant", "exponential", "adaptive", "invscaling"]),
+        "class_weight": random.choice([None, "balanced"]),
+        "batch_size": random.choice([7, 16, 72]),
+        "image_every": random.choice([0, 10]),
+        "checkpoint_every": random.choice([0, 1, 7]),
+        "epochs": random.choice([40, 200]),
+        "seed": random.randrange(1000),
+    }
+
+
+def kill_until_drawn(path, settings, moments, most):
+    """Starts the run again after each kill, until it finishes, or a last time after `most` kills; how often it was."""
+    for kills in range(most + 1):
+        process = runs.start(*flags(path, figures=True, **settings))
+        process.join(timeout=moments.uniform(0.1, 3) if kills < most else None)
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            return kills
+        assert process.exitcode == -signal.SIGKILL
+    raise AssertionError("the last start was not killed and did not finish")
 
 
 @pytest.mark.parametrize("stride", [113, runs.campaign(1)])

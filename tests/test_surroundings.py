@@ -16,14 +16,17 @@ from faults import After, finish, flags, small
 from fcclf.runs import training
 
 
-def shell(script, path, **changes):
-    """Runs a sh script with "$@" standing for the command that trains; its exit code and what it printed."""
-    command = [sys.executable, "-m", "fcclf", *flags(path, **changes)]
+def shell(script, directory, path):
+    """Runs a sh script with `train "$@"` standing for the command that trains; its exit code and what it printed."""
+    command = [sys.executable, "-m", "fcclf", *flags(path)]
+    code = directory / "code"
+    script = f'train() {{ "$@"; echo $? > "{code}"; }}; {script}'
     done = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return int(code.read_text()), done.stdout + done.stderr
 
 
-HARSH = 'mkdir gone && cd gone && rmdir "$PWD" && "$@" <&- >&- 2>&-'
+HARSH = 'mkdir gone && cd gone && rmdir "$PWD" && train "$@" <&- >&- 2>&-'
+STREAMS = ["{} >&-", "{} 2>&-", "{} <&-", "{} | true", "{} 2>&1 | true"]
 
 
 @pytest.mark.parametrize(
@@ -31,14 +34,14 @@ HARSH = 'mkdir gone && cd gone && rmdir "$PWD" && "$@" <&- >&- 2>&-'
     [
         *map(
             runs.campaign,
-            [HARSH, '"$@" >&-', '"$@" 2>&-', '"$@" <&-', 'setsid "$@"', '"$@" | true', '"$@" 2>&1 | true'],
+            [HARSH, 'train setsid --wait "$@"', *(script.format('train "$@"') for script in STREAMS)],
         ),
     ],
 )
 def test_closed_streams_a_deleted_directory_and_strange_names_change_nothing(tmp_path, reference, monkeypatch, script):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "mit Leerzeichen, ünï\U0001f319 'quotes'" / "the run"
-    code, _ = shell(script, path)
+    code, _ = shell(script, tmp_path, path)
     assert code == 0
     runs.assert_same_run(path, reference())
 
@@ -46,7 +49,7 @@ def test_closed_streams_a_deleted_directory_and_strange_names_change_nothing(tmp
 @pytest.mark.campaign
 def test_output_that_finds_no_room_ends_in_one_sentence(tmp_path, reference):
     path = tmp_path / "run"
-    code, printed = shell('"$@" > /dev/full', path)
+    code, printed = shell('train "$@" > /dev/full', tmp_path, path)
     assert code == 1
     assert re.fullmatch(r"(fcclf: .*\n)*fcclf: error: .*No space left on device.*\n", printed)
     runs.assert_same_run(path, reference())
