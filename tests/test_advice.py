@@ -3,7 +3,7 @@
 import pytest
 
 from fcclf.cli.advice import advice
-from fcclf.settings.blocks import Activation, BatchNorm, Dense
+from fcclf.settings.blocks import Activation, BatchNorm, Dense, Residual
 from fcclf.settings.config import Config
 from fcclf.settings.model import Model, Stack
 from fcclf.settings.sources import Images
@@ -18,6 +18,8 @@ SELU = {"activation": "selu", "initializer": "lecun_normal", "standardize": "fea
         (Model(**SELU | {"standardize": "none"}), "use --standardize features"),
         (Model(**SELU, dropout=0.1), "use --alpha-dropout"),
         (Stack(layers=(Dense(3), BatchNorm(), Activation(), Dense(None))), "give that layer use_bias=False"),
+        (Stack(layers=(Residual((Residual((Dense(3), BatchNorm())),)), Dense(None))), "use_bias=False"),
+        (Stack(layers=(Residual((Dense(3, "selu", "lecun_normal"),)), Dense(None))), "use --standardize features"),
     ],
 )
 def test_a_pairing_that_defeats_its_purpose_is_told_in_one_sentence(model, words):

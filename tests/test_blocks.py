@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from fcclf.errors import ConfigError
 from fcclf.settings import blocks
-from fcclf.settings.blocks import AveragePool, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool, Reshape, Standardize
+from fcclf.settings.blocks import (
+    AveragePool,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool,
+    Reshape,
+    Residual,
+    Standardize,
+)
 from fcclf.settings.config import Config
 from fcclf.settings.model import Model, Stack
 from fcclf.settings.sources import Images
@@ -38,15 +49,21 @@ def test_batch_norm_after_the_activation_follows_it():
     assert Model(hidden=(5,), batch_norm="after", l2=0.0).layers == (Dense(5, "elu"), BatchNorm(), Dense(None))
 
 
-@given(
-    st.lists(
-        st.builds(Dense, st.integers(1, 9), st.sampled_from(blocks.ACTIVATIONS), l1=st.floats(0, 1))
-        | st.builds(BatchNorm, st.floats(0, 0.9), center=st.booleans())
-        | st.builds(Dropout, st.floats(0, 0.9))
-        | st.builds(Conv2D, st.integers(1, 9), padding=st.sampled_from(["same", "valid"]))
-        | st.sampled_from([Flatten(), MaxPool(3), AveragePool(), Reshape(2, 3, 1)])
-    )
+FLAT_BLOCKS = (
+    st.builds(Dense, st.integers(1, 9), st.sampled_from(blocks.ACTIVATIONS), l1=st.floats(0, 1))
+    | st.builds(BatchNorm, st.floats(0, 0.9), center=st.booleans())
+    | st.builds(Dropout, st.floats(0, 0.9))
+    | st.builds(Conv2D, st.integers(1, 9), padding=st.sampled_from(["same", "valid"]))
+    | st.sampled_from([Flatten(), MaxPool(3), AveragePool(), Reshape(2, 3, 1)])
 )
+
+
+def residuals(inner):
+    layers = st.lists(inner, min_size=1, max_size=3)
+    return st.builds(Residual, layers, st.sampled_from(blocks.ACTIVATIONS), l2=st.floats(0, 1))
+
+
+@given(st.lists(st.recursive(FLAT_BLOCKS, residuals, max_leaves=6)))
 def test_every_stack_reads_back_from_its_json(hidden):
     config = Config(Images(), Stack(layers=(*hidden, Dense(None))))
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
@@ -64,11 +81,34 @@ def test_every_stack_reads_back_from_its_json(hidden):
         ([Dense(3)], r"ends with Dense\(units=3"),
         ([Dense(None), Dense(None)], "has a Dense without units before the last"),
         ([Dense(3), Standardize(), Dense(None)], "has Standardize after the first layer"),
+        ([{"layer": ["Residual"]}], r"has the layer {'layer': \['Residual'\]}; known are"),
+        ([{"layer": "Residual"}], r"has the layers \(\) inside a Residual, but needs a list of at least one"),
+        ([{"layer": "Residual", "layers": "Dense"}], "has the layers 'Dense' inside a Residual"),
+        ([{"layer": "Residual", "layers": [{"layer": "Dens"}]}], "has the layer {'layer': 'Dens'}; known are"),
+        ([{"layer": "Residual", "layers": [{"layer": "Dense"}]}], "has a Dense without units before the last"),
+        ([{"layer": "Residual", "layers": [{"layer": "Standardize"}]}], "has Standardize after the first layer"),
+        ([{"layer": "Residual", "layers": [{"layer": "Flatten"}], "size": 3}], "of Residual are layers, activation"),
+        ([{"layer": "Residual", "layers": [{"layer": "Flatten"}], "l2": -1}], "l2 is -1, but must be a number of at"),
     ],
 )
 def test_layers_that_are_no_network_are_refused(layers, words):
     with pytest.raises(ConfigError, match=words):
         Stack(layers=layers)
+
+
+def nested(depth):
+    """A network as JSON has it, with so many blocks inside each other."""
+    block = {"layer": "Dense", "units": 3}
+    for _ in range(depth - 1):
+        block = {"layer": "Residual", "layers": [block]}
+    return [block, {"layer": "Dense"}]
+
+
+@pytest.mark.parametrize("depth", [blocks.DEEPEST + 1, 10_000])
+def test_blocks_that_are_nested_too_deep_are_refused_in_one_sentence(depth):
+    Stack(layers=nested(blocks.DEEPEST))
+    with pytest.raises(ConfigError, match="has blocks inside each other more than 8 deep: nest them less"):
+        Stack(layers=nested(depth))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +119,13 @@ def test_layers_that_are_no_network_are_refused(layers, words):
         ((Reshape(2, 2, 1),), "Reshape after shape 6, but it makes 2 x 2 x 1: the data must have 4 features"),
         ((Reshape(2, 3, 1), MaxPool(3)), "MaxPool after shape 2 x 3 x 1, but its size is 3: make it smaller"),
         ((Reshape(2, 3, 1), Conv2D(2, 3, padding="valid")), "Conv2D after shape 2 x 3 x 1, but its size is 3"),
+        ((Residual((Dense(3), Conv2D(2))),), "Conv2D after shape 3, but it takes images"),
+        (
+            (Reshape(2, 3, 1), Residual((Flatten(),))),
+            "Residual after shape 2 x 3 x 1, but no shortcut leads to the 6 of its layers: give them padding same",
+        ),
+        ((Reshape(1, 6, 1), Residual((Conv2D(2, 1), AveragePool(1), Reshape(2, 6, 1)))), "no shortcut .* 2 x 6 x 1"),
+        ((Reshape(6, 1, 1), Residual((Reshape(1, 6, 1),))), "no shortcut leads to the 1 x 6 x 1 of its layers"),
     ],
 )
 def test_a_layer_that_does_not_fit_the_one_before_it_is_refused(layers, words):
@@ -106,6 +153,60 @@ def test_a_summary_shows_shapes_parameters_and_totals():
         ["output", "(Dense)", "3", "18"],
     ]
     assert shown[10:] == [["total", "263"], ["trained", "253"], ["not", "trained", "10"]]
+
+
+def test_a_summary_shows_the_blocks_inside_a_block_indented_under_it():
+    innermost = Residual((Dense(4, use_bias=False),))
+    stack = (Residual((Dense(5), BatchNorm(), innermost)), Dense(None))
+    table = blocks.summary(blocks.named(stack, 3), 6).splitlines()
+    assert [line[: line.index(")") + 1] for line in table[2:9]] == [
+        "residual1 (Residual)",
+        "  fc1 (Dense)",
+        "  bn1 (BatchNorm)",
+        "  residual1 (Residual)",
+        "    fc1 (Dense)",
+        "    projection (Dense)",
+        "  projection (Dense)",
+    ]
+    assert [line.split()[-2:] for line in table[2:10]] == [
+        *(["4", "0"], ["5", "35"], ["5", "20"], ["4", "0"], ["4", "20"], ["4", "20"], ["4", "24"], ["3", "15"])
+    ]
+    assert [line.split()[-1] for line in table[11:]] == ["134", "124", "10"]
+
+
+HALVING = Conv2D(3, 3, strides=2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "projection"),
+    [
+        ((6,), (Dense(4), Dense(6)), None),
+        ((6,), (Dense(4),), Dense(4, initializer="glorot_normal", l1=0.1, l2=0.2, use_bias=False)),
+        ((5, 4, 2), (Conv2D(2, 3),), None),
+        *(
+            ((5, 4, 2), layers, Conv2D(3, 1, strides, initializer="glorot_normal", l1=0.1, l2=0.2, use_bias=False))
+            for strides, layers in [(1, (Conv2D(3, 5),)), (2, (HALVING,)), (4, (HALVING, HALVING))]
+        ),
+    ],
+)
+def test_a_shortcut_projects_where_the_layers_change_the_shape_and_nowhere_else(shape, layers, projection):
+    block = Residual(layers, initializer="glorot_normal", l1=0.1, l2=0.2)
+    main, shortcut = block.branches(shape)
+    assert tuple(main.values()) == layers
+    assert shortcut == ({"projection": projection} if projection else {})
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12))
+def test_every_strided_convolution_has_a_shortcut_of_its_shape(height, width, first, second):
+    block = Residual((Conv2D(3, 3, first), Conv2D(3, 3, second)))
+    _, shortcut = block.branches((height, width, 1))
+    assert shortcut["projection"].output_shape((height, width, 1)) == block.output_shape((height, width, 1))
+
+
+def test_a_block_without_penalties_has_none_inside_either():
+    inside = Residual((Dense(3, l1=0.1), Dense(4, l2=0.2)), l1=0.1, l2=0.2)
+    bare = Residual((Residual((Dense(3), Dense(4))),))
+    assert Residual((inside,), l2=0.3).without_penalties() == bare
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 import runs
 from PIL import Image
 from sklearn.metrics import precision_score, recall_score
+from stacks import RESIDUAL
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
@@ -83,3 +84,12 @@ def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variab
     assert nodes["full-connect-layer/fc1/MatMul/ReadVariableOp"].input == ["full-connect-layer/fc1/kernel"]
     inputs = {name.lstrip("^").split(":")[0] for node in picture.node for name in node.input}
     assert inputs <= nodes.keys()
+
+
+def test_the_picture_of_the_graph_has_blocks_inside_blocks_with_their_variables():
+    program = Program(planned(runs.config(layers=RESIDUAL), 2, 2, (80, 0, 20)))
+    nodes = {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
+    for inside in ("fc1", "residual1/fc1", "projection"):
+        layer = f"full-connect-layer/residual1/{inside}"
+        assert nodes[f"{layer}/MatMul/ReadVariableOp"].input == [f"{layer}/kernel"]
+    assert "residual1" not in {name.split("/")[0] for name in nodes}

@@ -21,6 +21,7 @@ from fcclf.learning import program, stretches
 from fcclf.learning.program import Program
 from fcclf.runs import history, training
 from fcclf.runs.trained import TrainedRun
+from fcclf.settings.blocks import BatchNorm, Dense, Residual
 from fcclf.settings.config import Config, Model, Moons, Session, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -448,6 +449,22 @@ def test_any_run_can_be_opened(finished_run):
     assert opened.decision_function(X).shape == (150,)
     with pytest.raises(ValueError, match="has 2 classes, but 3 labels"):
         FCClassifier.from_run(finished_run, classes=list("abc"))
+
+
+def test_a_run_with_a_residual_block_can_be_opened_with_its_best_weights(tmp_path):
+    layers = (Residual((Dense(3), BatchNorm())), Dense(None))
+    training.train(runs.config(layers=layers, early_stopping=True, epochs=2, min_delta=10.0), tmp_path / "run")
+    opened = FCClassifier.from_run(tmp_path / "run")
+    with TrainedRun(tmp_path / "run") as run:
+        np.testing.assert_array_equal(opened.predict_proba(X), run.probabilities(X))
+        weights = run.weights()
+    kept = runs.variables(tmp_path / "run")
+    for name in ("residual1/fc1/bias", "residual1/bn1/moving_mean", "residual1/projection/kernel"):
+        np.testing.assert_array_equal(weights[name], kept[f"best/{name}"])
+        assert not np.array_equal(weights[name], kept[name])
+    dense = ("residual1/fc1", "residual1/projection", "output")
+    for coefficients, name in zip(opened.coefs_, dense, strict=True):
+        np.testing.assert_array_equal(coefficients, weights[f"{name}/kernel"])
 
 
 def test_the_class_is_a_public_name_of_the_package():

@@ -12,6 +12,7 @@ from fcclf.data.dataset import split
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import training
+from fcclf.settings.blocks import Dense, Dropout, Residual
 from fcclf.views.frames import GAP, TILE, Frames
 
 
@@ -45,6 +46,12 @@ def test_a_run_on_the_plane_has_a_boundary_its_units_and_a_confusion_matrix(lear
     assert list(pictures) == [("", "pictures/boundary"), ("", "pictures/units"), ("test", "pictures/confusion")]
     for png in pictures.values():
         assert pixels(png).std() > 0.05
+
+
+def test_the_units_of_a_residual_block_are_shown():
+    pictured = frames(runs.config(layers=(Dense(3), Residual((Dense(4), Dropout(0.1), Dense(2))), Dense(None))))
+    assert pictured.hidden == ["fc1", "residual1"]
+    assert pixels(drawn(pictured)["", "pictures/units"]).std() > 0.05
 
 
 def test_the_boundary_is_blue_and_orange_where_the_network_says_so(learned):

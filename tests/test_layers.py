@@ -12,6 +12,7 @@ from fcclf.network.layers import Context, Phase, Place
 from fcclf.network.network import Network
 from fcclf.settings import blocks
 from fcclf.settings.blocks import (
+    Activation,
     AlphaDropout,
     AveragePool,
     BatchNorm,
@@ -19,6 +20,7 @@ from fcclf.settings.blocks import (
     Dense,
     Dropout,
     MaxPool,
+    Residual,
 )
 
 tf1 = tf.compat.v1
@@ -102,15 +104,13 @@ def called(block, inputs, phase=None, number=3, fused=False, seed=7):
 
 
 def context(block, inputs, phase=None, fused=False, seed=7):
-    """With fresh variables of a block that takes `inputs`."""
-    shape = inputs.shape[1:]
-    initial = {name: layers.initial_value(block.initial(name), (7, 0), of) for name, of in block.trained(shape).items()}
-    trained = {f"layer/{name}": tf1.get_variable(name, initializer=value) for name, value in initial.items()}
-    statistics = {
-        f"layer/{name}": layers.initial_value(block.initial(name), None, of)
-        for name, of in block.statistics(shape).items()
-    }
-    return Context(trained | statistics, seed, fused, phase)
+    """With fresh variables of a block that takes `inputs`, and of those inside it."""
+    values = {}
+    for placed in blocks.placed({"layer": block}, inputs.shape[1:]):
+        for name, shape in (*placed.trained.items(), *placed.statistics.items()):
+            value = layers.initial_value(placed.block.initial(name.rpartition("/")[2]), (7, 0), shape)
+            values[name] = tf1.get_variable(name, initializer=value) if name in placed.trained else value
+    return Context(values, seed, fused, phase)
 
 
 def phase(step=0, weights=None):
@@ -213,13 +213,101 @@ def test_the_shapes_and_parameters_of_a_summary_are_those_of_the_graph(stack):
     named = blocks.named(stack, 2)
 
     def build():
-        network = Network(named, 2, seed=0)
-        outputs = layers.stack(named, tf.zeros((5, 2)), Context(network.variables, 0))
+        network, outputs = Network(named, 2, seed=0), {}
+        logits = layers.stack(named, tf.zeros((5, 2)), Context(network.variables, 0, outputs=outputs))
         for row in blocks.rows(named, 2):
-            assert tuple(outputs[row.name].shape[1:]) == row.shape
+            assert tuple(outputs.pop(row.name).shape[1:]) == row.shape
             for found, count in ((network.trained, row.trained), (network.statistics, row.statistics)):
-                own = [each for name, each in found.items() if name.startswith(f"{row.name}/")]
+                own = [each for name, each in found.items() if name.rpartition("/")[0] == row.name]
                 assert sum(each.shape.num_elements() for each in own) == count
-        return outputs["output"]
+        assert not outputs
+        return logits
 
     evaluated(build)
+
+
+# ---- blocks with others inside ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_a_residual_block_adds_its_layers_to_its_input(activation):
+    def build():
+        return called(Residual((Dense(5, "tanh"), Dense(3)), activation), X), tf1.trainable_variables()
+
+    output, (first, _, second, _) = evaluated(build)
+    expected = DEFINITIONS[activation](np.tanh(X @ first) @ second + X)
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_residual_block_projects_its_input_to_the_shape_of_its_layers():
+    def build():
+        return called(Residual((Dense(5, "relu"),)), X), tf1.trainable_variables()
+
+    output, (kernel, _, projection) = evaluated(build)
+    np.testing.assert_allclose(output, np.maximum(X @ kernel, 0) + X @ projection, rtol=1e-5, atol=1e-5)
+
+
+def test_a_residual_block_projects_the_places_of_an_image_that_its_layers_keep():
+    images = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype(np.float32)
+    conv = Conv2D(2, 1, strides=2, use_bias=False)
+
+    def build():
+        return called(Residual((conv,)), images), tf1.trainable_variables()
+
+    output, (kernel, projection) = evaluated(build)
+    expected = images[:, ::2, ::2] @ (kernel[0, 0] + projection[0, 0])
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_statistics_of_a_batch_norm_inside_a_block_move():
+    def build():
+        training = phase()
+        output = called(Residual((BatchNorm(momentum=0.75),)), X, training)
+        return output, training.updates
+
+    _, updates = evaluated(build)
+    assert list(updates) == ["layer/bn1/moving_mean", "layer/bn1/moving_variance"]
+    np.testing.assert_allclose(updates["layer/bn1/moving_mean"], 0.25 * X.mean(0), rtol=1e-5)
+
+
+SQUARE = Residual((Dense(3), Residual((Dense(3), Dense(3)))))
+
+
+def test_variables_of_blocks_inside_a_block_are_named_by_where_they_are():
+    named = blocks.named((Residual((Dense(4), BatchNorm(), SQUARE)), Dense(None)), 2)
+    network = evaluated(lambda: Network(named, 5, seed=0).variables)
+    inside = (
+        "fc1/kernel",
+        "fc1/bias",
+        *(f"residual1/fc{number}/{kind}" for number in (1, 2) for kind in ("kernel", "bias")),
+    )
+    assert list(network) == [
+        *(f"residual1/{name}" for name in ("fc1/kernel", "fc1/bias", "bn1/gamma", "bn1/beta")),
+        *(f"residual1/residual1/{name}" for name in (*inside, "projection/kernel")),
+        *("residual1/projection/kernel", "output/kernel", "output/bias"),
+        *("residual1/bn1/moving_mean", "residual1/bn1/moving_variance"),
+    ]
+
+
+def test_equal_blocks_inside_blocks_begin_differently_wherever_they_are():
+    named = blocks.named((Dense(3), SQUARE, SQUARE, Residual((Dense(4), Dense(3))), Dense(3), Dense(None)), 3)
+    network = evaluated(lambda: Network(named, 3, seed=0).trained)
+    kernels = [value for name, value in network.items() if value.shape == (3, 3)]
+    assert len(kernels) == 9
+    assert len({kernel.tobytes() for kernel in kernels}) == 9
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_equal_dropouts_inside_blocks_draw_other_masks_wherever_they_are(fused):
+    inside = Residual((Dropout(0.5),))
+    stack = (Dropout(0.5), inside, inside, Residual((Activation("identity"), Dropout(0.5))), Residual((inside,)))
+
+    def masks():
+        context = Context({}, 7, fused, phase(), outputs={})
+        for number, (name, block) in enumerate(blocks.numbered(stack).items()):
+            layers.call(block, tf.ones((9, 9)), Place(name, number), context)
+        return {name: mask for name, mask in context.outputs.items() if "dropout" in name}
+
+    drawn = evaluated(tf.function(masks, jit_compile=fused))
+    assert len(drawn) == 5
+    assert len({mask.tobytes() for mask in drawn.values()}) == 5

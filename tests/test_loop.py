@@ -1,6 +1,7 @@
 """The graph: names, losses, gradients, and the epoch loop against the fed training step."""
 
 import contextlib
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import runs
 import tensorflow as tf
 from scipy.special import log_softmax
-from stacks import CONVOLUTIONAL, EVERY_DENSE
+from stacks import CONVOLUTIONAL, EVERY_DENSE, PROJECTED, RESIDUAL
 
 from fcclf.data import loading
 from fcclf.data.order import EpochOrders, epoch_order
@@ -17,6 +18,7 @@ from fcclf.learning import loop
 from fcclf.learning.plan import is_compiled, planned
 from fcclf.learning.program import Program
 from fcclf.runs import training
+from fcclf.settings.blocks import Conv2D, Dense, Flatten, MaxPool, Reshape, Residual
 from fcclf.settings.config import OPTIMIZERS
 
 tf1 = tf.compat.v1
@@ -105,6 +107,18 @@ def test_l2_adds_exactly_half_the_squares_of_every_kernel():
     assert loss.total == loss.data + loss.penalty
 
 
+def test_the_penalties_of_kernels_inside_blocks_and_of_projections_are_their_own():
+    built = Built(runs.config(layers=(PROJECTED, Dense(None))))
+    kernels, given = built.program.plan.kernels, built.program.given
+    l1, l2 = ({name: each for name, each in zip(kernels, penalty, strict=True) if each} for penalty in given[2:4])
+    assert l1 == {"residual1/residual1/fc1/kernel": np.float32(1e-3)}
+    assert l2 == {"residual1/fc1/kernel": np.float32(1e-3), "residual1/projection/kernel": np.float32(1e-2)}
+    values = {name: each.astype(np.float64) for name, each in built.variables().items()}
+    expected = sum(rate * (values[name] ** 2).sum() / 2 for name, rate in l2.items())
+    expected += sum(rate * abs(values[name]).sum() for name, rate in l1.items())
+    assert built.run(built.graph.loss.penalty, built.fed()) == pytest.approx(expected, rel=1e-6)
+
+
 def test_the_training_step_follows_the_numeric_gradient_of_loss_and_penalties():
     """One step of plain gradient descent moves every weight by the central difference of the total loss."""
     built = Built(runs.config(optimizer="sgd", learning_rate=1.0, l1=0.01, l2=0.1, activation="tanh"))
@@ -151,6 +165,17 @@ def test_twenty_points_are_learned_by_heart():
 def test_the_epoch_loop_does_what_the_fed_step_does(jit):
     """Also with a last batch of 11 instead of 23 samples, clipping and penalties."""
     assert_loop_does_what_the_fed_step_does(runs.config(batch_size=23, jit=jit, l1=1e-3, l2=1e-2, clip_norm=1.0))
+
+
+def test_the_compiled_epoch_loop_does_what_the_fed_step_does_with_blocks_inside_blocks():
+    """Without dropout, whose masks differ when they are compiled."""
+    layers = tuple(dataclasses.replace(each, layers=without_dropout(each.layers)) for each in RESIDUAL[:2])
+    config = runs.config(batch_size=20, layers=(*layers, Dense(None)), optimizer="sgd", jit="on")
+    assert_loop_does_what_the_fed_step_does(config)
+
+
+def without_dropout(layers):
+    return tuple(each for each in layers if each.label not in ("dropout", "residual"))
 
 
 @pytest.mark.parametrize("layers", [EVERY_DENSE, CONVOLUTIONAL])
@@ -229,6 +254,16 @@ def test_histograms_show_every_weight_its_update_and_every_activation():
     update = variables["fc1/kernel"] - variables["state/epoch_start/fc1/kernel"]
     assert histograms["updates/fc1/kernel"].sum == pytest.approx(update.sum(), rel=1e-4)
     assert histograms["outputs/fc2/activation"].num == 4 * 20
+
+
+def test_histograms_show_the_weights_and_the_activations_inside_blocks():
+    built = Built(runs.config(layers=RESIDUAL))
+    summary = tf1.Summary.FromString(built.program.histograms(built.dataset.test.X))
+    tags = {value.tag for value in summary.value}
+    inside = {"residual1/residual1/fc1/kernel", "residual1/projection/kernel", "residual2/bn1/gamma"}
+    assert {f"{group}/{name}" for group in ("variables", "updates") for name in inside} <= tags
+    blocks = {"residual1", "residual1/fc1", "residual1/residual1", "residual1/projection", "residual2/activation1"}
+    assert {f"outputs/{name}/activation" for name in blocks} <= tags
 
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
@@ -334,8 +369,19 @@ def test_the_learning_rate_is_a_function_of_the_global_step(schedule, factor):
         np.testing.assert_allclose(moved, factor(step) * whole, rtol=1e-2, atol=1e-6)
 
 
-def test_auto_compiles_all_but_convolutions():
-    dense, convolutional = (runs.config(layers=each).layers(2, 2) for each in (EVERY_DENSE, CONVOLUTIONAL))
-    assert is_compiled("auto", dense, 2)
-    assert not is_compiled("auto", convolutional, 2)
-    assert is_compiled("on", convolutional, 2)
+HALVED = Residual((MaxPool(2),))  # its projection is a convolution
+
+
+@pytest.mark.parametrize(
+    ("layers", "compiled"),
+    [
+        (EVERY_DENSE, True),
+        (CONVOLUTIONAL, False),
+        ((Reshape(1, 2, 1), Residual((Residual((Conv2D(1),)),)), Flatten(), Dense(None)), False),
+        ((Dense(16), Reshape(4, 4, 1), HALVED, Flatten(), Dense(None)), False),
+    ],
+)
+def test_auto_compiles_all_but_convolutions_inside_blocks_too(layers, compiled):
+    layers = runs.config(layers=layers).layers(2, 2)
+    assert is_compiled("auto", layers, 2) == compiled
+    assert is_compiled("on", layers, 2)

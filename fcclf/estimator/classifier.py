@@ -31,6 +31,7 @@ from fcclf.learning.predictor import Predictor
 from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun, newest_values
+from fcclf.settings import blocks
 from fcclf.settings.blocks import Dense
 from fcclf.settings.fit_config import FitConfig
 
@@ -63,8 +64,8 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ----------
     classes_, n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_, t_, n_iter_, loss_, best_loss_,
     loss_curve_, validation_scores_, best_validation_score_ : as in `MLPClassifier`.
-    coefs_, intercepts_ : lists of float32 arrays, (inputs, units) and (units,), of each layer; with
-        batch_norm="before" the hidden layers' intercepts are zeros.
+    coefs_, intercepts_ : lists of float32 arrays, (inputs, units) and (units,), of each layer, of a run with residual
+        blocks of each dense layer inside them too; with batch_norm="before" the hidden layers' intercepts are zeros.
     """
 
     _parameter_constraints: dict = parameters.RULES
@@ -289,10 +290,10 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _set_fitted_weights(self, values):
         """Sets the weights. values: {variable: value}, the best epoch's where they are kept; no array is copied."""
-        network = {name: value for name, value in values.items() if name.split("/")[0] in dict(self._layers)}
-        network = {name: value for name, value in network.items() if name.count("/") == 1}
-        self._values = values = values | best_weights(network, values)
-        dense = [name for name, block in self._layers if isinstance(block, Dense)]
+        network = list(blocks.placed(dict(self._layers), (self.n_features_in_,)))
+        last = {name: values[name] for placed in network for name in (*placed.trained, *placed.statistics)}
+        self._values = values = values | best_weights(last, values)
+        dense = [placed.scope for placed in network if isinstance(placed.block, Dense)]
         self.coefs_ = [values[f"{name}/kernel"] for name in dense]
         zeros = [np.zeros(kernel.shape[1], np.float32) for kernel in self.coefs_]
         self.intercepts_ = [values.get(f"{name}/bias", zero) for name, zero in zip(dense, zeros, strict=True)]

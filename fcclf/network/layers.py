@@ -26,6 +26,7 @@ from fcclf.settings.blocks import (
     Flatten,
     MaxPool,
     Reshape,
+    Residual,
     Standardize,
 )
 
@@ -68,7 +69,8 @@ class Context(NamedTuple):
     """What a network is built with.
 
     values: {variable name: variable or tensor}; seed: int32 scalar, of the masks; fused: the graph will be compiled;
-    phase: None to predict; dropout: float32 scalar that counts instead of the rate of every `Dropout`, None for theirs.
+    phase: None to predict; dropout: float32 scalar that counts instead of the rate of every `Dropout`, None for theirs;
+    outputs: {scope: what the block makes}, which every block adds to, None if nobody asks.
     """
 
     values: dict
@@ -76,10 +78,11 @@ class Context(NamedTuple):
     fused: bool = False
     phase: Phase | None = None
     dropout: tf.Tensor | float | None = None
+    outputs: dict[str, tf.Tensor] | None = None
 
-    def inside(self, number: int) -> "Context":
-        """The context of the blocks inside block `number`."""
-        return self._replace(seed=inner_seed(self.seed, number))
+    def inside(self, number: int, branch: int) -> "Context":
+        """The context of stack `branch` inside block `number`."""
+        return self._replace(seed=stack_seed(self.seed, (number, branch)))
 
 
 class Place(NamedTuple):
@@ -96,21 +99,26 @@ def call(block: Block, inputs, place: Place, context: Context):
     names = (*block.trained(shape), *block.statistics(shape))
     own = {name: context.values[f"{place.scope}/{name}"] for name in names}
     with tf1.name_scope(place.scope.rpartition("/")[2]):
-        return _outputs(block, inputs, own, place, context)
-
-
-def stack(layers: dict[str, Block], inputs, context: Context, scope: str = ""):
-    """{name: its outputs} of blocks, each on top of the one before it; `scope` begins the names of their variables."""
-    outputs = {}
-    for number, (name, block) in enumerate(layers.items()):
-        inputs = outputs[name] = call(block, inputs, Place(scope + name, number), context)
+        outputs = _outputs(block, inputs, own, place, context)
+    if context.outputs is not None:
+        context.outputs[place.scope] = outputs
     return outputs
 
 
-def inner_seed(seed, number: int):
-    """int32 scalar: the seed of the blocks inside block `number`, a function of the two."""
-    drawn = tf.random.stateless_uniform((), tf.stack([seed, number]), None, None, tf.int32, alg="philox")
-    return tf.bitwise.bitwise_and(drawn, 2**31 - 1)
+def stack(layers: dict[str, Block], inputs, context: Context, scope: str = ""):
+    """What blocks, each on top of the one before it, make of inputs; `scope` begins the names of their variables."""
+    for number, (name, block) in enumerate(layers.items()):
+        inputs = call(block, inputs, Place(scope + name, number), context)
+    return inputs
+
+
+def stack_seed(seed, path: tuple[int, ...]):
+    """int32 scalar: the seed of a stack inside a block, a function of the network's seed and of its place. path: the
+    number of a block and that of a stack inside it, and so on; () for the network itself."""
+    for number in path:
+        drawn = tf.random.stateless_uniform((), tf.stack([seed, number]), None, None, tf.int32, alg="philox")
+        seed = tf.bitwise.bitwise_and(drawn, 2**31 - 1)
+    return seed
 
 
 def initial_value(distribution: str, seed, shape):
@@ -208,6 +216,15 @@ def _(block: AveragePool, inputs, own, place, context):
 @_outputs.register(Reshape)
 def _(block, inputs, own, place, context):
     return tf.reshape(inputs, (-1, *block.output_shape(tuple(inputs.shape[1:].as_list()))))
+
+
+@_outputs.register
+def _(block: Residual, inputs, own, place, context):
+    branches = enumerate(block.branches(tuple(inputs.shape[1:].as_list())))
+    answered, shortcut = (
+        stack(inside, inputs, context.inside(place.number, branch), f"{place.scope}/") for branch, inside in branches
+    )
+    return activation(block.activation)(answered + shortcut)
 
 
 # ---- pieces ----------------------------------------------------------------------------------------------------------

@@ -29,21 +29,16 @@ class Network:
         self.phased = False
         for placed in blocks.placed(named, (n_features,)):
             self.phased = self.phased or placed.block.phased
-            outer = functools.reduce(layers.inner_seed, placed.path[:-1], seed)
-            self._make_variables(placed, (outer, placed.path[-1]))
+            *outer, number = placed.path
+            self._make_variables(placed, (layers.stack_seed(seed, outer), number))
 
     def _make_variables(self, placed, seed):
         """seed: two integers, of the block's initial values."""
-        block, shape = placed.block, placed.shape
-        for found, shapes in ((self.trained, block.trained(shape)), (self.statistics, block.statistics(shape))):
-            for name, of in shapes.items():
-                initial = functools.partial(_initial, block.initial(name), seed)
-                found[f"{placed.scope}/{name}"] = tf1.get_variable(
-                    f"{placed.scope}/{name}",
-                    of,
-                    initializer=initial,
-                    trainable=found is self.trained,
-                    use_resource=True,
+        for found, shapes in ((self.trained, placed.trained), (self.statistics, placed.statistics)):
+            for name, shape in shapes.items():
+                initial = functools.partial(_initial, placed.block.initial(name.rpartition("/")[2]), seed)
+                found[name] = tf1.get_variable(
+                    name, shape, initializer=initial, trainable=found is self.trained, use_resource=True
                 )
 
     @property
@@ -58,13 +53,12 @@ def _initial(distribution, seed, shape, dtype=None, partition_info=None):
 
 
 def inference(X, network: Network, context: Context) -> dict[str, tf.Tensor]:
-    """{layer name: its outputs, float32 [batch, ...]} of X, float32 [batch, features]; "output" has the logits."""
-    outputs, *hidden, last = {}, *network.layers
+    """{scope: outputs, float32 [batch, ...]} of each block for X, float32 [batch, features]; the logits as "output"."""
+    context, (*hidden, last) = context._replace(outputs={}), network.layers
     with tf1.name_scope("full-connect-layer"):
-        outputs = layers.stack({name: network.layers[name] for name in hidden}, X, context)
-    answered = outputs[hidden[-1]] if hidden else X
-    place = layers.Place(last, len(hidden))
-    return {**outputs, last: layers.call(network.layers[last], answered, place, context)}
+        answered = layers.stack({name: network.layers[name] for name in hidden}, X, context)
+    layers.call(network.layers[last], answered, layers.Place(last, len(hidden)), context)
+    return context.outputs
 
 
 def class_logits(logits):

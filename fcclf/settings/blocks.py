@@ -28,6 +28,7 @@ INITIALIZERS = (
 )
 
 OVER = ("features", "all")
+DEEPEST = 8  # blocks inside each other, at most
 
 Shape = tuple[int, ...]
 
@@ -38,7 +39,8 @@ class Block(Section):
 
     label: begins the name of its scope, a number follows. phased: it behaves differently in training than in
     prediction. compiles: XLA makes it faster. has_units: what comes out are the answers of units. over: what the
-    statistics of the data that it needs are taken over, "features" or "all". l1, l2: penalties on its kernel.
+    statistics of the data that it needs are taken over, "features" or "all". l1, l2: penalties on its kernel. layers:
+    the blocks inside it, as they were given; `branches` has all of them.
     """
 
     label: typing.ClassVar[str]
@@ -47,11 +49,11 @@ class Block(Section):
     has_units: typing.ClassVar[bool] = False
     over = None
     l1 = l2 = 0.0  # without an annotation: a field of that name keeps its own place
+    layers = ()
 
-    @property
-    def inner(self) -> "dict[str, Block]":
-        """{scope: block} of the blocks inside this one."""
-        return {}
+    def branches(self, shape: Shape) -> "tuple[dict[str, Block], ...]":
+        """The stacks inside this block, {scope: block} each; its input, of that shape, goes into every one."""
+        return ()
 
     def output_shape(self, shape: Shape) -> Shape:
         """Of one sample, from the shape that goes in. Raises ConfigError if that does not fit."""
@@ -75,7 +77,7 @@ class Block(Section):
         """The same block with l1 and l2 of 0, those inside it included."""
         names = {item.name for item in dataclasses.fields(self)}
         changes = {name: 0.0 for name in ("l1", "l2") if name in names}
-        if "layers" in names:
+        if self.layers:
             changes["layers"] = tuple(block.without_penalties() for block in self.layers)
         return dataclasses.replace(self, **changes)
 
@@ -253,6 +255,59 @@ class Reshape(Block):
         return target
 
 
+# ---- with blocks inside ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Residual(Block):
+    """activation(layers + shortcut) (He et al. 2016).
+
+    The shortcut is the input itself. Where the layers change its shape, it is a linear projection of the input without
+    a bias: a `Dense`, or for images a `Conv2D` of size 1 with the strides that give their height and width. Initializer
+    and penalties are those of the projection; the layers have their own.
+    """
+
+    layers: tuple[Block, ...]
+    activation: str = setting("identity", "activation of the sum", choices=ACTIVATIONS)
+    initializer: str = setting("he_normal", "initial distribution of the projection", choices=INITIALIZERS)
+    l1: float = setting(0.0, "L1 penalty on the projection", at_least=0, at_most=1e6)
+    l2: float = setting(0.0, "L2 penalty on the projection", at_least=0, at_most=1e6)
+
+    label: typing.ClassVar[str] = "residual"
+    has_units: typing.ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "layers", _hidden(_blocks(self.layers, " inside a Residual")))
+        if any(isinstance(block, Standardize) for block in self.layers):
+            raise _misplaced_standardize()
+
+    def branches(self, shape):
+        projection = self._projection(shape, self.output_shape(shape))
+        return numbered(self.layers), {"projection": projection} if projection else {}
+
+    def output_shape(self, shape):
+        for block in self.layers:
+            shape = block.output_shape(shape)
+        return shape
+
+    def _projection(self, before, after):
+        """The block that brings the input to the shape of what the layers make of it; None where it has that shape."""
+        settings = {"initializer": self.initializer, "l1": self.l1, "l2": self.l2, "use_bias": False}
+        if before == after:
+            return None
+        if len(before) == len(after) == 1:
+            return Dense(*after, **settings)
+        if len(before) == len(after) == 3:
+            strides = max(-(-before[axis] // after[axis]) for axis in (0, 1))  # if any fit, these do
+            projection = Conv2D(after[2], 1, strides, **settings)
+            if projection.output_shape(before) == after:
+                return projection
+        raise self.refuse(
+            before, f"no shortcut leads to the {written(after)} of its layers: give them padding same, and no Flatten."
+        )
+
+
 def _places(block, shape, padding):
     """(height, width) of what a square of `block` that moves over an image of `shape` gives."""
     if len(shape) != 3:
@@ -270,36 +325,66 @@ KINDS = {
     for kind in (
         *(Dense, Conv2D, BatchNorm, Standardize),
         *(Activation, Dropout, AlphaDropout, MaxPool, AveragePool, Flatten, Reshape),
+        Residual,
     )
 }
 
 
 def checked_stack(layers) -> tuple[Block, ...]:
     """`layers`, blocks or what `to_dict` made of them, as a tuple. Raises ConfigError if they are no network."""
-    if not isinstance(layers, list | tuple) or not layers:
-        raise ConfigError("model", f"has the layers {brief(layers)}, but needs a list of them, the output last.")
-    stack = tuple(layer if isinstance(layer, Block) else _from_dict(layer) for layer in layers)
+    stack = _blocks(layers)
     *hidden, output = stack
     if not isinstance(output, Dense) or output.units is not None:
         raise ConfigError("model", f"ends with {brief(output)}, but the output must be a Dense without units.")
-    if any(isinstance(block, Dense) and block.units is None for block in hidden):
-        raise ConfigError("model", "has a Dense without units before the last: give it units.")
-    if any(isinstance(block, Standardize) for block in stack[1:]):
-        raise ConfigError("model", "has Standardize after the first layer: it knows the statistics of the data alone.")
+    _hidden(hidden)
+    if any(isinstance(block, Standardize) for block in hidden[1:]):
+        raise _misplaced_standardize()
     return stack
+
+
+def _blocks(layers, where=""):
+    """A list of blocks, or of what `to_dict` made of them, as a tuple of blocks."""
+    if not isinstance(layers, list | tuple) or not layers:
+        raise ConfigError("model", f"has the layers {brief(layers)}{where}, but needs a list of at least one.")
+    _check_depth(layers)
+    return tuple(layer if isinstance(layer, Block) else _from_dict(layer) for layer in layers)
+
+
+def _check_depth(layers):
+    """Raises ConfigError if too many lie inside each other. Not by recursion, which a hostile file could exhaust."""
+    for _ in range(DEEPEST):
+        inside = [each.get("layers") if isinstance(each, dict) else getattr(each, "layers", ()) for each in layers]
+        layers = [each for inner in inside if isinstance(inner, list | tuple) for each in inner]
+    if layers:
+        raise ConfigError("model", f"has blocks inside each other more than {DEEPEST} deep: nest them less.")
+
+
+def _hidden(stack):
+    """`stack`, of blocks before the output. Raises ConfigError if one has no size."""
+    if any(isinstance(block, Dense) and block.units is None for block in stack):
+        raise ConfigError("model", "has a Dense without units before the last: give it units.")
+    return stack
+
+
+def _misplaced_standardize():
+    return ConfigError(
+        "model",
+        "has Standardize after the first layer or inside another: it knows the statistics of the data alone.",
+    )
 
 
 def to_dict(block: Block) -> dict:
     """JSON-ready: {"layer": name, setting: value, ...}; blocks inside it in the same form."""
     stored = {item.name: getattr(block, item.name) for item in dataclasses.fields(block)}
-    if block.inner:
+    if block.layers:
         stored["layers"] = [to_dict(each) for each in block.layers]
     return {"layer": type(block).__name__, **stored}
 
 
 def _from_dict(stored):
     settings = dict(stored) if isinstance(stored, dict) else {}
-    kind = KINDS.get(settings.pop("layer", None))
+    name = settings.pop("layer", None)
+    kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ConfigError("model", f"has the layer {brief(stored)}; known are {', '.join(KINDS)}.")
     try:
@@ -311,18 +396,23 @@ def _from_dict(stored):
         ) from None
 
 
-def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
-    """{scope: block}: fc1, fc2, bn1 ..., and the last one, with its units, as output."""
+def numbered(layers: tuple[Block, ...]) -> dict[str, Block]:
+    """{scope: block}: fc1, fc2, bn1 ..."""
     counts, names = Counter(), {}
-    for block in stack[:-1]:
+    for block in layers:
         counts[block.label] += 1
         names[f"{block.label}{counts[block.label]}"] = block
-    return {**names, "output": dataclasses.replace(stack[-1], units=n_outputs)}
+    return names
+
+
+def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
+    """{scope: block}: fc1, fc2, bn1 ..., and the last one, with its units, as output."""
+    return {**numbered(stack[:-1]), "output": dataclasses.replace(stack[-1], units=n_outputs)}
 
 
 class Placed(typing.NamedTuple):
-    """A block in its place. scope: of its variables; path: its number in the stack, after those of the blocks that it
-    is inside of; shape: of one sample that goes in."""
+    """A block in its place. scope: of its variables; path: its number in its stack, after the number of the block that
+    the stack is inside of and the number of the stack there, and so on; shape: of one sample that goes in."""
 
     scope: str
     path: tuple[int, ...]
@@ -334,12 +424,18 @@ class Placed(typing.NamedTuple):
         """{name: shape} of its own trained variables."""
         return {f"{self.scope}/{name}": shape for name, shape in self.block.trained(self.shape).items()}
 
+    @property
+    def statistics(self) -> dict[str, Shape]:
+        """{name: shape} of its own variables that are measured, not trained."""
+        return {f"{self.scope}/{name}": shape for name, shape in self.block.statistics(self.shape).items()}
+
 
 def placed(layers: dict[str, Block], shape: Shape, scope: str = "", path: tuple[int, ...] = ()) -> Iterator[Placed]:
     """Every block of a stack, each followed by those inside it. Raises ConfigError if one does not fit."""
     for number, (name, block) in enumerate(layers.items()):
         yield Placed(scope + name, (*path, number), block, shape)
-        yield from placed(block.inner, shape, f"{scope}{name}/", (*path, number))
+        for branch, inside in enumerate(block.branches(shape)):
+            yield from placed(inside, shape, f"{scope}{name}/", (*path, number, branch))
         shape = block.output_shape(shape)
 
 
@@ -350,7 +446,8 @@ def check_shapes(layers: dict[str, Block], n_features: int):
 
 
 class Row(typing.NamedTuple):
-    """A layer in a summary. shape: what comes out, of one sample; trained, statistics: numbers of parameters."""
+    """A layer in a summary. name: its scope; shape: what comes out, of one sample; trained, statistics: numbers of
+    parameters, those of blocks inside it not counted: they have rows of their own."""
 
     name: str
     kind: str
@@ -358,25 +455,31 @@ class Row(typing.NamedTuple):
     trained: int
     statistics: int
 
+    @property
+    def title(self) -> str:
+        """Its name inside the block that it is in, indented by how deep that is, and its kind."""
+        outer, _, name = self.name.rpartition("/")
+        return f"{'  ' * len(outer.split('/')) if outer else ''}{name} ({self.kind})"
+
 
 def rows(layers: dict[str, Block], n_features: int) -> Iterator[Row]:
-    """A row for each layer. Raises ConfigError if a layer does not fit the one before it."""
-    shape = (n_features,)
-    for name, block in layers.items():
-        after = block.output_shape(shape)
-        yield Row(name, type(block).__name__, after, _count(block.trained(shape)), _count(block.statistics(shape)))
-        shape = after
+    """A row for each layer, followed by those inside it. Raises ConfigError if a layer does not fit."""
+    for each in placed(layers, (n_features,)):
+        after, kind = each.block.output_shape(each.shape), type(each.block).__name__
+        yield Row(each.scope, kind, after, _count(each.trained), _count(each.statistics))
 
 
 def summary(layers: dict[str, Block], n_features: int) -> str:
     """Layer, output shape and parameters as a table, with the totals."""
     table = list(rows(layers, n_features))
-    lines = [f"{'layer':<28}{'output shape':<18}{'parameters':>12}", "-" * 58]
+    width = max(28, *(len(row.title) + 2 for row in table))
+    line = "-" * (width + 30)
+    lines = [f"{'layer':<{width}}{'output shape':<18}{'parameters':>12}", line]
     for row in table:
-        lines.append(f"{f'{row.name} ({row.kind})':<28}{written(row.shape):<18}{row.trained + row.statistics:>12,}")
+        lines.append(f"{row.title:<{width}}{written(row.shape):<18}{row.trained + row.statistics:>12,}")
     trained, measured = sum(row.trained for row in table), sum(row.statistics for row in table)
-    lines += ["-" * 58, f"{'total':<46}{trained + measured:>12,}", f"{'trained':<46}{trained:>12,}"]
-    return "\n".join([*lines, f"{'not trained':<46}{measured:>12,}"])
+    totals = {"total": trained + measured, "trained": trained, "not trained": measured}
+    return "\n".join([*lines, line, *(f"{name:<{width + 18}}{count:>12,}" for name, count in totals.items())])
 
 
 def written(shape: Shape) -> str:
