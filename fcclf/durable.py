@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 
 BLOCK = 1 << 20  # bytes read at once
 LARGEST_JSON = 16_000_000  # bytes; a manifest after 60,000 starts of one run
@@ -35,18 +35,18 @@ MALFORMED = (  # what a reader of a damaged or hostile file may raise, besides O
 def explained(action, path, *errors):
     """Turns an OSError, or one of `errors`, inside the block into a RunError: "cannot {action} {path}: {reason}".
 
-    A RunError passes as it is.
+    A RunError or ConfigError passes as it is.
     """
     try:
         yield
-    except RunError:
+    except (RunError, ConfigError):
         raise
     except (OSError, *errors) as error:
-        raise RunError(f"cannot {action} {path}: {_reason(error)}.") from error
+        raise RunError(f"cannot {action} {path}: {reason(error)}.") from error
 
 
-def _reason(error):
-    """The system's words. TensorFlow's errors have them somewhere in a `message` of many lines."""
+def reason(error: BaseException) -> str:
+    """What an error says, in one short line: the system's words, which TensorFlow's errors have somewhere in many."""
     if isinstance(error, MemoryError):
         return "there is not enough memory"
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__

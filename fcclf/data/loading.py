@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-from fcclf.data import idx, table
+from fcclf.data import idx, memory, table
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
@@ -127,6 +127,7 @@ def _table(config, say):
         raise ConfigError(
             "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
         )
+    memory.require(memory.Needed(contents.X.nbytes), f"splitting {source.file}", "take fewer samples")
     train, test = train_test_split(
         np.arange(size), test_size=test_size, stratify=contents.y, random_state=source.data_seed
     )
