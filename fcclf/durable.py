@@ -6,35 +6,62 @@ forgotten the error (LWN 752063). Every failure is a RunError that names the pat
 """
 
 import contextlib
+import csv
 import errno
 import hashlib
 import json
+import lzma
 import os
+import stat
+import struct
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 
 BLOCK = 1 << 20  # bytes read at once
 LARGEST_JSON = 16_000_000  # bytes; a manifest after 60,000 starts of one run
+LONGEST_REASON = 300  # characters
+MALFORMED = (  # what a reader of a damaged or hostile file may raise, besides OSError; for `explained`
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError),
+    *(TypeError, ValueError, csv.Error, lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile),
+    zlib.error,
+)
 
 
 @contextlib.contextmanager
 def explained(action, path, *errors):
-    """Turns an OSError, or one of `errors`, inside the block into a RunError: "cannot {action} {path}: {reason}"."""
+    """Turns an OSError, or one of `errors`, inside the block into a RunError: "cannot {action} {path}: {reason}".
+
+    A RunError or ConfigError passes as it is.
+    """
     try:
         yield
+    except (RunError, ConfigError):
+        raise
     except (OSError, *errors) as error:
-        raise RunError(f"cannot {action} {path}: {_reason(error)}.") from error
+        raise RunError(f"cannot {action} {path}: {reason(error)}.") from error
 
 
-def _reason(error):
-    """The system's words. TensorFlow's errors have them somewhere in a `message` of many lines."""
+def reason(error: BaseException) -> str:
+    """What an error says, in one short line: the system's words, which TensorFlow's errors have somewhere in many."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__
     known = [
         os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
     ]
     found = [words for words in known if words in text]
-    return found[0] if found else text.splitlines()[0].rstrip(".:")
+    return found[0] if found else text.strip().splitlines()[0][:LONGEST_REASON].rstrip(".:")
+
+
+def check_file(path: Path):
+    """Raises RunError if there is no file at `path` that can be read to its end, as a device or a pipe cannot."""
+    with explained("read", path):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RunError(f"cannot read {path}: it is not a file.")
 
 
 def make_directory(path: Path):

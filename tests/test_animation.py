@@ -1,6 +1,8 @@
 """The boundary over training: pictures out of event files, and a GIF of them."""
 
 import io
+import struct
+import zlib
 
 import pytest
 import tensorflow as tf
@@ -13,9 +15,9 @@ from fcclf.views import animation
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-def png(color):
+def png(color, size=(8, 6)):
     content = io.BytesIO()
-    Image.new("RGB", (8, 6), color).save(content, "PNG")
+    Image.new("RGB", size, color).save(content, "PNG")
     return content.getvalue()
 
 
@@ -62,3 +64,44 @@ def test_many_pictures_are_thinned_out_from_the_first_to_the_last():
 def test_a_damaged_picture_is_one_sentence(tmp_path):
     with pytest.raises(RunError, match="cannot read a recorded picture"):
         animation.write(tmp_path / "boundary.gif", [b"no PNG"])
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def head(width, height):
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+
+
+def png_of(*chunks):
+    """A PNG of these chunks that holds a few black pixels only, whatever they say."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IDAT", zlib.compress(bytes(100)))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(gs) print\n%%EOF\n",
+        png(RED)[:45],
+        png_of(head(60_000, 60_000)),
+        png_of(head(10_000, 10_000)),
+        png_of(head(2000, 1000), head(12_000, 12_000)),
+        png_of(head(0, 0)),
+        png_of(head(8, 6), chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000)))),
+        png_of(chunk(b"IHDR", b"")),
+        b"",
+    ],
+    ids=["EPS", "cut", "bomb", "large", "two heads", "empty", "text bomb", "short head", "nothing"],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_is_no_small_png_is_one_sentence_and_starts_no_other_program(tmp_path, monkeypatch, picture):
+    monkeypatch.setattr("subprocess.Popen", None)
+    monkeypatch.setattr("subprocess.check_call", None)
+    with pytest.raises(RunError, match=r"^cannot read a recorded picture: "):
+        animation.write(tmp_path / "boundary.gif", [png(RED), picture])
+
+
+def test_pictures_of_different_sizes_are_refused(tmp_path):
+    with pytest.raises(RunError, match=r"^cannot read a recorded picture: it has 12 x 6 pixels, the first 8 x 6"):
+        animation.write(tmp_path / "boundary.gif", [png(RED), png(BLUE, (12, 6))])

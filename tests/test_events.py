@@ -1,9 +1,13 @@
 """Event files, read back with TensorBoard's own loaders."""
 
+import os
+import struct
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.summary.writer.record_writer import masked_crc32c
 
 from fcclf.errors import RunError
 from fcclf.runs import events
@@ -73,3 +77,41 @@ def test_rewritten_curves_replace_the_old_files(tmp_path):
     events.rewrite(tmp_path / "train", {"loss": np.float32([3, 2, 1])})
     assert [path.name for path in events.event_files(tmp_path)] == ["events.out.tfevents.000003"]
     assert events.read_curves(tmp_path / "train") == {"loss": {1: 3, 2: 2, 3: 1}}
+
+
+def record(content, length=None):
+    """A record as TensorFlow frames it, with true checksums; length: what it says, by default the truth."""
+    head = struct.pack("<Q", len(content) if length is None else length)
+    return b"".join([head, struct.pack("<I", masked_crc32c(head)), content, struct.pack("<I", masked_crc32c(content))])
+
+
+POINT = tf.compat.v1.Event(step=1, summary={"value": [{"tag": "loss", "simple_value": 0.5}]}).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (record(b"\xff" * 40), "Error parsing message"),
+        (record(b"", 2**60), "a record of 1152921504606846976 bytes"),
+        (record(b"", 2**64 - 1), "a record of 18446744073709551615 bytes"),
+    ],
+    ids=["garbage", "huge", "hugest"],
+)
+def test_a_sound_record_of_something_else_is_one_sentence(tmp_path, last, words):
+    file = tmp_path / "events.out.tfevents.000001"
+    file.write_bytes(record(POINT) + last)
+    with pytest.raises(RunError, match=rf"^cannot read {file}: {words}.*\.$"):
+        events.read_curves(tmp_path)
+
+
+@pytest.mark.parametrize("last", [b"", record(POINT)[:7], record(POINT)[:-1], record(POINT, 1000), bytes(40)])
+def test_a_file_that_breaks_off_is_read_up_to_there(tmp_path, last):
+    (tmp_path / "events.out.tfevents.000001").write_bytes(record(POINT) + last)
+    assert events.read_curves(tmp_path) == {"loss": {1: 0.5}}
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_an_event_file_that_is_no_file_is_one_sentence(tmp_path, make):
+    make(tmp_path / "events.out.tfevents.000001")
+    with pytest.raises(RunError, match=r"cannot read .*000001: it is not a file\.$"):
+        events.read_pictures(tmp_path, "pictures/boundary")

@@ -1,13 +1,14 @@
 """IDX files: what is read, and what is refused with a sentence that names the file."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fcclf.data import idx, loading
+from fcclf.data import idx, loading, memory
 from fcclf.errors import RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import FASHION_MNIST, Images
@@ -50,7 +51,11 @@ def test_images_are_rows_of_pixels_from_0_to_1(directory):
         ("train-images-idx3-ubyte", idx_bytes(np.zeros(6, np.uint8)), "does not begin with 0x00000803"),
         ("train-images-idx3-ubyte", idx_bytes(np.zeros((6, 2, 3), np.uint8))[:-1], "has 35 bytes after its head"),
         ("train-labels-idx1-ubyte", idx_bytes(np.zeros(5, np.uint8)), "has 5 labels: get both anew"),
-        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(99), mtime=0)[:-9], "cannot be unpacked"),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            gzip.compress(idx_bytes(np.zeros(99, np.uint8)), mtime=0)[:-9],
+            "cannot be unpacked",
+        ),
         ("t10k-labels-idx1-ubyte.gz", idx_bytes(np.full(3, 9, np.uint8)), "do not belong together"),
         ("t10k-images-idx3-ubyte.gz", idx_bytes(np.zeros((3, 3, 3), np.uint8)), "do not belong together"),
     ],
@@ -82,3 +87,48 @@ def test_the_parts_are_found_with_and_without_gz(directory):
     for part, size in (("train", 6), ("test", 3)):
         images, labels = idx.read_part(directory, part)
         assert (len(images), len(labels)) == (size, size)
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(directory):
+    chunk = gzip.compress(bytes(1 << 27))
+    bomb = gzip.compress(struct.pack(">4I", 0x803, 6, 2, 3)) + 64 * chunk  # several members, 8 GB in all
+    (directory / "train-images-idx3-ubyte").write_bytes(bomb)
+    with pytest.raises(RunError, match="has more bytes after its head, but its head tells of 6 x 2 x 3: get it anew"):
+        load(directory)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1, 2**32 - 1), (6, 100_000, 1000)])
+def test_a_head_that_tells_of_more_than_the_file_can_hold_is_refused(directory, pack, shape):
+    (directory / "train-images-idx3-ubyte").write_bytes(pack(struct.pack(">4I", 0x803, *shape) + bytes(36)))
+    told = " x ".join(map(str, shape))
+    with pytest.raises(RunError, match=f"is too short for {told} bytes, which its head tells of"):
+        load(directory)
+
+
+def test_images_larger_than_the_memory_are_refused_before_they_are_unpacked(directory, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 100)
+    with pytest.raises(
+        RunError, match=r"^reading .* needs about 1 MB of memory, but 1 MB are available: take fewer samples"
+    ):
+        load(directory)
+
+
+def test_rubbish_behind_packed_images_is_noticed(directory):
+    file = directory / "t10k-labels-idx1-ubyte.gz"
+    file.write_bytes(file.read_bytes() + b"rubbish")
+    with pytest.raises(RunError, match="cannot be unpacked"):
+        load(directory)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_as_if_it_were_missing(tmp_path, make):
+    make(tmp_path / "train-images-idx3-ubyte")
+    with pytest.raises(RunError, match="there is no train-images-idx3-ubyte, also"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("directory", ["/dev/zero", "/proc/self/mem", "/nowhere"])
+def test_a_directory_that_is_none_has_no_images(directory):
+    with pytest.raises(RunError, match=f"there is no train-images-idx3-ubyte, also not with .gz, in {directory}"):
+        load(directory)

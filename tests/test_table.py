@@ -1,11 +1,15 @@
 """Tables: what is read from CSV and NPZ files, and what is refused with line and column."""
 
+import os
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf.data import loading, table
+from fcclf.data import loading, memory, table
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import Table
@@ -192,6 +196,170 @@ def test_an_npz_that_is_none_is_one_sentence(tmp_path):
         table.read(tmp_path / "array.npz", None)
 
 
+# ---- hostile files ---------------------------------------------------------------------------------------------------
+
+
+def npy(header, content=b"", version=(1, 0)):
+    """The bytes of an .npy file with this text as its header."""
+    head = header.encode("latin1") + b"\n"
+    return b"\x93NUMPY" + bytes(version) + len(head).to_bytes(2 if version == (1, 0) else 4, "little") + head + content
+
+
+def described(shape, descr="<f8", fortran="False"):
+    return f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape}}}"
+
+
+def npz(path, X, y=None, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("X.npy", X)
+        archive.writestr("y.npy", npy(described("(4,)", "<i8"), np.arange(4).tobytes()) if y is None else y)
+    return path
+
+
+HEADERS = {
+    "huge": described("(10**15, 2)"),
+    "huger": described("(1000000000000000, 2)"),
+    "overflow": described(f"({2**62}, {2**62})"),
+    "no int64": described(f"({10**30}, 2)"),
+    "negative": described("(-4, 2)"),
+    "objects": described("(4, 2)", "|O"),
+    "structure": described("(4, 2)", [("a", "<f8")]),
+    "no type": described("(4, 2)", "<f99"),
+    "sub-array": described("(4, 2)", "(100000000,100000000)f8"),
+    "wide": described("(4, 2)", "U1000000000"),
+    "text": described("'ab'"),
+    "truth": described("(True, 2)"),
+    "order": described("(4, 2)", fortran="7"),
+    "deep": "(" * 5000,
+    "brackets": "[" * 200 + "]" * 200,
+    "long": " " * 20_000,
+    "no dict": "7",
+    "syntax": "{'descr': ",
+    "token": "{'descr': 0777, '''",
+    "nul": "\0",
+    "call": "__import__('os').abort()",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0), (9, 9)])
+@pytest.mark.filterwarnings("error")
+def test_an_array_whose_header_lies_is_one_sentence(tmp_path, name, version):
+    for path in (
+        npz(tmp_path / "X.npz", npy(HEADERS[name], bytes(64), version)),
+        npz(tmp_path / "y.npz", npy(described("(4, 2)"), bytes(64)), npy(HEADERS[name], bytes(32), version)),
+    ):
+        with pytest.raises(RunError, match=rf"^{path} .*NPZ|^{path} has X") as error:
+            table.read(path, None)
+        assert len(str(error.value).splitlines()) == 1
+        assert len(str(error.value)) < 600
+
+
+def damaged(path, place, change):
+    content = bytearray(path.read_bytes())
+    content[place : place + len(change)] = change
+    path.write_bytes(content)
+    return path
+
+
+def archives(tmp_path):
+    sound = npy(described("(4, 2)"), np.arange(8.0).tobytes())
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        for place in (26, 45, 60):
+            yield damaged(npz(tmp_path / f"{method}-{place}.npz", sound, method=method), place, b"\xff\xfe\xff\xff")
+    for name, change in {"encrypted": b"\x01\x00", "patched": b"\x20\x00"}.items():
+        path = npz(tmp_path / f"{name}.npz", sound)
+        place = path.read_bytes().index(b"PK\1\2") + 8
+        yield damaged(damaged(path, 6, change), place, change)
+    for method in (7, 97, 93):
+        path = npz(tmp_path / f"method-{method}.npz", sound)
+        place = path.read_bytes().index(b"PK\1\2") + 10
+        yield damaged(damaged(path, 8, bytes([method, 0])), place, bytes([method, 0]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_archive_that_is_damaged_encrypted_or_oddly_packed_is_one_sentence(tmp_path):
+    for path in archives(tmp_path):
+        with pytest.raises(
+            RunError, match=rf"^{path} cannot be read \(.*\): it must be an NPZ file|^cannot read {path}: "
+        ):
+            table.read(path, None)
+
+
+def test_an_array_in_columns_and_a_member_packed_otherwise_are_read(tmp_path):
+    X = np.arange(8.0).reshape(4, 2)
+    head = npy(described("(4, 2)", fortran="True"), X.tobytes("F"))
+    path = npz(
+        tmp_path / "fortran.npz", head, npy(described("(4,)", "<i8"), bytes(16) + b"\1" + bytes(7) + b"\1" + bytes(7))
+    )
+    np.testing.assert_array_equal(table.read(path, None).X, X)
+    path = npz(tmp_path / "lzma.npz", head, npy(described("(4,)", "|b1"), b"\0\1\0\1"), zipfile.ZIP_LZMA)
+    assert table.read(path, None).y.tolist() == [0, 1, 0, 1]
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = npz(tmp_path / "bomb.npz", npy(described("(10000000, 2)"), bytes(160_000_000)))
+    assert path.stat().st_size < 200_000
+    monkeypatch.setattr(memory, "available_memory", lambda: 300_000_000)
+    with pytest.raises(
+        RunError, match=r"^reading .*bomb.npz needs about 321 MB of memory, but 300 MB are available: take"
+    ):
+        table.read(path, None)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "/dev/null", "/proc", "/", "fifo", "link.npz"])
+def test_what_is_no_file_is_not_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    os.symlink("/dev/zero", "link.npz")
+    with pytest.raises(RunError, match=rf"^cannot read {name}: it is not a file\.$"):
+        table.read(Path(name), None)
+
+
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/mem", "/proc/self/environ"])
+def test_a_file_of_the_kernel_is_empty(name):
+    with pytest.raises(RunError, match=rf"^{name} is empty\.$"):
+        table.read(Path(name), None)
+
+
+def test_an_endless_line_ends_in_one_sentence(file, monkeypatch):
+    monkeypatch.setattr(table, "LONGEST_LINE", 100)
+    with pytest.raises(RunError, match=r"is no CSV file: a line has more than 100 characters\.$"):
+        table.read(file([*ROWS, "1," * 50]), None)
+
+
+def test_a_table_larger_than_the_memory_is_refused_while_it_is_read(file, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 500_000_000)
+    with pytest.raises(
+        RunError, match=r"^reading more of .* needs about 537 MB of memory, but 500 MB are available: take"
+    ):
+        table.read(file(ROWS), None)
+
+
+@pytest.mark.parametrize("label", [None, "nobody", "9" * 5000, "\N{SUPERSCRIPT TWO}", "column 7" * 100])
+def test_very_many_columns_are_read_and_not_all_named(file, label):
+    lines = [",".join(f"name {number}" for number in range(50_000)), *(3 * [",".join(50_000 * ["1"])])]
+    said = []
+    with pytest.raises((RunError, ConfigError)) as error:
+        table.read(file(lines), label, said.append)
+    assert len(str(error.value)) < 1000
+
+
+def test_constant_columns_are_told_in_one_short_sentence(file):
+    said = []
+    table.read(file(4 * ["1," * 2000 + "a"] + 4 * ["1," * 2000 + "b"]), None, said.append)
+    assert said[0].endswith("column 20 and 1980 more")
+
+
+@pytest.mark.parametrize(
+    "content", [b"1,2,a\n3,\0,b\n", b"\xff\xfe1\0,\0", b'1,2,"' + b"x" * 200_000, b"\0" * 1000, b"1,2,a\n\r\r1,1\n"]
+)
+def test_bytes_that_are_no_table_are_one_sentence(tmp_path, content):
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(RunError, match=r"odd\.csv"):
+        table.read(tmp_path / "odd.csv", None)
+
+
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +381,7 @@ def test_a_weight_that_is_none_is_an_error_with_line_and_column(file, cell, word
 
 
 def test_labels_are_no_weights(file):
-    with pytest.raises(ConfigError, match="weight_column is 'kind', which is the column of the labels"):
+    with pytest.raises(ConfigError, match="weight_column is 'kind', the column of the labels"):
         table.read(file(HEADED), None, weight="kind")
 
 

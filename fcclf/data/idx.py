@@ -3,6 +3,7 @@
 The head has a magic number, 0x800 + the number of dimensions, and the length of each dimension.
 """
 
+import contextlib
 import gzip
 import math
 import struct
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf.durable import explained
+from fcclf import durable
+from fcclf.data import memory
 from fcclf.errors import RunError
 
 PARTS = {"train": "train", "test": "t10k"}  # part: what the names of its files begin with
+MOST_PACKED = 1032  # bytes that gzip packs into one
+PER_BYTE = 5  # bytes of memory: as it is read, and as a float32
 
 
 def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +26,8 @@ def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises RunError if a file is missing, damaged or does not fit the other.
     """
-    paths = [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    with durable.explained("read", directory):
+        paths = [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     images, labels = (read(path, dimensions) for path, dimensions in zip(paths, (3, 1), strict=True))
     if len(images) != len(labels):
         raise RunError(f"{paths[0]} has {len(images)} images, but {paths[1]} has {len(labels)} labels: get both anew.")
@@ -30,27 +35,41 @@ def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array in an IDX file, packed by gzip or not. Raises RunError if it is not one of `dimensions`."""
-    content = _content(path)
+    """The uint8 array in an IDX file, packed by gzip or not. No more is read than its head tells of.
+
+    Raises RunError if it is not one of `dimensions`, or too large for the memory.
+    """
+    with durable.explained("read", path, *durable.MALFORMED), _opened(path) as file:
+        shape = _shape(file, dimensions, path)
+        size, told = math.prod(shape), " x ".join(map(str, shape))
+        if size > MOST_PACKED * path.stat().st_size:
+            raise RunError(f"{path} is too short for {told} bytes, which its head tells of: get it anew.")
+        memory.require(memory.Needed(PER_BYTE * size), f"reading {path}", "take fewer samples")
+        content = file.read(size + 1)
+        if len(content) != size:
+            found = f"{len(content)} bytes" if len(content) < size else "more bytes"
+            raise RunError(f"{path} has {found} after its head, but its head tells of {told}: get it anew.")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(file, dimensions, path):
+    """The lengths in the head of an open file."""
     magic, length = 0x800 + dimensions, 4 * (1 + dimensions)
-    if len(content) < length or int.from_bytes(content[:4], "big") != magic:
+    head = file.read(length)
+    if len(head) < length or int.from_bytes(head[:4], "big") != magic:
         raise RunError(f"{path} does not begin with {magic:#010x}, as IDX files of {dimensions} dimensions do.")
-    shape = struct.unpack(f">{dimensions}I", content[4:length])
-    if len(content) - length != math.prod(shape):
-        raise RunError(
-            f"{path} has {len(content) - length} bytes after its head, but its head tells of "
-            f"{' x '.join(map(str, shape))}: get it anew."
-        )
-    return np.frombuffer(content, np.uint8, offset=length).reshape(shape)
+    return struct.unpack(f">{dimensions}I", head[4:])
 
 
-def _content(path):
-    with explained("read", path):
-        packed = path.read_bytes()
-        if packed[:2] != b"\x1f\x8b":
-            return packed
+@contextlib.contextmanager
+def _opened(path):
+    """An open file of what is in `path`, unpacked as it is read."""
+    durable.check_file(path)
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
         try:
-            return gzip.decompress(packed)
+            yield gzip.GzipFile(fileobj=file) if packed else file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise RunError(f"{path} cannot be unpacked ({error}): get it anew.") from error
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
-from fcclf.data import idx, shapes, table
+from fcclf.data import idx, memory, shapes, table
 from fcclf.data.dataset import Dataset, Part, aligned, split
 from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
@@ -73,6 +73,7 @@ def _(source: Table, config, say):
         raise ConfigError(
             "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
         )
+    memory.require(memory.Needed(contents.X.nbytes), f"splitting {source.file}", "take fewer samples")
     train, test = train_test_split(
         np.arange(size), test_size=test_size, stratify=contents.y, random_state=source.data_seed
     )

@@ -7,19 +7,23 @@ may be any text. Every error names the line and the column.
 import csv
 import itertools
 import math
+import warnings
 import zipfile
-import zlib
 from array import array
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fcclf.durable import explained
+from fcclf import durable
+from fcclf.data import memory
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.fields import brief
 
-ROWS = 4096  # of a CSV file, read at once
+ROWS, CELLS = 4096, 1 << 20  # of a CSV file, read at once at most
+LONGEST_LINE = 1 << 26  # characters of a CSV file
+CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
+MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
 LARGEST = float(np.finfo(np.float32).max)
 SEPARATORS = {";": "semicolons", "\t": "tabs"}  # that other programs write
 FEWEST = 2  # samples of a class: one to train on, one to test
@@ -39,20 +43,34 @@ class Contents(NamedTuple):
 def read(path: Path, label: str | None, say=lambda sentence: None, weight: str | None = None) -> Contents:
     """The table in `path`. label, weight: name or number of a column in a CSV file; weight: or of an array in an NPZ.
 
-    Columns that have one value only are told by say(sentence). Raises RunError if the file holds no such table.
+    say(sentence) is called for columns that have one value only. Raises RunError if the file holds no such table.
     """
-    with explained("read", path):
+    durable.check_file(path)
+    with durable.explained("read", path, *durable.MALFORMED):
+        if not path.stat().st_size:  # as files of /proc are, some of which have no end
+            raise RunError(f"{path} is empty.")
         contents = _read_npz(path, weight) if path.suffix == ".npz" else _read_csv(path, label, weight)
     counts = np.bincount(contents.y, minlength=len(contents.classes))
     if len(counts) < 2:
-        raise RunError(f"{path} has one class only, {contents.classes[0]!r}: a classifier needs two or more.")
+        raise RunError(f"{path} has one class only, {brief(contents.classes[0])}: a classifier needs two or more.")
     if counts.min() < FEWEST:
         rare = contents.classes[counts.argmin()]
-        raise RunError(f"{path} has {counts.min()} row with the label {rare!r}: each label needs {FEWEST} or more.")
+        raise RunError(
+            f"{path} has {counts.min()} row with the label {brief(rare)}: each label needs {FEWEST} or more."
+        )
     constant = [contents.columns[column] for column in np.flatnonzero(np.ptp(contents.X, axis=0) == 0)]
     if constant:
-        say(f"{path} has columns with one value only, which tell nothing: {', '.join(constant)}")
+        say(f"{path} has columns with one value only, which tell nothing: {_listed(constant)}")
     return contents
+
+
+def _listed(names):
+    """Names for people, not too many."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return (
+        ", ".join(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED])
+        + more
+    )
 
 
 def _numbered(labels, path):
@@ -64,7 +82,7 @@ def _numbered(labels, path):
         values = {text: text for text in labels}
     for text, value in values.items():
         if value != value or value in (math.inf, -math.inf):
-            raise RunError(f"{path} has the label {text!r} among numbers: correct it, or leave the row out.")
+            raise RunError(f"{path} has the label {brief(text)} among numbers: correct it, or leave the row out.")
     texts = {}  # of each class, as it stands first
     for text, value in values.items():
         texts.setdefault(value, text)
@@ -83,11 +101,24 @@ def _read_csv(path, label, weight):
         raise RunError(f"{path} is no CSV file: {error}.") from error
 
 
+def _lines(file, path):
+    """The lines of an open CSV file, as long as there is memory for what they say."""
+    read = CHECKED
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
+        read += len(line)
+        if read >= CHECKED:
+            memory.require(memory.Needed(TAKEN), f"reading more of {path}", "take fewer rows")
+            read = 0
+        yield line
+
+
 class _Csv:
     """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
 
     def __init__(self, path, file, label, weight):
-        self.path, self.rows = path, _rows(csv.reader(file, skipinitialspace=True))
+        self.path, self.rows = path, _rows(csv.reader(_lines(file, path), skipinitialspace=True))
         first = next(self.rows, None)
         if first is None or len(first) < 2:
             seen = next((f", not {name}" for mark, name in SEPARATORS.items() if first and mark in first[0]), "")
@@ -98,7 +129,7 @@ class _Csv:
         self.label = len(self.columns) - 1 if label is None else self._index("label", label)
         self.weight = None if weight is None else self._index("weight_column", weight)
         if self.weight == self.label:
-            raise ConfigError("weight_column", f"is {weight!r}, which is the column of the labels: name another.")
+            raise ConfigError("weight_column", f"is {brief(weight)}, the column of the labels: name another.")
         if not self.headed:
             self.rows = itertools.chain([first], self.rows)
 
@@ -106,19 +137,20 @@ class _Csv:
         """The place of a column, given by its name or number. setting: that it was given for."""
         width = len(self.columns)
         if self.headed and self.columns.count(column) > 1:
-            raise ConfigError(setting, f"is {column!r}, which is the name of several columns: give a number from 1.")
+            raise ConfigError(
+                setting, f"is {brief(column)}, which is the name of several columns: give a number from 1."
+            )
         if self.headed and column in self.columns:
             return self.columns.index(column)
-        if column.isdigit() and 1 <= int(column) <= width:
+        if column.isdecimal() and len(column) < 10 and 1 <= int(column) <= width:
             return int(column) - 1
-        known = ", ".join(self.columns) if self.headed else f"numbers from 1 to {width}"
-        raise ConfigError(setting, f"is {column!r}, but the columns of {self.path} are {known}.")
+        known = _listed(self.columns) if self.headed else f"numbers from 1 to {width}"
+        raise ConfigError(setting, f"is {brief(column)}, but the columns of {self.path} are {known}.")
 
     def contents(self):
         values, weights, numbers, labels = array("f"), array("f"), array("i"), {}
-        while rows := list(itertools.islice(self.rows, ROWS)):
-            if {*map(len, rows)} != {len(self.columns)}:
-                raise self._damage()
+        at_once, whole = min(ROWS, max(1, CELLS // len(self.columns))), self._whole_rows()
+        while rows := list(itertools.islice(whole, at_once)):
             taken = {column: [row.pop(column) for row in rows] for column in self._no_features()}
             numbers.extend([labels.setdefault(text.rstrip(), len(labels)) for text in taken[self.label]])
             try:
@@ -140,10 +172,17 @@ class _Csv:
         """The columns that are no features, the last first."""
         return sorted({self.label, self.weight} - {None}, reverse=True)
 
+    def _whole_rows(self):
+        """The rows, as long as each has a cell for each column."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise self._damage()
+            yield row
+
     def _damage(self):
         """The error for the first row that is none; reads the file again, row by row."""
         with open(self.path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True)
+            reader = csv.reader(_lines(file, self.path), skipinitialspace=True)
             rows = _rows(reader)
             if self.headed:
                 next(rows)
@@ -156,11 +195,11 @@ class _Csv:
             return f" has {len(row)} columns, but the first row has {len(self.columns)}"
         for column, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
             if not cell.rstrip():
-                return f", {name!r} is empty"
+                return f", {brief(name)} is empty"
             if column != self.label and _number(cell) is None:
-                return f", {name!r} is {brief(cell)}, which is no finite number"
+                return f", {brief(name)} is {brief(cell)}, which is no finite number"
             if column == self.weight and _number(cell) < 0:
-                return f", {name!r} is {brief(cell)}, but a weight is 0 or more"
+                return f", {brief(name)} is {brief(cell)}, but a weight is 0 or more"
         return None
 
 
@@ -188,23 +227,28 @@ def _number(cell):
 
 def _read_npz(path, weight):
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            X, labels = arrays["X"], arrays["y"]
-            weights = None if weight is None else arrays[weight]
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"{path} cannot be read ({error}): it must be an NPZ file with the arrays X and y.") from error
-    if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub":
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old or odd heads
+            names = ["X", "y", *([] if weight is None else [weight])]
+            members = [archive.getinfo(f"{name}.npy") for name in names]
+            size = sum(member.file_size for member in members)
+            memory.require(memory.Needed(2 * size), f"reading {path}", "take fewer samples")
+            X, labels, *weights = (_array(archive, member) for member in members)
+    except RunError:
+        raise
+    except durable.MALFORMED as error:
+        reason = durable.reason(error)
+        raise RunError(f"{path} cannot be read ({reason}): it must be an NPZ file with the arrays X and y.") from error
+    if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
         raise RunError(
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
             "y a label for each sample."
         )
-    fitting = np.abs(X) <= LARGEST
-    if not fitting.all():
-        row, column = np.argwhere(~fitting)[0]
+    if not (X.min() >= -LARGEST and X.max() <= LARGEST):  # a NaN is neither
+        row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
         raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
     X = X.astype(np.float32, copy=False)
-    if weights is not None:
-        weights = _npz_weights(path, weight, weights, labels)
+    weights = _npz_weights(path, weight, *weights, labels) if weights else None
     texts, numbers = np.unique(labels, return_inverse=True)
     renumbered, classes = _numbered(list(map(str, texts)), path)
     columns = [f"X[:, {column}]" for column in range(X.shape[1])]
@@ -215,7 +259,17 @@ def _npz_weights(path, name, weights, labels):
     """float32 [samples]. Raises RunError if the array is no weights."""
     if weights.shape != labels.shape or weights.dtype.kind not in "fiub" or not _are_weights(weights):
         raise RunError(
-            f"{path} has {name!r} {weights.shape} of {weights.dtype}, but weights must be a number of at least 0 for "
-            "each sample."
+            f"{path} has {brief(name)} {weights.shape} of {weights.dtype}, but weights must be a number of at least 0 "
+            "for each sample."
         )
     return weights.astype(np.float32)
+
+
+def _array(archive, member):
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _unfit(row):
+    """The places in a row of what float32 cannot hold."""
+    return np.flatnonzero(~(np.abs(row) <= LARGEST))

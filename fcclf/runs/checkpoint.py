@@ -33,11 +33,14 @@ import tensorflow as tf
 
 from fcclf import durable
 from fcclf.errors import ConfigError, RunError
+from fcclf.network import bundle
 from fcclf.runs import history
 
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
 COMMITTED = re.compile(r"history\.csv|((train|validation|test)/)?events\.out\.tfevents\.[0-9]+")
+COUNTERS = {"state/epoch", "best/epoch"}  # variables that are read as numbers
+MOST_NAMED = 100  # variables in a message
 LATER = ("state/sums", "state/epoch_start/")  # variables that the first checkpoints did not have
 NAME = re.compile(r"epoch-([0-9]{6,12})(?:-batch-([0-9]{6,12}))?")
 
@@ -230,21 +233,33 @@ def restore(found: Checkpoint, session, saver):
 def values(found: Checkpoint) -> dict:
     """{variable name: its values}. Raises RunError if they cannot be read, FileNotFoundError as `restore` does."""
     try:
-        reader = tf.train.load_checkpoint(found.prefix)
-        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        names, reader = _shapes(found), tf.train.load_checkpoint(found.prefix)
+        read = {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, ValueError) as error:
         raise _unreadable(found, error) from error
+    for name in COUNTERS & read.keys():
+        if read[name].shape or read[name].dtype.kind != "i":
+            raise RunError(f"{found.path} does not fit its run: {name} is no whole number.")
+    return read
+
+
+def _shapes(found):
+    """{name: shape} of what it holds. Raises RunError or FileNotFoundError."""
+    try:
+        return bundle.shapes(found.prefix)
+    except RunError as error:
+        raise (error if found.path.exists() else FileNotFoundError(found.path)) from error
 
 
 def _unreadable(found, error):
     if not found.path.exists():
         return FileNotFoundError(found.path)
-    return RunError(f"{found.path} cannot be read: {error}")
+    return RunError(f"{found.path} cannot be read: {durable.reason(error)}.")
 
 
 def _lacking(found, variables):
     """The `variables` that it lacks. Raises RunError unless the others have their shapes: a Saver does not look."""
-    shapes, lacking = tf.train.load_checkpoint(found.prefix).get_variable_to_shape_map(), []
+    shapes, lacking = _shapes(found), []
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
         if name not in shapes and name.startswith(LATER):
@@ -321,11 +336,12 @@ def load_matching(session, prefix: str, variables) -> tuple[list[str], list[str]
     Returns (names restored, names not). Raises RunError if nothing matches or the checkpoint cannot be read.
     """
     with durable.explained("read", prefix, tf.errors.OpError):
-        shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+        shapes = bundle.shapes(prefix)
         matching = [variable for variable in variables if shapes.get(variable.op.name) == variable.shape.as_list()]
         if not matching:
             raise RunError(
-                f"{prefix} has no variable that matches this network by name and shape; it has {sorted(shapes)}."
+                f"{prefix} has no variable that matches this network by name and shape; it has "
+                f"{sorted(shapes)[:MOST_NAMED]}."
             )
         with session.graph.as_default():
             tf.compat.v1.train.Saver(matching).restore(session, prefix)

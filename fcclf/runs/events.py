@@ -9,20 +9,24 @@ Records go through tf.io.TFRecordWriter, not FileWriter: it writes in the callin
 where FileWriter reports the first one and then claims success.
 """
 
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
 from fcclf import durable
+from fcclf.errors import RunError
 
 tf1 = tf.compat.v1
 
 DIRECTORIES = ("", "train", "validation", "test")  # "": the run directory itself
 PREFIX = "events.out.tfevents."
+LARGEST_EVENT = 1 << 28  # bytes; no graph, picture or histogram comes near
 
 
 def event_files(run_path: Path) -> list[Path]:
@@ -37,7 +41,7 @@ def next_attempt(run_path: Path) -> int:
 
 
 def read_curves(directory: Path) -> dict[str, dict[int, float]]:
-    """{tag: {step: value}} of the scalars in a directory's event files."""
+    """{tag: {step: value}} of the scalars in a directory's event files. Raises RunError as `read_values` does."""
     curves = {}
     for step, value in read_values(directory):
         if value.HasField("simple_value"):
@@ -46,18 +50,33 @@ def read_curves(directory: Path) -> dict[str, dict[int, float]]:
 
 
 def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
-    """(step, value) of every summary in a directory's event files, as they stand there."""
+    """(step, value) of every summary in a directory's event files, as they stand there.
+
+    A file that breaks off, as while it is written, ends there. Raises RunError if one holds anything but events.
+    """
     for file in sorted(directory.glob(PREFIX + "*")):
-        for raw in RawEventFileLoader(str(file)).Load():
-            event = tf1.Event.FromString(raw)
-            for value in event.summary.value:
-                yield event.step, value
+        with durable.explained("read", file, tf.errors.OpError, DecodeError):
+            _check_lengths(file)
+            for raw in RawEventFileLoader(str(file)).Load():
+                event = tf1.Event.FromString(raw)
+                for value in event.summary.value:
+                    yield event.step, value
+
+
+def _check_lengths(path):
+    """Raises RunError if a record gives itself a length that TensorFlow could not take memory for."""
+    durable.check_file(path)
+    with open(path, "rb") as file:
+        while len(head := file.read(12)) == 12:  # length, checksum of the length, then the data and their checksum
+            (length,) = struct.unpack_from("<Q", head)
+            if length > LARGEST_EVENT:
+                raise RunError(f"cannot read {path}: a record of {length} bytes is none of TensorBoard's.")
+            file.seek(length + 4, 1)
 
 
 def read_pictures(run_path: Path, tag: str) -> list[bytes]:
     """The PNGs with this tag in the run directory itself, in the order of their epochs. Raises RunError."""
-    with durable.explained("read the events of", run_path, tf.errors.OpError):
-        pictures = {step: value.image.encoded_image_string for step, value in read_values(run_path) if value.tag == tag}
+    pictures = {step: value.image.encoded_image_string for step, value in read_values(run_path) if value.tag == tag}
     return [picture for _, picture in sorted(pictures.items())]
 
 

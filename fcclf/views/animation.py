@@ -1,20 +1,27 @@
 """The decision boundary over training as an animated GIF, made of the PNGs that were recorded while it was trained."""
 
 import io
+import warnings
 from pathlib import Path
 
 from fcclf import durable
+from fcclf.errors import RunError
 
 MOST_FRAMES = 200  # more are thinned out evenly
 PLAYED = 4000  # milliseconds in all, before the last frame
 SHORTEST_FRAME, LONGEST_FRAME, LAST_FRAME = 40, 400, 2000  # milliseconds
 COLORS = 255  # of a GIF's palette
 SAMPLED_FRAMES = 8  # that the palette is made from
+MOST_PIXELS, LARGEST_PICTURE = 1_000_000, 4_000_000  # of a PNG, and its bytes; those recorded have a tenth
 
 
 def write(path: Path, pictures: list[bytes]):
-    """Writes PNGs, one at least, as a GIF that starts over when it is at its end."""
+    """Writes PNGs, one at least, as a GIF that starts over when it is at its end.
+
+    Raises RunError if one is no PNG, is too large or has another size than the first.
+    """
     frames = [_opened(picture) for picture in _thinned(pictures, MOST_FRAMES)]
+    _check_sizes(frames)
     palette = _side_by_side(frames).quantize(COLORS)  # one for all, or the colours would flicker
     frames = [frame.quantize(palette=palette, dither=0) for frame in frames]
     content = io.BytesIO()
@@ -31,6 +38,14 @@ def _thinned(pictures, most):
     return [pictures[number * (len(pictures) - 1) // max(count - 1, 1)] for number in range(count)]
 
 
+def _check_sizes(frames):
+    first = frames[0].size
+    for frame in frames:
+        if frame.size != first:
+            sizes = "it has {} x {} pixels, the first {} x {}".format(*frame.size, *first)
+            raise RunError(f"cannot read a recorded picture: {sizes}.")
+
+
 def _side_by_side(frames):
     from PIL import Image
 
@@ -44,7 +59,15 @@ def _side_by_side(frames):
 
 
 def _opened(picture):
+    """The picture as RGB. Pillow would start other programs for some formats, and decode what fills the memory."""
     from PIL import Image
 
-    with durable.explained("read", "a recorded picture"):
-        return Image.open(io.BytesIO(picture)).convert("RGB")
+    errors = (*durable.MALFORMED, Image.DecompressionBombError)
+    with durable.explained("read", "a recorded picture", *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        if len(picture) > LARGEST_PICTURE:
+            raise ValueError(f"it has {len(picture)} bytes, more than {LARGEST_PICTURE}")
+        image = Image.open(io.BytesIO(picture), formats=["PNG"])
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"it has {image.width} x {image.height} pixels, more than {MOST_PIXELS}")
+        return image.convert("RGB")
