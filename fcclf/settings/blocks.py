@@ -51,6 +51,11 @@ class Block(Section):
     l1 = l2 = 0.0  # without an annotation: a field of that name keeps its own place
     layers = ()
 
+    def __post_init__(self):
+        super().__post_init__()
+        if any(item.name == "layers" for item in dataclasses.fields(self)):
+            object.__setattr__(self, "layers", _inside(self.layers, type(self).__name__))
+
     def branches(self, shape: Shape) -> "tuple[dict[str, Block], ...]":
         """The stacks inside this block, {scope: block} each; its input, of that shape, goes into every one."""
         return ()
@@ -276,12 +281,6 @@ class Residual(Block):
     label: typing.ClassVar[str] = "residual"
     has_units: typing.ClassVar[bool] = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        object.__setattr__(self, "layers", _hidden(_blocks(self.layers, " inside a Residual")))
-        if any(isinstance(block, Standardize) for block in self.layers):
-            raise _misplaced_standardize()
-
     def branches(self, shape):
         projection = self._projection(shape, self.output_shape(shape))
         return numbered(self.layers), {"projection": projection} if projection else {}
@@ -348,6 +347,14 @@ def _blocks(layers, where=""):
         raise ConfigError("model", f"has the layers {brief(layers)}{where}, but needs a list of at least one.")
     _check_depth(layers)
     return tuple(layer if isinstance(layer, Block) else _from_dict(layer) for layer in layers)
+
+
+def _inside(layers, where):
+    """The blocks inside another, `where` by its name, as a tuple. Raises ConfigError if they cannot be there."""
+    stack = _hidden(_blocks(layers, f" inside a {where}"))
+    if any(isinstance(block, Standardize) for block in stack):
+        raise _misplaced_standardize()
+    return stack
 
 
 def _check_depth(layers):
