@@ -26,6 +26,7 @@ PARAMETERS = {  # trained and not, as counted by hand from the layers' shapes
     "selu-20": (784 * 100 + 100) + 19 * (100 * 100 + 100) + 1010 + 2,
     "bn-20": (784 * 100 + 100) + 19 * (100 * 100 + 100) + 20 * 400 + 1010 + 2,
     "bn-20-before": 784 * 100 + 19 * 100 * 100 + 20 * 400 + 1010 + 2,
+    "residual-20": (784 * 100 + 100) + 784 * 100 + 19 * (100 * 100 + 100) + 1010 + 2,
     "dropout-mlp": (784 * 200 + 200) + (200 * 100 + 100) + (100 * 60 + 60) + 610,
     "beginner": (784 * 128 + 128) + 1290,
     "mnist-bn": (784 * 512 + 512) + 512 * 512 + 2 * 2048 + 5130,
@@ -52,7 +53,7 @@ def few_images(config):
     return split(X, y, *sizes, 10)
 
 
-DEEP = ("bn-20", "bn-20-before", "selu-20")  # take long to build
+DEEP = ("bn-20", "bn-20-before", "selu-20", "residual-20")  # take long to build
 
 
 @pytest.mark.parametrize("name", [runs.campaign(name) if name in DEEP else name for name in PRESETS])

@@ -1,4 +1,5 @@
-"""The networks of well-known tutorials, by name: layers and the settings that belong to them.
+"""The networks of well-known tutorials, and a residual one of the same depth, by name: layers and the settings that
+belong to them.
 
 Made for images of 28 x 28 pixels in ten classes. Everything a preset says of training can be set otherwise by a flag.
 """
@@ -16,6 +17,7 @@ from fcclf.settings.blocks import (
     Flatten,
     MaxPool,
     Reshape,
+    Residual,
     Standardize,
 )
 
@@ -88,6 +90,22 @@ PRESETS = {
     "bn-20-before": Preset(
         _deep(Dense(100, use_bias=False), BatchNorm(), Activation("relu")),
         {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 10},
+    ),
+    "residual-20": Preset(
+        (
+            Standardize("all"),
+            # The second layer of a block begins small, so that each block begins near its shortcut, however many there
+            # are: what batch normalisation does for a deep residual network at first (Zhang et al. 2019, Fixup).
+            *(10 * (Residual((Dense(100, "relu"), Dense(100, initializer="truncated_normal"))),)),
+            _output(),
+        ),
+        {  # the rate falls to 0 over its 10 epochs of 469 batches
+            "learning_rate": 1e-3,
+            "schedule": "cosine",
+            "decay_steps": 4690,
+            "batch_size": 128,
+            "epochs": 10,
+        },
     ),
     "lenet": Preset(
         (
