@@ -21,6 +21,7 @@ FASHION_MNIST_CLASSES = (
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 FASHION_MNIST_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"  # sha256 of its test labels
+MAKING = 80  # bytes that a sample of a shape takes while it is made
 BLOCK = 8192  # samples whose statistics are taken at once
 
 
@@ -79,6 +80,7 @@ def load(config: Config, say=lambda sentence: None) -> Dataset:
 def points(shape: Shape):
     """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]."""
     size, noise, seed = shape.samples, shape.noise, shape.data_seed
+    memory.require(memory.Needed(MAKING * size), f"making {size} samples", "make fewer with --samples")
     if shape.name == "moons":
         return datasets.make_moons(size, noise=noise, random_state=seed)
     if shape.name == "circles":

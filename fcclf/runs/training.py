@@ -80,8 +80,11 @@ def _check_warm_start(source, path):
 
 
 def plan_on(config: Config, dataset: Dataset) -> Plan:
-    """The plan of a run on its data. Raises ConfigError if the network does not fit them."""
-    return plan.planned(config, dataset.n_features, dataset.n_classes, dataset.sizes)
+    """The plan of a run on its data. Raises ConfigError if the network does not fit them, RunError if it does not fit
+    into the memory."""
+    planned = plan.planned(config, dataset.n_features, dataset.n_classes, dataset.sizes)
+    planned.check_memory()
+    return planned
 
 
 def parts_of(dataset: Dataset) -> dict[str, Part]:
