@@ -116,5 +116,6 @@ def _standing_of_fit(columns, parameters):
     """The same for a fit, which stops by itself without early stopping too."""
     if not len(columns.get("wait", ())):
         return None, False
-    best = int(columns["validation_accuracy"].argmax()) + 1 if parameters["early_stopping"] else None
+    held_out = parameters["early_stopping"] and "validation_accuracy" in columns
+    best = int(columns["validation_accuracy"].argmax()) + 1 if held_out else None
     return best, bool(columns["wait"][-1] > parameters["n_iter_no_change"])
