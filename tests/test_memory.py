@@ -94,7 +94,7 @@ def test_what_training_takes_is_counted(settings, added):
 
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 200_000_000)
-    with pytest.raises(RunError, match=r"^training needs about 231 MB of memory, but 200 MB are available: make the"):
+    with pytest.raises(RunError, match=r"^training needs about 231 MB of memory, but 200 MB are available: make b"):
         training.train(runs.config(), tmp_path / "run")
     monkeypatch.setattr(memory, "available_memory", lambda: 7000)
     with pytest.raises(RunError, match=r"^making 100 samples needs about 1 MB of memory, but 1 MB are available: make"):
