@@ -6,23 +6,31 @@ rewritten by someone hostile. The only ways out are RunError, ConfigError, and a
 
 import copy
 import json
+import math
 import random
 import resource
 import shutil
 import signal
+import struct
+import warnings
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import runs
+import stacks
 import tensorflow as tf
 
 from fcclf import durable
 from fcclf.cli import entry
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
+from fcclf.estimator import FCClassifier
 from fcclf.runs import run_directory, training
 from fcclf.runs.trained import TrainedRun
+from fcclf.settings.model import Stack
+from fcclf.settings.sources import Images, Table
 
 CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
 NEWEST = "checkpoints/epoch-000006"
@@ -338,6 +346,64 @@ def assert_evaluated_or_refused_in_one_sentence(path, capsys):
     errors = capsys.readouterr().err.splitlines()
     assert (code, len(errors)) in {(0, 0), (1, 1)}, errors
     assert all(line.startswith("fcclf: error: ") and len(line) < 2000 for line in errors)
+
+
+def table_run(path):
+    file = path.with_name("pets.csv")
+    file.write_text("".join(f"{row},{row * row},{row % 2}\n" for row in range(40)))
+    training.train(replace(SMALL, data=Table(str(file))), path)
+
+
+def images_run(path):
+    for part, size in (("train", 20), ("t10k", 10)):
+        for kind, shape in (("images-idx3-ubyte", (size, 28, 28)), ("labels-idx1-ubyte", (size,))):
+            head = struct.pack(f">{1 + len(shape)}I", 0x800 + len(shape), *shape)
+            file = path.parent / f"{part}-{kind}"
+            file.write_bytes(head + bytes(number % 10 for number in range(math.prod(shape))))
+    training.train(replace(SMALL, data=Images(str(path.parent)), model=Stack("beginner")), path)
+
+
+def stack_run(path):
+    training.train(replace(SMALL, model=Stack(layers=stacks.EVERY_DENSE)), path)
+
+
+def fit_run(path):
+    X = np.float32([[row, row * row] for row in range(40)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        FCClassifier((3,), max_iter=1, logdir=path, random_state=0).fit(X, np.arange(40) % 2)
+
+
+SMALL = runs.config(epochs=1, batch_size=8)
+
+
+@pytest.mark.parametrize("count", [8, runs.campaign(500)])
+@pytest.mark.parametrize("make", [table_run, images_run, stack_run, fit_run])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_hostile_config_of_any_kind_of_run_is_refused_in_one_sentence_or_a_config(tmp_path, make, count, capsys):
+    path = tmp_path / "logs" / "run"
+    path.parent.mkdir()
+    make(path)
+    config, document = path / "config.json", json.loads((path / "config.json").read_text())
+    for number in range(count):
+        config.write_text(hostile(document, random.Random(number)))
+        print(number)
+        for command in (["evaluate", path], ["summary", path], ["runs", path.parent], ["compare", path, path]):
+            assert_done_or_refused_in_one_sentence(command, capsys)
+        with refused():
+            FCClassifier.from_run(path)
+
+
+def assert_done_or_refused_in_one_sentence(command, capsys):
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        code = entry.main([str(word) for word in command])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    errors = capsys.readouterr().err.splitlines()
+    assert code in (0, 1, 2), errors
+    assert len(errors) <= 1, errors
+    assert all(line.startswith("fcclf: ") and len(line) < 2000 for line in errors)
 
 
 @pytest.mark.parametrize("count", [10, runs.campaign(500)])

@@ -2,13 +2,19 @@
 
 import math
 import os
+import re
 import resource
+import subprocess
+import sys
 
 import pytest
 import runs
 
 from fcclf.data import memory
 from fcclf.errors import RunError
+from fcclf.estimator import FCClassifier
+from fcclf.learning import plan
+from fcclf.runs import training
 
 GB = 10**9
 
@@ -58,7 +64,88 @@ def test_more_than_there_is_is_refused_with_both_figures_and_a_remedy(monkeypatc
     monkeypatch.setattr(memory, "available_memory", lambda: 3 * GB)
     monkeypatch.setattr(memory, "available_addresses", lambda: 4 * GB)
     memory.require(memory.Needed(3 * GB, GB), "this", "less")
-    with pytest.raises(RunError, match=r"^this needs about 3\.1 GB of memory, but 3\.0 GB are available: less\.$"):
+    with pytest.raises(RunError, match=r"^this needs about 3\.10 GB of memory, but 3\.00 GB are available: less\.$"):
         memory.require(memory.Needed(3 * GB + GB // 10), "this", "less")
-    with pytest.raises(RunError, match=r"^this needs about 4\.5 GB of address space \(ulimit -v\), but 4\.0 GB are"):
+    with pytest.raises(RunError, match=r"^this needs about 4\.50 GB of address space \(ulimit -v\), but 4\.00 GB are"):
         memory.require(memory.Needed(3 * GB, 3 * GB // 2), "this", "less")
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def planned(**settings):
+    config = runs.config(**settings)
+    return plan.planned(config, 2, 2, (config.data.train_size, 0, config.data.test_size))
+
+
+@pytest.mark.parametrize(
+    ("settings", "added"),
+    [
+        ({"samples": 1_000_100}, 4 * (1_000_000 * 3 + 800_080 * 7 - 80 * 131)),
+        ({"batch_size": 80}, 64 * 4 * (2 + 3 * (6 + 4 + 2))),
+        ({"hidden": (6, 5)}, 4 * (14 * (6 + 1 + 2) + 16 * 3)),
+        ({"optimizer": "sgd"}, -4 * 6 * 56),
+        ({"jit": "on"}, 0),
+    ],
+)
+def test_what_training_takes_is_counted(settings, added):
+    assert planned(**settings).memory.resident - planned().memory.resident == added
+
+
+def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 200_000_000)
+    with pytest.raises(RunError, match=r"^training needs about 231 MB of memory, but 200 MB are available: make b"):
+        training.train(runs.config(), tmp_path / "run")
+    monkeypatch.setattr(memory, "available_memory", lambda: 7000)
+    with pytest.raises(RunError, match=r"^making 100 samples needs about 1 MB of memory, but 1 MB are available: make"):
+        training.train(runs.config(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_that_does_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 200_000_000)
+    with pytest.raises(RunError, match=r"^training needs about \d+ MB of memory, but 200 MB are available"):
+        FCClassifier((3, 5), max_iter=1).fit([[0.0], [1.0]] * 9, [0, 1] * 9)
+
+
+def limited(kilobytes, *arguments):
+    """(exit code, stderr) of `fcclf ARGUMENTS` with so much address space."""
+    command = f'ulimit -v {kilobytes} && exec "$0" "$@"'
+    words = ["sh", "-c", command, sys.executable, "-m", "fcclf", *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", [["train", "moons"], ["evaluate", "run"], ["plot", "run"], ["verify", "run"]])
+def test_without_room_for_tensorflow_every_command_says_so_before_it_imports_it(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    code, errors = limited(2_400_000, *command)
+    assert code == 1
+    assert re.fullmatch(
+        r"fcclf: error: TensorFlow needs about 2\.55 GB of address space \(ulimit -v\), but .*\n", errors
+    )
+
+
+LIMITS = [2_000_000 + 200_000 * step for step in range(20)]
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--epochs", 2],
+        ["--epochs", 1, "--samples", 2_000_000, "--batch-size", 1_000_000, "--image-every", 0],
+        ["--epochs", 1, "--hidden", 3000, 3000, "--image-every", 0],
+    ],
+)
+def test_a_run_succeeds_or_is_refused_in_one_sentence_whatever_the_limit(tmp_path, flags):
+    codes = []
+    for limit in LIMITS:
+        code, errors = limited(limit, "train", "moons", *flags, "--quiet", "--logdir", tmp_path / str(limit))
+        print(limit, code, errors)
+        codes.append(code)
+        assert code in (0, 1), errors
+        assert code == 0 or re.fullmatch(r"fcclf: error: .* are available: .*\.\n", errors)
+    assert codes == sorted(codes, reverse=True)
+    assert codes[-1] == 0

@@ -42,6 +42,8 @@ def main(argv=None) -> int:
         return _fail(DIVERGED, error)
     except RunError as error:
         return _fail(FAILED, error)
+    except MemoryError:
+        return _fail(FAILED, "there is not enough memory: make the data or the network smaller, or end other programs.")
 
 
 def run(argv=None):

@@ -4,8 +4,10 @@ import contextlib
 import os
 import sys
 
+from fcclf.data import memory
 from fcclf.errors import RunError
 
+TENSORFLOW = memory.Needed(900_000_000, 1_650_000_000)  # bytes, its import and a session
 PROGRESS_LINES = 10  # in all, where stderr is no terminal
 
 
@@ -93,8 +95,13 @@ class ProgressLines:
 
 @contextlib.contextmanager
 def quiet_tensorflow():
-    """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read."""
+    """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read.
+
+    Raises RunError if there is not enough memory for it: it would end with a dump of its stack.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        memory.require(TENSORFLOW, "TensorFlow", "raise the limit, or end other programs")
     if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
         yield
         return

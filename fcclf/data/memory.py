@@ -36,8 +36,8 @@ def _refusal(purpose, needed, what, available, remedy):
 
 
 def written(size: float) -> str:
-    """A number of bytes for people: 1.5 GB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6)} MB"
+    """A number of bytes for people: 1.50 GB."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6)} MB"
 
 
 def available_memory() -> float:

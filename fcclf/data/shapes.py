@@ -3,11 +3,16 @@
 import numpy as np
 from sklearn import datasets
 
+from fcclf.data import memory
 from fcclf.settings.sources import Shape
+
+MAKING = 80  # bytes that a sample takes while it is made
 
 
 def points(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]."""
+    """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]. Raises RunError without the memory."""
+    needed = memory.Needed(MAKING * shape.samples)
+    memory.require(needed, f"making {shape.samples} samples", "make fewer with --samples")
     return MAKERS[shape.name](shape)
 
 

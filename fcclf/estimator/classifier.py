@@ -22,6 +22,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
+from fcclf import durable
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
 from fcclf.estimator import callbacks, fit_run, parameters, samples
@@ -324,11 +325,13 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @classmethod
     def _from_fit(cls, path, description):
         config = description.config
-        opened = cls(**config.arguments(), logdir=str(path))
-        opened.n_features_in_ = description.data.n_features
-        if config.feature_names is not None:
-            opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
-        opened._start(np.array(config.classes, dtype=config.class_type))
+        with durable.explained("read", path / "config.json", *durable.MALFORMED):
+            opened = cls(**config.arguments(), logdir=str(path))
+            opened._validate_params()
+            opened.n_features_in_ = description.data.n_features
+            if config.feature_names is not None:
+                opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
+            opened._start(np.array(config.classes, dtype=config.class_type))
         epoch, values = newest_values(path, description)
         opened._set_fitted_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
         opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch), config.samples)

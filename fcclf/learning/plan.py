@@ -4,11 +4,15 @@ A `Plan` is hashable. Programs of equal plans are interchangeable, so one that i
 plan in the process, whatever its seed, learning rate and penalties.
 """
 
+import math
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.data import memory
+from fcclf.data.memory import Needed
 from fcclf.learning.objective import Classification
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
@@ -19,6 +23,8 @@ from fcclf.settings.run_config import LONGEST_PATIENCE
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more
+SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
+THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
 
 
 class Sizes(NamedTuple):
@@ -71,6 +77,33 @@ class Plan:
         """Names of the kernels, which the penalties are on, in the order of their blocks."""
         every = blocks.placed(dict(self.layers), (self.n_features,))
         return tuple(name for placed in every for name in placed.trained if name.endswith("/kernel"))
+
+    @property
+    def memory(self) -> Needed:
+        """What training takes beside the data, about.
+
+        The session, its copy of the data, the orders of the epochs at hand and those made ahead, the weights with what
+        is kept beside them (in variables, in the loop, and once as numpy), and a batch on its way through the layers:
+        what goes into each, what comes out, and the gradient.
+        """
+        rows = list(blocks.rows(dict(self.layers), self.n_features))
+        kept = 2 + len(self.optimizer.slots) + self.keeps_best
+        numbers = (
+            sum(self.sizes) * (self.n_features + 1),
+            self.sizes.train * (2 * self.most_epochs + 3),
+            (3 * kept + 2) * sum(row.trained + row.statistics for row in rows),
+            self.batch_size * (self.n_features + 3 * sum(math.prod(row.shape) for row in rows)),
+        )
+        threads = max(0, (self.threads or os.cpu_count()) - 2) * THREADS_PER_CORE
+        compiler = COMPILER if self.compiled else Needed(0)
+        return Needed(
+            SESSION.resident + compiler.resident + 4 * sum(numbers),
+            SESSION.mapped + compiler.mapped + threads * THREAD,
+        )
+
+    def check_memory(self):
+        """Raises RunError if training takes more memory than there is."""
+        memory.require(self.memory, "training", "make batches, layers or data smaller, or raise the limit")
 
     @property
     def keeps_best(self) -> bool:

@@ -54,6 +54,8 @@ class Program(Predictor):
     """
 
     def __init__(self, plan: Plan):
+        """Raises RunError if there is not enough memory for the plan."""
+        plan.check_memory()
         self.plan, self.given, self.step, self.stopped = plan, None, 0, False
         super().__init__(plan.layers, plan.n_features, plan.threads)
 

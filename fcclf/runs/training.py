@@ -81,11 +81,14 @@ def _check_warm_start(source, path):
 
 
 def plan_on(config: Config, dataset: Dataset) -> Plan:
-    """The plan of a run on its data. Raises ConfigError if the network does not fit them."""
+    """The plan of a run on its data. Raises ConfigError if the network does not fit them, RunError if it does not fit
+    into the memory."""
     parts = loading.parts(config, dataset)
     sizes = Sizes(**{name: len(part.y) for name, part in parts.items()})
     weighted = [name for name, part in parts.items() if part.weights is not None]
-    return plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted)
+    planned = plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted)
+    planned.check_memory()
+    return planned
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):

@@ -5,14 +5,18 @@ library only: runs are listed without TensorFlow.
 """
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
+from fcclf.errors import ConfigError
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.run_config import LONGEST_PATIENCE, Stopping
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
+CLASS_TYPE = re.compile(r"[a-z]+[0-9]*(\[\w+\])?|[<>|=][US][0-9]{1,6}")  # of numpy; longer texts would fill the memory
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,14 @@ class FitConfig:
 
     @classmethod
     def from_dict(cls, stored) -> "FitConfig":
-        """The `FitConfig` that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON."""
+        """The `FitConfig` that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON.
+
+        Raises ConfigError if a setting breaks its rule; the estimator checks the other parameters.
+        """
         stored = json.loads(json.dumps(stored, default=lambda value: value.tolist()))
+        for name, holds, rule in _rules(stored, stored["parameters"]):
+            if not holds:
+                raise ConfigError(name, f"is no setting of a fit: it must be {rule}.")
         names = stored["feature_names"]
         return cls(
             **stored
@@ -109,3 +119,38 @@ def stopping(parameters: dict) -> Stopping:
         lenient=True,
         slows=parameters["solver"] == "sgd" and parameters["learning_rate"] == "adaptive",
     )
+
+
+def _rules(stored, parameters) -> Iterator[tuple[str, bool, str]]:
+    """(setting, whether its rule holds, the rule) of those that are used without the estimator."""
+    yield "parameters", isinstance(parameters, dict), "an object of parameters"
+    yield "max_iter", _is_whole(parameters["max_iter"], 1), "a whole number of at least 1"
+    patience = parameters["n_iter_no_change"]
+    yield "n_iter_no_change", _is_number(patience) and patience >= 1, "a number of at least 1"
+    yield "early_stopping", isinstance(parameters["early_stopping"], bool), "true or false"
+    yield "tol", _is_number(parameters["tol"]), "a number"
+    for name in ("solver", "learning_rate"):
+        yield name, isinstance(parameters[name], str), "a text"
+    weights = parameters["class_weight"]
+    pairs = isinstance(weights, list) and all(isinstance(each, list) and len(each) == 2 for each in weights)
+    pairs = pairs and all(_is_label(label) and _is_number(weight) for label, weight in weights)
+    yield "class_weight", weights in (None, "balanced") or pairs, "balanced, or pairs of label and weight"
+    for name in ("seed", "samples"):
+        yield name, _is_whole(stored[name], 0), "a whole number of at least 0"
+    classes, kind, names = stored["classes"], stored["class_type"], stored["feature_names"]
+    yield "classes", isinstance(classes, list) and len(classes) > 1 and all(map(_is_label, classes)), "a list of labels"
+    yield "class_type", isinstance(kind, str) and bool(CLASS_TYPE.fullmatch(kind)), "a type of numpy's"
+    named = names is None or (isinstance(names, list) and all(isinstance(each, str) for each in names))
+    yield "feature_names", named, "a list of texts, or null"
+
+
+def _is_whole(value, least):
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_label(value):
+    return isinstance(value, int | float | str)
