@@ -102,7 +102,7 @@ def _network(config):
 
 
 def _probabilities(plan, weights, X):
-    with borrowed(Predictor, plan.layers, plan.n_features, 0) as predictor:
+    with borrowed(Predictor, plan.layers, plan.n_features, plan.threads) as predictor:
         predictor.load(weights)
         return softmax(predictor.logits(X), axis=1)
 

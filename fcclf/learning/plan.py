@@ -4,6 +4,7 @@ A `Plan` is hashable: programs of equal plans are equal, so one that is built an
 kind in the process. `Hyperparameters` are fed: other seeds, learning rates and penalties need no other program.
 """
 
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class Plan:
     layers: (name, block) of the network, without penalties. weighted: parts whose samples have weights. rule: of early
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
-    session; 0 for one each core.
+    session.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -55,7 +56,7 @@ class Plan:
     alpha: bool = False
     fed_dropout: bool = False
     compiled: bool = True
-    threads: int = 0
+    threads: int = 1
 
     @property
     def n_batches(self) -> int:
@@ -130,8 +131,9 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 # ---- of a run --------------------------------------------------------------------------------------------------------
 
 
-def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
-    """The plan of a run on such data. sizes: numbers of training, validation and test samples."""
+def planned(config: Config, n_features: int, n_classes: int, sizes, threads: int | None = None) -> Plan:
+    """The plan of a run on such data. sizes: numbers of training, validation and test samples. threads: of the
+    session, where the settings ask for none; by default one for each core."""
     training, layers = config.training, config.layers(n_features, n_classes)
     l1, l2 = penalties(layers, n_features)
     by_steps = (training.decay_steps, training.decay_rate) if training.schedule != "constant" else ()
@@ -148,8 +150,13 @@ def planned(config: Config, n_features: int, n_classes: int, sizes) -> Plan:
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, layers, n_features),
-        threads=config.session.threads,
+        threads=config.session.threads or threads or cores(),
     )
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:

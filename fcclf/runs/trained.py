@@ -12,6 +12,7 @@ from scipy.special import softmax
 from fcclf.data import loading
 from fcclf.data.loading import Dataset
 from fcclf.errors import RunError
+from fcclf.learning.plan import cores
 from fcclf.learning.predictor import Predictor
 from fcclf.learning.program import best_weights
 from fcclf.runs import checkpoint, run_directory
@@ -35,7 +36,8 @@ class TrainedRun:
         self.epoch = int(values.get("best/epoch", 0)) or epoch
         config, facts = self.description.config, self.description.data
         layers = config.layers(facts["n_features"], facts["n_classes"])
-        self.predictor = Predictor(tuple(layers.items()), facts["n_features"], config.session.threads)
+        threads = config.session.threads or self.description.threads or cores()
+        self.predictor = Predictor(tuple(layers.items()), facts["n_features"], threads)
         try:
             self.predictor.load(_weights(self.path, self.predictor.variables, values))
         except RunError:

@@ -20,6 +20,7 @@ from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
+from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
 from fcclf.views.frames import Frames
 
@@ -57,11 +58,12 @@ def train(
     if config.training.warm_start is not None and (fresh or not path.exists()):
         _check_warm_start(config.training.warm_start, path)
     dataset = loading.load(config, say)
-    planned = plan_on(config, dataset)  # refuses what does not fit before anything is made or moved
+    begun = run_directory.read(path) if (path / "config.json").exists() and not fresh else None
+    planned = plan_on(config, dataset, begun)  # refuses what does not fit before anything is made or moved
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        run = recorder.continued(path, config, loading.facts(dataset), planned.metrics, say)
+        run = recorder.continued(path, config, loading.facts(dataset), planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *history.early_stopping(history.read(path), config))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
@@ -79,9 +81,11 @@ def _check_warm_start(source, path):
         raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
 
 
-def plan_on(config: Config, dataset: Dataset) -> Plan:
-    """The plan of a run on its data. Raises ConfigError if the network does not fit them."""
-    return plan.planned(config, dataset.n_features, dataset.n_classes, dataset.sizes)
+def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) -> Plan:
+    """The plan of a run on its data. begun: of a run that goes on, with the threads it began with unless the settings
+    ask for others. Raises ConfigError if the network does not fit the data."""
+    threads = begun.threads if begun else None
+    return plan.planned(config, dataset.n_features, dataset.n_classes, dataset.sizes, threads)
 
 
 def parts_of(dataset: Dataset) -> dict[str, Part]:
