@@ -82,12 +82,17 @@ def curves(path: Path) -> dict:
 
 def assert_same_run(path: Path, reference: Path):
     """Both runs have equal variables, history and curves, bit for bit."""
+    assert_same_variables(path, reference)
+    assert history(path) == history(reference)
+    assert curves(path) == curves(reference)
+
+
+def assert_same_variables(path: Path, reference: Path):
+    """Both runs have equal variables in their newest checkpoints, bit for bit."""
     expected, actual = variables(reference), variables(path)
     assert actual.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_array_equal(actual[name], values, err_msg=name)
-    assert history(path) == history(reference)
-    assert curves(path) == curves(reference)
 
 
 def start(*arguments, stdout=os.devnull, stderr=os.devnull, faults=()):

@@ -106,6 +106,12 @@ def test_early_stopping_keeps_the_weights_of_the_best_validation_score():
         np.testing.assert_array_equal(mine, its)
 
 
+def test_early_stopping_names_the_labels_of_classes_with_one_member():
+    labels = np.array(["common"] * 10 + ["rare"])
+    with pytest.raises(ValueError, match=r"only 1 member.*Classes with too few members are: \['rare'\]"):
+        classifier(early_stopping=True).fit(X[:11], labels)
+
+
 def test_early_stopping_holds_out_the_same_share_of_each_class():
     labels = np.repeat(["rare", "usual"], [30, 120])
     fitted = classifier(early_stopping=True, validation_fraction=0.2, max_iter=3).fit(X, labels)

@@ -1,9 +1,17 @@
 """The promise, end to end: a run that is killed again and again ends bit-identical to one never touched."""
 
+import functools
+import os
 import random
 
+import numpy as np
 import pytest
 import runs
+
+from fcclf.runs import training
+from fcclf.settings.config import Config, Session, Training
+from fcclf.settings.model import Model
+from fcclf.settings.sources import Table
 
 FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "2500", "--quiet"]
 FLAGS += ["--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
@@ -47,14 +55,57 @@ def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, 
     assert metrics[0] == metrics[1]
 
 
+@pytest.fixture
+def wide(tmp_path):
+    """(epochs, ...) -> the settings of a run whose bits show how products are split: 784 columns, batches of 64."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "wide.npz", X=rng.standard_normal((640, 784), np.float32), y=rng.integers(3, size=640))
+    model, session = Model(hidden=(200, 100)), functools.partial(Session, image_every=0, histogram_every=0)
+    return lambda epochs, **chosen: Config(
+        Table(str(tmp_path / "wide.npz")), model, Training(batch_size=64, epochs=epochs), session(**chosen)
+    )
+
+
+ON_ONE_CORE = """
+import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+from pathlib import Path
+from fcclf import train
+from fcclf.runs import verification
+from fcclf.settings.config import Config
+train(Config.from_dict({config}), {path!r}, say=print)
+print(verification.replay(Path({path!r})))
+"""
+
+
+def train_on_one_core(config, path):
+    """What a new process that may use one core says as it trains the run, and what its replay finds."""
+    return runs.python(ON_ONE_CORE.format(config=config.to_dict(), path=str(path)))
+
+
+two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+
+
+@two_cores
 @pytest.mark.parametrize("jit", ["off", runs.campaign("on")])
-def test_the_number_of_threads_changes_no_bit(tmp_path, jit):
-    """In processes of their own: TensorFlow's threads are the process's."""
-    flags = ["--hidden", 64, 64, "--batch-size", 400, "--epochs", 20, "--jit", jit, "--image-every", 0, "--no-figures"]
-    for threads in (1, 2):
-        process = runs.start(
-            "train", "moons", *flags, "--threads", threads, "--run-name", threads, "--logdir", tmp_path
-        )
-        process.join()
-        assert process.exitcode == 0
-    runs.assert_same_run(tmp_path / "1", tmp_path / "2")
+def test_a_run_goes_on_with_as_many_threads_as_it_began_with_however_many_cores_there_are(tmp_path, wide, jit):
+    training.train(wide(4, jit=jit), tmp_path / "untouched")
+    training.train(wide(2, jit=jit), tmp_path / "run")
+    assert train_on_one_core(wide(4, jit=jit), tmp_path / "run") == "going on after epoch 2\nNone\n"
+    runs.assert_same_variables(tmp_path / "run", tmp_path / "untouched")
+
+
+@two_cores
+@pytest.mark.campaign
+@pytest.mark.parametrize("jit", ["off", "on"])
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_the_number_of_cores_changes_no_bit(tmp_path, wide, jit, threads):
+    training.train(wide(3, jit=jit, threads=threads), tmp_path / "all")
+    train_on_one_core(wide(3, jit=jit, threads=threads), tmp_path / "one")
+    runs.assert_same_run(tmp_path / "one", tmp_path / "all")
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path):
+    said = []
+    training.train(runs.config(threads=1, epochs=2), tmp_path)
+    training.train(runs.config(threads=2, epochs=3), tmp_path, say=said.append)
+    assert said[0] == ("the run was begun elsewhere (threads: 1 -> 2): it goes on, but may differ in the last bits")

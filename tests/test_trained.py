@@ -39,13 +39,22 @@ def test_its_accuracy_is_the_last_one_of_the_history(finished_run):
     assert str(np.float32(accuracy)) == runs.history(finished_run)[-1][-1]
 
 
-def test_large_inputs_go_through_in_batches(finished_run, monkeypatch):
-    X = loading.load(runs.config()).train.X
+def test_large_inputs_go_through_piece_by_piece(finished_run, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((1000, 2), np.float32)
     with TrainedRun(finished_run) as run:
         whole = run.logits(X)
-        monkeypatch.setattr(predictor, "BATCH", 7)
-        np.testing.assert_allclose(run.logits(X), whole, rtol=1e-5, atol=1e-6)
+        monkeypatch.setattr(predictor, "MOST_BLOCKS", 1)
+        np.testing.assert_array_equal(run.logits(X), whole)
         assert run.logits(X[:0]).shape == (0, 2)
+
+
+def test_a_row_has_the_same_answer_alone_and_in_any_company(finished_run):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 2), np.float32)
+    with TrainedRun(finished_run) as run:
+        whole, order = run.logits(X), rng.permutation(1000)
+        np.testing.assert_array_equal(run.logits(X[order]), whole[order])
+        np.testing.assert_array_equal(run.logits(X[7:8]), whole[7:8])
 
 
 def test_two_runs_are_open_side_by_side(finished_run):

@@ -81,6 +81,15 @@ def test_a_checkpoint_that_training_does_not_lead_to_is_found_out(run):
     assert verification.replay(run).startswith("fc1/bias differs from epoch-000006, by 0.")
 
 
+def test_a_difference_that_another_machine_may_make_is_told_from_damage(run, monkeypatch):
+    forge(run, bias=0.5)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX2")
+    difference = verification.replay(run)
+    assert difference.endswith(
+        "It was trained elsewhere (XLA_FLAGS:  -> --xla_cpu_max_isa=AVX2): not comparable bit for bit."
+    )
+
+
 def test_a_variable_that_is_not_finite_is_named(run):
     forge(run, bias=np.nan)
     assert problems(run) == [f"{newest(run)}: fc1/bias is not finite."]

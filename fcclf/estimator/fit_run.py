@@ -45,7 +45,7 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
     with run_directory.claimed(path), contextlib.ExitStack() as files:
         if stored(path):
             _check_epochs(path, config)
-        run = recorder.continued(path, config, data, program.plan.metrics, warn)
+        run = recorder.continued(path, config, data, program.plan, warn)
         if run.start:
             run.restore(program)
         earlier = earlier_metrics(path, run.epoch)

@@ -64,7 +64,7 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
     if any(own) and not all(own[:2]):
         raise ValueError("Validation data need both, X_val and y_val.")
     if not any(own):
-        train, validation = _held_out(given, estimator.validation_fraction, seed)
+        train, validation = _held_out(given, estimator.classes_, estimator.validation_fraction, seed)
         return {"train": train, "validation": _with_weights(validation)}
     X_val, y_val = labelled(estimator, X_val, y_val)
     check_known(y_val, estimator.classes_)
@@ -72,8 +72,14 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
     return {"train": given, "validation": _with_weights(validation)}
 
 
-def _held_out(given, fraction, seed):
-    """Training and validation parts with the same share of each class. Raises ValueError if one is too small."""
+def _held_out(given, classes, fraction, seed):
+    """A training and a validation part with the same share of each class. Raises ValueError if one is too small."""
+    single = classes[np.bincount(given.y, minlength=len(classes)) == 1]
+    if len(single):
+        raise ValueError(
+            "The least populated classes in y have only 1 member, which is too few for early_stopping: it "
+            f"takes one to train and one to validate on. Classes with too few members are: {single.tolist()}"
+        )
     train, validation = train_test_split(
         np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
     )

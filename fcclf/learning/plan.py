@@ -42,7 +42,7 @@ class Plan:
     layers: (name, block) of the network, without penalties. weighted: parts whose samples have weights. rule: of early
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
-    session; 0 for one each core.
+    session.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -60,7 +60,7 @@ class Plan:
     alpha: bool = False
     fed_dropout: bool = False
     compiled: bool = True
-    threads: int = 0
+    threads: int = 1
 
     @property
     def n_batches(self) -> int:
@@ -165,8 +165,12 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 # ---- of a run --------------------------------------------------------------------------------------------------------
 
 
-def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=()) -> Plan:
-    """The plan of a run on data of a shape. sizes: as in `Sizes`. weighted: names of the parts with weights."""
+def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=(), threads: int | None = None) -> Plan:
+    """The plan of a run on data of a shape.
+
+    sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
+    none; by default one for each core.
+    """
     training, layers = config.training, config.layers(n_features, n_classes)
     l1, l2 = penalties(layers, n_features)
     return Plan(
@@ -183,8 +187,13 @@ def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=())
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, layers, n_features),
-        threads=config.session.threads,
+        threads=config.session.threads or threads or cores(),
     )
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:

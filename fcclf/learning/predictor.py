@@ -1,4 +1,14 @@
-"""A network in a session: values in, answers out."""
+"""A network in a session: values in, answers out.
+
+How a product is split over threads, and how many rows it has, decides its last bits. So a session has exactly the
+threads it asks for, whatever the process did before and however many cores there are; and answers are computed in
+blocks of one number of rows, so that a row's answer depends on that row alone.
+"""
+
+import functools
+import math
+import os
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -10,11 +20,18 @@ from fcclf.network.network import Network, class_logits, inference
 
 tf1 = tf.compat.v1
 
-BATCH = 65536  # samples given to the graph at once
+SMALL_NETWORK = 16384  # weights
+ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 96  # in a block: many, for a block takes 100 us besides, but few for one row's sake
+MOST_BLOCKS = 128  # given to the graph at once
+PROBED = 16  # threads
+
+# Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
+OVERRIDE = "TF_OVERRIDE_GLOBAL_THREADPOOL"
+os.environ[OVERRIDE] = "1"
 
 
 def session_config(threads: int) -> tf1.ConfigProto:
-    """CPU only: small nets are faster there, and bit-equality is promised there. threads: 0 for one each core."""
+    """CPU only: small nets are faster there, and bit-equality is promised there. threads: 1 or more."""
     return tf1.ConfigProto(
         device_count={"GPU": 0},
         intra_op_parallelism_threads=threads,
@@ -22,6 +39,23 @@ def session_config(threads: int) -> tf1.ConfigProto:
         # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
         graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
+
+
+@functools.cache
+def sessions_own_threads() -> bool:
+    """Whether a session has the threads it asks for. Not where the process used TensorFlow before it imported this
+    module: then it warns, once."""
+    with tf1.Session(graph=tf.Graph(), config=session_config(1)):  # starts what all sessions share
+        before = len(os.listdir("/proc/self/task"))
+        with tf1.Session(graph=tf.Graph(), config=session_config(PROBED)):
+            own = len(os.listdir("/proc/self/task")) - before >= PROBED
+    if not own:
+        warnings.warn(
+            "TensorFlow was used before fcclf, so its number of threads counts and results may differ in the last "
+            "bits: import from fcclf first, or set TF_OVERRIDE_GLOBAL_THREADPOOL=1 in the environment.",
+            stacklevel=3,
+        )
+    return own
 
 
 class Predictor:
@@ -37,6 +71,7 @@ class Predictor:
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
             self.initializer = tf1.global_variables_initializer()
+        sessions_own_threads()
         self.session = tf1.Session(graph=graph, config=session_config(threads))
 
     def build(self):
@@ -73,15 +108,58 @@ class Predictor:
         return self.run(self.variables)
 
     def logits(self, X) -> np.ndarray:
-        """float32 [samples, classes] of X, [samples, features]."""
-        return self._in_batches(self.class_logits, X)
+        """float32 [samples, classes] of X, [samples, features]; each row's depend on that row alone."""
+        return self._in_blocks(self._block_logits, X)
 
     def outputs(self, X) -> dict[str, np.ndarray]:
-        """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits."""
-        return self._in_batches(self.layer_outputs, X)
+        """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's
+        depend on that row alone."""
+        return self._in_blocks(self._block_outputs, X)
 
-    def _in_batches(self, fetches, X):
-        X = np.asarray(X, np.float32)
-        firsts = range(0, max(1, len(X)), BATCH)
-        batches = [self.run(fetches, {self.X: X[first : first + BATCH]}) for first in firsts]
-        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+    def _in_blocks(self, fetches, X):
+        """Zeros fill the last block; there is one at least, so that no samples have answers of the right shape."""
+        X, size = np.asarray(X, np.float32), MOST_BLOCKS * self.block_rows
+        answers = [self._answers(fetches, X[first : first + size]) for first in range(0, max(1, len(X)), size)]
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *answers)
+
+    def _answers(self, fetches, X):
+        blocks = np.zeros((max(1, -(-len(X) // self.block_rows)), self.block_rows, self.n_features), np.float32)
+        blocks.reshape(-1, self.n_features)[: len(X)] = X
+        answers = self.run(fetches, {self._blocks: blocks})
+        return tf.nest.map_structure(lambda each: each.reshape(-1, *each.shape[2:])[: len(X)], answers)
+
+    @functools.cached_property
+    def block_rows(self) -> int:
+        """Rows in a block. A multiple of 48: that many rows a kernel of a product takes with AVX-512, two times 24 with
+        AVX2, and what is left over is computed by another kernel, with other bits."""
+        weights = sum(math.prod(variable.shape) for variable in self.network.trained.values())
+        return ROWS_OF_SMALL if weights < SMALL_NETWORK else ROWS_OF_LARGE
+
+    @functools.cached_property
+    def _blocks(self):
+        with self.session.graph.as_default(), tf1.name_scope("blocks"):
+            return tf1.placeholder(tf.float32, (None, self.block_rows, self.n_features), "X")
+
+    @functools.cached_property
+    def _block_logits(self):
+        return self._of_blocks(lambda outputs: class_logits(outputs["output"]))
+
+    @functools.cached_property
+    def _block_outputs(self):
+        return self._of_blocks(lambda outputs: outputs)
+
+    def _of_blocks(self, chosen):
+        """chosen(outputs of a block) of all blocks, in the graph."""
+
+        def answer(X):
+            return chosen(inference(X, self.network, Context(self.network.variables, 0)))
+
+        X = self._blocks
+        with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks"):
+            return tf.map_fn(
+                answer, X, fn_output_signature=tf.nest.map_structure(_signature, chosen(self.layer_outputs))
+            )
+
+
+def _signature(output):
+    return tf.TensorSpec(None, output.dtype)

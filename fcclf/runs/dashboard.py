@@ -32,6 +32,7 @@ LAYOUT = {  # category: {chart: pattern of tags}; a chart shows those of every d
     },
 }
 BOOKKEEPING = {
+    "blocks",
     "save",
     "hyperparameters",
     "variables",

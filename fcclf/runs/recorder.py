@@ -11,6 +11,8 @@ from scipy.special import softmax
 
 from fcclf.data.facts import Facts
 from fcclf.errors import DivergedError, RunError
+from fcclf.learning.plan import Plan
+from fcclf.learning.predictor import sessions_own_threads
 from fcclf.learning.program import Program, Stretch
 from fcclf.runs import checkpoint, dashboard, run_directory
 from fcclf.runs.checkpoint import Checkpoint
@@ -46,16 +48,17 @@ class Claimed(NamedTuple):
         restore(self.start, program)
 
 
-def continued(path: Path, config: RunConfig, data: Facts, metrics, say) -> Claimed:
+def continued(path: Path, config: RunConfig, data: Facts, plan: Plan, say) -> Claimed:
     """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
 
     say(sentence): told what was mended. Raises ConfigError if another run is there,
     RunError if it cannot go on.
     """
-    description = run_directory.describe(path, config, data, say)
+    threads = plan.threads if sessions_own_threads() else "shared"
+    description = run_directory.describe(path, config, data, say, threads)
     start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
     epoch, committed = (start.epoch, start.committed) if start else (0, {})
-    return Claimed(path, description, start, recover(path, epoch, committed, metrics, say))
+    return Claimed(path, description, start, recover(path, epoch, committed, plan.metrics, say))
 
 
 def restore(found: Checkpoint, program: Program):

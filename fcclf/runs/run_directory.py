@@ -30,19 +30,28 @@ from fcclf.settings.fit_config import FitConfig
 from fcclf.settings.run_config import RunConfig, differences
 
 FORMAT = 1
+INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")  # they choose the kernels
+SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")  # and so do these environment variables
 
 
 class Description(NamedTuple):
     """What config.json holds.
 
-    config: the settings, of the command line or of a fit. data: what is known of the samples. versions: of libraries.
-    fingerprint: of settings and data together, when the run began; its checkpoints carry it.
+    config: the settings, of the command line or of a fit. data: what is known of the samples. versions: of libraries,
+    and what else may change the last bits, as it was when the run began. fingerprint: of settings and data together,
+    when the run began; its checkpoints carry it.
     """
 
     config: RunConfig
     data: Facts
     versions: dict[str, str]
     fingerprint: str
+
+    @property
+    def threads(self) -> int | None:
+        """Number of threads that the run began with, None if that is not known."""
+        noted = str(self.versions.get("threads"))
+        return int(noted) if noted.isdecimal() and len(noted) < 5 else None
 
 
 def fingerprint(config: RunConfig, data: Facts) -> str:
@@ -52,10 +61,25 @@ def fingerprint(config: RunConfig, data: Facts) -> str:
     ).hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Of everything that may change the last bits of a result."""
+def versions(threads: int | str) -> dict[str, str]:
+    """Of everything that may change the last bits of a result. threads: of a session, or "shared"."""
     packages = {name: importlib.metadata.version(name) for name in ("fcclf", "tensorflow", "numpy", "scikit-learn")}
-    return {**packages, "machine": platform.machine()}
+    switches = {name: os.environ.get(name, "") for name in SWITCHES}
+    return {**packages, "machine": platform.machine(), "cpu": _instruction_sets(), "threads": str(threads), **switches}
+
+
+def _instruction_sets():
+    """Those of `INSTRUCTION_SETS` that the processor has."""
+    with contextlib.suppress(OSError):
+        words = set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
+        return " ".join(name for name in INSTRUCTION_SETS if name in words)
+    return ""
+
+
+def changed(description: Description, threads: int | str) -> list[str]:
+    """What of the versions has changed since the run began, as far as it was noted then: "name: before -> now"."""
+    now = versions(threads)
+    return _changes(description.versions, {name: now[name] for name in now if name in description.versions})
 
 
 # ---- the lock --------------------------------------------------------------------------------------------------------
@@ -149,19 +173,21 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def describe(path: Path, config: RunConfig, data: Facts, warn) -> Description:
+def describe(path: Path, config: RunConfig, data: Facts, warn, threads: int | str = 1) -> Description:
     """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
 
-    Raises ConfigError if the run there has other settings or data; warns of other versions.
+    threads: as in `versions`. Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
     for member in _members(path):
         if member.is_symlink():
             raise RunError(f"{member} is a link, which could lead out of the run: put what it points to in its place.")
-    now = Description(config, data, versions(), fingerprint(config, data))
+    now = Description(config, data, versions(threads), fingerprint(config, data))
     if (path / "config.json").exists():
         stored = read(path)
         _check_same(path, stored, now)
-        _compare_versions(stored, now, warn)
+        changes = changed(stored, threads)
+        if changes:
+            warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
         now = now._replace(fingerprint=stored.fingerprint, versions=stored.versions)
         if stored == now:
             return now
@@ -192,12 +218,6 @@ def _check_same(path, stored, now):
         raise ConfigError(
             new.named_by, f"{path.name!r} is a run with other settings ({'; '.join(changes)}): {new.remedy}"
         )
-
-
-def _compare_versions(stored, now, warn):
-    changes = _changes(stored.versions, now.versions)
-    if changes:
-        warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
 
 
 def _changes(old, new):

@@ -12,8 +12,9 @@ from scipy.special import softmax
 from fcclf.data import loading
 from fcclf.data.dataset import Dataset
 from fcclf.errors import RunError
+from fcclf.learning.plan import cores
 from fcclf.learning.predictor import Predictor
-from fcclf.learning.program import best_epoch, best_weights
+from fcclf.learning.program import best_weights
 from fcclf.runs import checkpoint, run_directory
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
@@ -34,8 +35,8 @@ class TrainedRun:
         epoch, values = newest_values(self.path, self.description)
         config, facts = self.description.config, self.description.data
         layers = config.layers(facts.n_features, facts.n_classes)
-        self.predictor = Predictor(tuple(layers.items()), facts.n_features, config.session.threads)
-        self.epoch = best_epoch(values) or epoch
+        threads = config.session.threads or self.description.threads or cores()
+        self.predictor = Predictor(tuple(layers.items()), facts.n_features, threads)
         try:
             self.predictor.load(_weights(self.path, self.predictor.variables, values))
         except RunError:

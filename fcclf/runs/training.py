@@ -20,6 +20,7 @@ from fcclf.learning.rules import standing
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
+from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
 from fcclf.views.frames import Frames
 
@@ -58,11 +59,12 @@ def train(
         _check_warm_start(config.training.warm_start, path)
     dataset = loading.load(config, say)
     parts = loading.parts(config, dataset)
-    planned = plan_on(config, dataset)  # refuses what does not fit before anything is made or moved
+    begun = run_directory.read(path) if (path / "config.json").exists() and not fresh else None
+    planned = plan_on(config, dataset, begun)  # refuses what does not fit before anything is made or moved
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        run = recorder.continued(path, config, dataset.facts, planned.metrics, say)
+        run = recorder.continued(path, config, dataset.facts, planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
@@ -80,13 +82,15 @@ def _check_warm_start(source, path):
         raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
 
 
-def plan_on(config: Config, dataset: Dataset) -> Plan:
-    """The plan of a run on its data. Raises ConfigError if the network does not fit them, RunError if it does not fit
-    into the memory."""
+def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) -> Plan:
+    """The plan of a run on its data. begun: of a run that goes on, with the threads it began with unless the settings
+    ask for others. Raises ConfigError if the network does not fit the data, RunError if it does not fit into the
+    memory."""
     parts = loading.parts(config, dataset)
     sizes = Sizes(**{name: len(part.y) for name, part in parts.items()})
     weighted = [name for name, part in parts.items() if part.weights is not None]
-    planned = plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted)
+    threads = begun.threads if begun else None
+    planned = plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted, threads)
     planned.check_memory()
     return planned
 

@@ -12,6 +12,7 @@ import numpy as np
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import RunError
+from fcclf.learning.predictor import sessions_own_threads
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory, training
@@ -69,7 +70,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     *before, newest = _two_newest(path, description)
     config = description.config
     dataset = loading.load(config)
-    with borrowed(Program, training.plan_on(config, dataset)) as program:
+    with borrowed(Program, training.plan_on(config, dataset, description)) as program:
         training.begin(program, config, dataset)
         if before:
             recorder.restore(before[0], program)
@@ -84,7 +85,8 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
             asked_to_stop=lambda: program.step >= stop,
         ):
             pass
-        return _first_difference(program.values(), newest)
+        difference = _first_difference(program.values(), newest)
+        return difference and f"{difference}{_reason(description, program.plan.threads)}"
 
 
 def _two_newest(path, description: Description) -> list[Checkpoint]:
@@ -92,6 +94,14 @@ def _two_newest(path, description: Description) -> list[Checkpoint]:
     if not paths:
         raise RunError(f"{path} has no checkpoint: let it train first.")
     return [checkpoint.verified(each, description.fingerprint) for each in paths]
+
+
+def _reason(description, threads):
+    """Why training again may rightly give other bits; empty if it may not."""
+    changes = run_directory.changed(description, threads if sessions_own_threads() else "shared")
+    if description.threads is None:
+        changes.append(f"threads: not noted -> {threads}")
+    return f" It was trained elsewhere ({'; '.join(changes)}): not comparable bit for bit." if changes else ""
 
 
 def _first_difference(values, newest):

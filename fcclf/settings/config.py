@@ -110,7 +110,9 @@ class Session(Section):
     jit: str = setting(
         "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
     )
-    threads: int = setting(0, "CPU threads; 0: one for each core", at_least=0, at_most=1024, changes_result=False)
+    threads: int = setting(
+        0, "CPU threads; 0: one for each core when the run begins", at_least=0, at_most=1024, changes_result=False
+    )
 
 
 @dataclass(frozen=True)
