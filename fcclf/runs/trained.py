@@ -14,7 +14,7 @@ from fcclf.data.dataset import Dataset
 from fcclf.errors import RunError
 from fcclf.learning.plan import cores
 from fcclf.learning.predictor import Predictor
-from fcclf.learning.program import best_weights
+from fcclf.learning.program import best_epoch, best_weights
 from fcclf.runs import checkpoint, run_directory
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
@@ -37,6 +37,7 @@ class TrainedRun:
         layers = config.layers(facts.n_features, facts.n_classes)
         threads = config.session.threads or self.description.threads or cores()
         self.predictor = Predictor(tuple(layers.items()), facts.n_features, threads)
+        self.epoch = best_epoch(values) or epoch
         try:
             self.predictor.load(_weights(self.path, self.predictor.variables, values))
         except RunError:
