@@ -27,6 +27,7 @@ SMALL = {
     "image_every": 0,
     "jit": "off",
 }
+EARLY = {"early_stopping": True, "patience": 1000}  # with all that is kept of the best epoch, but never stopped
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,7 +39,8 @@ def flags(path, **changes):
     """The arguments of `fcclf` for the run `small(**changes)` in directory `path`."""
     arguments = ["train", "moons", "--quiet", "--no-figures", "--logdir", path.parent, "--run-name", path.name]
     for name, value in (SMALL | changes).items():
-        arguments += ["--" + name.replace("_", "-"), *(value if isinstance(value, tuple) else [value])]
+        words = [] if value is True else value if isinstance(value, tuple) else [value]
+        arguments += ["--" + name.replace("_", "-"), *words]
     return [str(each) for each in arguments]
 
 
