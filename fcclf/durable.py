@@ -124,14 +124,21 @@ def sync(path: Path):
 
 def write_file(path: Path, content: str | bytes):
     """Writes `content` to `path`, a text as UTF-8, and fsyncs it. A link is not followed."""
-    with explained("write", path), open(path, "wb", opener=_open_no_link) as file:
+    with explained("write", path), open(path, "wb", opener=open_no_link) as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _open_no_link(path, flags):
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+def open_no_link(path, flags) -> int:
+    """The opener, for `open`, of a file that may not be a link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def truncate(path: Path, length: int):
+    """Cuts a file to a length. A link is not followed."""
+    with explained("cut back", path), open(path, "r+b", opener=open_no_link) as file:
+        os.ftruncate(file.fileno(), length)
 
 
 def replace_file(path: Path, content: str | bytes):

@@ -24,15 +24,15 @@ def finished_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """epochs -> the directory of a run of `faults.small` with so many epochs that was never touched."""
+    """(epochs, changes) -> the directory of a run of `faults.small` with so many epochs that was never touched."""
     import faults
 
     from fcclf.runs import training
 
     @functools.cache
-    def run(epochs=faults.SMALL["epochs"]):
+    def run(epochs=faults.SMALL["epochs"], **changes):
         path = tmp_path_factory.mktemp("untouched") / f"run-{epochs}"
-        training.train(faults.small(epochs=epochs, checkpoint_every=0), path)
+        training.train(faults.small(epochs=epochs, checkpoint_every=0, **changes), path)
         return path
 
     return run

@@ -28,6 +28,7 @@ SMALL = {
     "image_every": 0,
     "jit": "off",
 }
+EARLY = {"early_stopping": True, "patience": 1000}  # with all that is kept of the best epoch, but never stopped
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

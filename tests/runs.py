@@ -80,6 +80,15 @@ def curves(path: Path) -> dict:
     return found
 
 
+def scalars(path: Path) -> dict:
+    """`curves` without histograms and pictures."""
+    return {
+        key: points
+        for key, points in curves(path).items()
+        if tf.compat.v1.Summary.Value.FromString(points[0][1]).HasField("simple_value")
+    }
+
+
 def assert_same_run(path: Path, reference: Path):
     """Both runs have equal variables, history and curves, bit for bit."""
     assert_same_variables(path, reference)

@@ -127,16 +127,7 @@ def assert_same_result(path, reference, rewritten):
     assert actual.keys() == expected.keys()
     assert all(np.array_equal(actual[name], values) for name, values in expected.items())
     assert runs.history(path) == runs.history(reference)
-    assert scalars(path) == scalars(reference)
-
-
-def scalars(path):
-    """`runs.curves` without histograms."""
-    return {
-        key: points
-        for key, points in runs.curves(path).items()
-        if tf.compat.v1.Summary.Value.FromString(points[0][1]).HasField("simple_value")
-    }
+    assert runs.scalars(path) == runs.scalars(reference)
 
 
 # ---- damaged files ---------------------------------------------------------------------------------------------------

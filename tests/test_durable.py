@@ -53,3 +53,15 @@ def test_a_file_is_measured_by_length_and_sha256(tmp_path):
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     ]
     assert durable.measure(tmp_path / "none") is None
+
+
+def test_no_write_follows_a_link(tmp_path):
+    (tmp_path / "elsewhere").write_text("precious")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    for write in (lambda: durable.write_file(link, "new"), lambda: durable.truncate(link, 2)):
+        with pytest.raises(RunError, match="link: Too many levels of symbolic links"):
+            write()
+    durable.replace_file(link, "new")
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+    assert not link.is_symlink()

@@ -74,8 +74,12 @@ def test_a_full_disk_is_reported_by_every_write(tmp_path):
 def test_rewritten_curves_replace_the_old_files(tmp_path):
     for attempt in (1, 2):
         EventLog(tmp_path / "train", attempt=attempt, first_step=1).close()
-    events.rewrite(tmp_path / "train", {"loss": np.float32([3, 2, 1])})
-    assert [path.name for path in events.event_files(tmp_path)] == ["events.out.tfevents.000003"]
+    for _ in range(2):
+        events.rewrite(tmp_path, "train", 2, {"loss": np.float32([3, 2, 1])})
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+        "train",
+        "train/events.out.tfevents.000002",
+    ]
     assert events.read_curves(tmp_path / "train") == {"loss": {1: 3, 2: 2, 3: 1}}
 
 
@@ -115,3 +119,37 @@ def test_an_event_file_that_is_no_file_is_one_sentence(tmp_path, make):
     make(tmp_path / "events.out.tfevents.000001")
     with pytest.raises(RunError, match=r"cannot read .*000001: it is not a file\.$"):
         events.read_pictures(tmp_path, "pictures/boundary")
+
+
+OTHERS = [  # a FileWriter's, a profiler's, and what only looks like ours
+    "events.out.tfevents.1700000000.host.123.0.v2",
+    "events.out.tfevents.1700000000.host.profile-empty",
+    "events.out.tfevents.000001.v2",
+    "events.out.tfevents.00001",
+    "events.out.tfevents.000001 (copy)",
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_programs_event_files_are_not_counted_read_or_touched(tmp_path, name):
+    log = EventLog(tmp_path / "train", attempt=1, first_step=1)
+    log.curves(1, {"loss": np.float32([0.5])})
+    log.close()
+    other = tmp_path / "train" / name
+    log.path.rename(other)
+    before = other.read_bytes()
+    assert events.event_files(tmp_path) == []
+    assert events.next_attempt(tmp_path) == 1
+    assert events.read_curves(tmp_path / "train") == {}
+    events.rewrite(tmp_path, "train", 1, {"loss": np.float32([3, 2, 1])})
+    assert other.read_bytes() == before
+    assert events.read_curves(tmp_path / "train") == {"loss": {1: 3, 2: 2, 3: 1}}
+
+
+def test_an_event_file_does_not_go_where_a_link_leads(tmp_path):
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "events.out.tfevents.000001").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="cannot write"):
+        EventLog(tmp_path / "train", attempt=1, first_step=1)
+    assert (tmp_path / "elsewhere").read_text() == "precious"

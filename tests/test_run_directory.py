@@ -135,15 +135,23 @@ def test_a_link_in_a_run_directory_is_not_followed(tmp_path):
         described(tmp_path / "mine")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / ".lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunError, match="cannot use the run directory"), run_directory.claimed(tmp_path / "other"):
-        pass
+    for fresh, words in ((False, "lock is a link"), (True, "cannot use the run directory")):
+        with pytest.raises(RunError, match=words), run_directory.claimed(tmp_path / "other", fresh):
+            pass
     assert (tmp_path / "elsewhere").read_text() == "precious"
 
 
-@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/dev/zero"), os.mkfifo])
-def test_a_config_without_end_is_refused(tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), "is a link"),
+        (os.mkfifo, "is neither a file nor a directory"),
+        (os.mkdir, "it is not a file"),
+    ],
+)
+def test_a_config_without_end_is_refused(tmp_path, make, words):
     make(tmp_path / "config.json")
-    with pytest.raises(RunError, match="it is not a file"):
+    with pytest.raises(RunError, match=words):
         run_directory.read(tmp_path)
 
 
@@ -180,6 +188,25 @@ def test_fresh_moves_the_old_run_aside_and_loses_nothing(tmp_path, finished_run)
     assert len(list((tmp_path / "run.old-1" / "checkpoints").iterdir())) == len(
         list((finished_run / "checkpoints").iterdir())
     )
+
+
+def test_fresh_moves_a_run_with_links_aside_and_does_not_follow_them(tmp_path):
+    described(tmp_path / "run")
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / "run" / "history.csv").symlink_to(tmp_path / "elsewhere")
+    with run_directory.claimed(tmp_path / "run", fresh=True) as aside:
+        assert (aside / "history.csv").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+def test_a_run_may_be_reached_through_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "logs").symlink_to(tmp_path / "disk")
+    described(tmp_path / "disk" / "run")
+    (tmp_path / "disk" / "link").symlink_to(tmp_path / "disk" / "run")
+    for path in (tmp_path / "logs" / "run", tmp_path / "disk" / "link"):
+        with run_directory.claimed(path):
+            assert run_directory.read(path).config == runs.config()
 
 
 def test_fresh_where_no_run_is_moves_nothing(tmp_path):

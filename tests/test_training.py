@@ -13,7 +13,7 @@ from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
-from fcclf.runs import history, overview, recorder, training
+from fcclf.runs import checkpoint, history, overview, recorder, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Stack
@@ -249,11 +249,12 @@ def test_the_best_weights_are_those_the_network_had_then(tmp_path, stopped_run):
     path, outcome = stopped_run
     training.train(runs.config(**EARLY, epochs=outcome.best_epoch), tmp_path / "short")
     then = runs.variables(tmp_path / "short")
+    newest = checkpoint.committed_paths(path / "checkpoints")[-1]
     with TrainedRun(path) as run:
         assert run.epoch == outcome.best_epoch
         for name, values in run.weights().items():
             np.testing.assert_array_equal(values, then[name])
-            best = tf.train.load_variable(str(path / "checkpoints/best/model.ckpt"), name)
+            best = tf.train.load_variable(str(newest / "best.ckpt"), name)
             np.testing.assert_array_equal(values, best)
 
 

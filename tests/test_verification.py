@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import runs
+import tensorflow as tf
 
 from fcclf.cli import entry
 from fcclf.data import loading
@@ -46,6 +47,61 @@ def test_a_damaged_file_is_named(run, file):
     content = (run / file).read_bytes()
     (run / file).write_bytes(content[:70] + b"?" + content[71:])
     assert [str(run / file) in problem for problem in problems(run)] == [True]
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """The directory of a finished and evaluated run with early stopping. Tests work on copies."""
+    path = tmp_path_factory.mktemp("evaluated") / "run"
+    training.train(runs.config(early_stopping=True), path)
+    assert entry.main(["evaluate", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "metrics.json",
+        "validation/events.out.tfevents.000001",
+        *(f"checkpoints/epoch-000006/{name}" for name in sorted(checkpoint.BEST_FILES)),
+    ],
+)
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty"])
+def test_damage_to_what_is_kept_of_the_best_epoch_or_of_its_evaluation_is_named(evaluated, tmp_path, file, harm):
+    run = shutil.copytree(evaluated, tmp_path / "run")
+    assert problems(run) == []
+    content = (run / file).read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    (run / file).write_bytes({"flip": flipped, "cut": content[:middle], "empty": b""}[harm])
+    assert [str(run / file) in problem for problem in problems(run)] == [True]
+
+
+def test_an_evaluation_of_another_run_is_named(run, evaluated):
+    shutil.copy(evaluated / "metrics.json", run)
+    remedy = f"fcclf evaluate {run} writes it again"
+    assert problems(run) == [
+        f"{run / 'metrics.json'} is no evaluation of this run (it is of another run or a later epoch): {remedy}."
+    ]
+    assert entry.main(["evaluate", str(run)]) == 0
+    assert problems(run) == []
+
+
+def test_damaged_best_weights_are_written_again_by_the_next_start(evaluated, tmp_path):
+    run = shutil.copytree(evaluated, tmp_path / "run")
+    for file in newest(run).glob("best.ckpt.data*"):
+        file.write_bytes(b"")
+    training.train(runs.config(early_stopping=True), run)
+    assert problems(run) == []
+    runs.assert_same_run(run, evaluated)
+    for name, values in checkpoint.values(checkpoint.newest(run / "checkpoints", fingerprint(run))).items():
+        if name.startswith("best/") and name.count("/") == 2:
+            best = tf.train.load_variable(str(newest(run) / "best.ckpt"), name.removeprefix("best/"))
+            np.testing.assert_array_equal(best, values)
+
+
+def fingerprint(path):
+    return run_directory.read(path).fingerprint
 
 
 def test_every_damaged_checkpoint_is_named_not_the_newest_alone(run):

@@ -15,7 +15,7 @@ from fcclf.cli.advice import advice
 from fcclf.cli.flags import config_from_flags, model_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, say, write
 from fcclf.data import split
-from fcclf.durable import explained, replace_file
+from fcclf.durable import explained
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
@@ -147,8 +147,7 @@ def _report(run, as_json):
     dataset = run.dataset()
     logits = run.logits(dataset.test.X)
     measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.test.y, logits, dataset.test.weights)}
-    document = json.dumps(measured, indent=2)
-    text = document
+    text = json.dumps(measured, indent=2)
     if not as_json:
         text = (
             f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
@@ -158,7 +157,7 @@ def _report(run, as_json):
     try:
         write(text)
     finally:
-        replace_file(run.path / "metrics.json", document + "\n")
+        run_directory.keep_metrics(run.path, run.description, measured)
 
 
 def _draw(run):

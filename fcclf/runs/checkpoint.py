@@ -3,9 +3,10 @@
     checkpoints/epoch-000050/                         50 epochs are finished
     checkpoints/epoch-000050-batch-000012/            ... and 12 batches of the next one
         model.ckpt.index, model.ckpt.data-*           every variable of the graph, by tf.compat.v1.train.Saver
+        best.ckpt.index, best.ckpt.data-*             with early stopping: the best epoch's weights alone, under the
+                                                      network's own names, for other programs
         manifest.json                                 position, fingerprint; length and sha256 of these files,
                                                       and of history and events as they were
-    checkpoints/best/                                 with early stopping: model.ckpt, the best epoch's weights alone
     checkpoints/checkpoint                            TensorFlow's pointer, relative; a hint for other tools, never read
     checkpoints/damaged-epoch-000050/                 set aside: it did not match its manifest
     checkpoints/.tmp-*                                unfinished or to be deleted; swept by the next writer
@@ -20,7 +21,8 @@ A save goes in this order, and a failure at any point leaves the checkpoints bef
     6. older checkpoints than the newest `keep` are renamed to .tmp-* and deleted
 
 So a directory named epoch-* is complete, whatever happened, and a reader needs no lock. Files are checked against the
-manifest all the same: disks and people damage files too. Nothing is ever unpickled or executed.
+manifest all the same: disks and people damage files too. Where history or events were repaired, the manifest of the
+newest checkpoint is replaced by one with their new measures. Nothing is ever unpickled or executed.
 """
 
 import errno
@@ -34,11 +36,12 @@ import tensorflow as tf
 from fcclf import durable
 from fcclf.errors import ConfigError, RunError
 from fcclf.network import bundle
-from fcclf.runs import history
+from fcclf.runs import events, history
 
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
-COMMITTED = re.compile(r"history\.csv|((train|validation|test)/)?events\.out\.tfevents\.[0-9]+")
+BEST_FILES = {"best.ckpt.index", "best.ckpt.data-00000-of-00001"}
+COMMITTED = re.compile(rf"history\.csv|((train|validation|test)/)?{events.NAME.pattern}")
 COUNTERS = {"state/epoch", "best/epoch"}  # variables that are read as numbers
 MOST_NAMED = 100  # variables in a message
 LATER = ("state/sums", "state/epoch_start/")  # variables that the first checkpoints did not have
@@ -71,12 +74,23 @@ def name(epoch: int, batch: int) -> str:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def save(directory: Path, session, saver, position: tuple[int, int], fingerprint: str, committed: dict[str, list]):
-    """Commits the session's variables. position: (epochs finished, batches of the next one). Raises RunError."""
+def save(
+    directory: Path,
+    session,
+    saver,
+    position: tuple[int, int],
+    fingerprint: str,
+    committed: dict[str, list],
+    best_saver=None,
+):
+    """Commits the session's variables. position: (epochs finished, batches of the next one). Raises RunError.
+
+    best_saver: of the best epoch's weights, with early stopping.
+    """
     final = directory / name(*position)
     temporary = directory / f".tmp-{final.name}"
     try:
-        _write(temporary, session, saver)
+        _write(temporary, session, {"model.ckpt": saver} | ({"best.ckpt": best_saver} if best_saver else {}))
         files = {path.name: durable.measure(path) for path in sorted(temporary.iterdir())}
         facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
         durable.write_file(temporary / "manifest.json", durable.seal({**facts, "files": files, "committed": committed}))
@@ -87,28 +101,26 @@ def save(directory: Path, session, saver, position: tuple[int, int], fingerprint
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _point_to(final)
+    if best_saver:
+        shutil.rmtree(directory / "best", ignore_errors=True)  # where earlier releases kept them
 
 
-def save_best(directory: Path, session, saver):
-    """Replaces directory/best by what `saver` saves: the best weights, for other programs. Raises RunError."""
-    final, old, temporary = directory / "best", directory / ".tmp-best-old", directory / ".tmp-best"
-    _write(temporary, session, saver)
-    for path in (*temporary.iterdir(), temporary):
-        durable.sync(path)
-    if final.exists():
-        durable.rename(final, old)
-    durable.rename(temporary, final)
-    shutil.rmtree(old, ignore_errors=True)
+def recommit(found: Checkpoint, committed: dict[str, list]) -> Checkpoint:
+    """Notes other measures of history and events, which were repaired, in the manifest of a checkpoint."""
+    manifest = _manifest(found.path)
+    durable.replace_file(found.path / "manifest.json", durable.seal({**manifest, "committed": committed}))
+    return found._replace(committed=committed)
 
 
-def _write(temporary, session, saver):
+def _write(temporary, session, savers):
     with durable.explained(
         "save to", temporary, tf.errors.OpError, ValueError
     ):  # a ValueError where the directory is gone
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         with session.graph.as_default():
-            saver.save(session, str(temporary / "model.ckpt"), write_meta_graph=False, write_state=False)
+            for prefix, saver in savers.items():
+                saver.save(session, str(temporary / prefix), write_meta_graph=False, write_state=False)
 
 
 def _point_to(final):
@@ -131,7 +143,7 @@ def prune(directory: Path, keep: int):
 
 def sweep(directory: Path):
     """Deletes what a killed writer left unfinished. The caller holds the run's lock."""
-    for path in directory.glob(".tmp-*"):
+    for path in [*directory.glob(".tmp-*"), *directory.glob("epoch-*/.tmp-*")]:
         with durable.explained("delete", path):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -157,12 +169,11 @@ def newest(directory: Path, fingerprint: str) -> Checkpoint | None:
 
 
 def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
-    """Like `newest`, for the writer, who holds the run's lock and has the directory made.
+    """Like `newest`, for the writer, who holds the run's lock.
 
     Damaged checkpoints are set aside, each with a `warn(sentence)`; what a killed writer left unfinished is deleted.
     Raises RunError if there were checkpoints and every one is damaged.
     """
-    durable.make_directory(directory)
     sweep(directory)
     for path in reversed(committed_paths(directory)):
         try:
@@ -290,7 +301,8 @@ def _checked(manifest):
     counts = [manifest["epoch"], manifest["batch"], *(length for length, _ in measures)]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("a count or length is not a whole number")
-    if set(manifest["files"]) != FILES or not all(COMMITTED.fullmatch(file) for file in manifest["committed"]):
+    ours = set(manifest["files"]) in (FILES, FILES | BEST_FILES)
+    if not ours or not all(COMMITTED.fullmatch(file) for file in manifest["committed"]):
         raise ValueError("it names other files than a run has")
     newest = {}  # the newest event file of each directory; one start makes one in each
     for file in sorted(set(manifest["committed"]) - {history.FILE}):

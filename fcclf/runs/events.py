@@ -4,11 +4,15 @@ The directories use the same tags, so that TensorBoard overlays their curves. An
 each has a file of its own, numbered rather than dated, because two starts in one second or a clock set back would mix
 dated names up. On resume the files are cut back to the lengths that the checkpoint notes, so no step stands in them
 twice. The SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut.
+Files with other names, such as a profiler's or a FileWriter's, are other programs': they are neither read nor touched.
 
 Records go through tf.io.TFRecordWriter, not FileWriter: it writes in the calling thread and reports every failure,
 where FileWriter reports the first one and then claims success.
 """
 
+import os
+import re
+import shutil
 import struct
 import time
 from collections.abc import Iterator
@@ -27,17 +31,26 @@ tf1 = tf.compat.v1
 DIRECTORIES = ("", "train", "validation", "test")  # "": the run directory itself
 PREFIX = "events.out.tfevents."
 LARGEST_EVENT = 1 << 28  # bytes; no graph, picture or histogram comes near
+NAME = re.compile(re.escape(PREFIX) + "([0-9]{6,12})")  # of the files of a run, by attempt
 
 
 def event_files(run_path: Path) -> list[Path]:
     """Every event file of a run, oldest attempt first within each directory."""
-    return [file for name in DIRECTORIES for file in sorted((run_path / name).glob(PREFIX + "*"))]
+    return [file for name in DIRECTORIES for file in _files(run_path / name)]
+
+
+def _files(directory):
+    return sorted((file for file in directory.glob(PREFIX + "*") if NAME.fullmatch(file.name)), key=attempt_of)
+
+
+def attempt_of(file: Path) -> int:
+    """The attempt that wrote an event file, by its name."""
+    return int(NAME.fullmatch(file.name)[1])
 
 
 def next_attempt(run_path: Path) -> int:
     """A number above that of every event file of the run."""
-    numbers = [int(file.name[len(PREFIX) :]) for file in event_files(run_path) if file.name[len(PREFIX) :].isdigit()]
-    return max(numbers, default=0) + 1
+    return max(map(attempt_of, event_files(run_path)), default=0) + 1
 
 
 def read_curves(directory: Path) -> dict[str, dict[int, float]]:
@@ -54,7 +67,7 @@ def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
 
     A file that breaks off, as while it is written, ends there. Raises RunError if one holds anything but events.
     """
-    for file in sorted(directory.glob(PREFIX + "*")):
+    for file in _files(directory):
         with durable.explained("read", file, tf.errors.OpError, DecodeError):
             _check_lengths(file)
             for raw in RawEventFileLoader(str(file)).Load():
@@ -80,16 +93,22 @@ def read_pictures(run_path: Path, tag: str) -> list[bytes]:
     return [picture for _, picture in sorted(pictures.items())]
 
 
-def rewrite(directory: Path, metrics: dict[str, np.ndarray]):
-    """Replaces a directory's event files by one with these curves, {tag: values from step 1 on}."""
-    old = sorted(directory.glob(PREFIX + "*"))
-    log = EventLog(directory, next_attempt(directory.parent), first_step=1)
+def rewrite(run_path: Path, name: str, attempt: int, metrics: dict[str, np.ndarray]):
+    """Replaces the event files of directory `name` by one of that attempt with these curves, {tag: values from step 1
+    on}. The file is renamed into its place before the others are deleted."""
+    directory, temporary = run_path / name, run_path / ".tmp-events"
+    shutil.rmtree(temporary, ignore_errors=True)
+    log = EventLog(temporary, attempt, first_step=1)
     log.curves(1, metrics)
     log.commit()
     log.close()
+    durable.make_directory(directory)
+    durable.rename(log.path, directory / log.path.name)
     with durable.explained("delete", directory):
-        for file in old:
-            file.unlink()
+        temporary.rmdir()
+        for file in _files(directory):
+            if file.name != log.path.name:
+                file.unlink()
     durable.sync(directory)
 
 
@@ -100,6 +119,7 @@ class EventLog:
         self.path, self.committed = directory / f"{PREFIX}{attempt:06d}", 0
         with self._explained():
             durable.make_directory(directory)
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # no link, as TensorFlow follows
             self.writer = tf.io.TFRecordWriter(str(self.path))
             self._write(file_version="brain.Event:2")
             self._write(step=first_step, session_log=tf1.SessionLog(status=tf1.SessionLog.START))

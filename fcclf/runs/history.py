@@ -24,7 +24,9 @@ class History:
         self.path = run_path / FILE
         self.metrics = _heading(self.path) or metrics
         with durable.explained("write", self.path):
-            self.file = open(self.path, "a", encoding="ascii", newline="")  # noqa: SIM115 - closed by close()
+            self.file = open(  # noqa: SIM115 - closed by close()
+                self.path, "a", encoding="ascii", newline="", opener=durable.open_no_link
+            )
             durable.sync(run_path)
             if not self.file.tell():
                 self.file.write(",".join([FIRST, *metrics, LAST]) + "\n")

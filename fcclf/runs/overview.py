@@ -4,6 +4,7 @@ Read from config.json, history.csv and the manifests of the checkpoints alone, w
 Nothing is verified: `fcclf verify` does that.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def find(logdir: Path) -> list[Overview]:
         raise RunError(f"{logdir} is not a directory: name the one that runs are kept in.")
     with durable.explained("read", logdir):
         members = sorted(logdir.iterdir())
-    return [_read_or_problem(path) for path in members if (path / "config.json").exists()]
+    return [_read_or_problem(path) for path in members if os.path.lexists(path / "config.json")]
 
 
 def read(path: Path) -> Overview:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fcclf import durable
 from fcclf.errors import RunError
-from fcclf.runs import events, history
+from fcclf.runs import events, history, run_directory
 
 CURVES = {  # directory: {tag: column of the history, or of what `_with_derived` adds to it}
     "": {},
@@ -115,20 +115,63 @@ class _Tally:
 def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[str, ...], say) -> dict[str, list]:
     """Brings the files back to what they were when `epoch` epochs were committed; `committed` as it then is.
 
-    Damaged files are repaired, each with a sentence to `say`. Raises RunError if the damage cannot be mended.
+    Damaged and missing files are repaired, each with a sentence to `say`; the caller notes the new measures in the
+    checkpoint. Raises RunError if the damage cannot be mended.
     """
-    damaged = [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
+    damaged = unlike(path, committed)
+    if history.FILE in damaged and any(os.path.dirname(file) for file in damaged):
+        raise RunError(
+            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or move the run aside and start "
+            "over."
+        )
     _cut_back(path, committed)
     if damaged:
-        _repair(path, epoch, damaged, metrics, say)
+        _repair(path, epoch, damaged, _newest_attempt(committed), metrics, say)
     kept = [path / history.FILE, *events.event_files(path)] if committed else []
     return {str(file.relative_to(path)): durable.measure(file) for file in kept}
 
 
+def unlike(path: Path, committed: dict[str, list]) -> list[str]:
+    """The files that are missing or do not begin as they were committed."""
+    return [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
+
+
+def check_new(path: Path, remedy: str):
+    """Raises RunError if a run without a checkpoint has had one: what is left of it must not be taken for rubbish.
+
+    remedy: a clause, besides restoring a copy. A run makes checkpoints/ before history and events, and saves before its
+    first epoch; it is evaluated and drawn from a checkpoint.
+    """
+    evaluated, recorded = [run_directory.METRICS, "figures"], [history.FILE, *filter(None, events.DIRECTORIES)]
+    if (path / "checkpoints").is_dir():
+        lost = _has(path, evaluated) or _holds_an_epoch(path)
+    else:
+        lost = _has(path, evaluated + recorded) or events.event_files(path)
+    if lost:
+        raise RunError(f"{path} has no checkpoint any more: restore {path / 'checkpoints'} from a copy, {remedy}")
+
+
+def _has(path, names):
+    return any((path / name).exists() for name in names)
+
+
+def _holds_an_epoch(path):
+    """The history has more than its heading, or the events more than the state before the first epoch."""
+    file = path / history.FILE
+    with durable.explained("read", file):
+        if file.exists() and file.read_bytes().count(b"\n") > 1:
+            return True
+    return any(step for name in events.DIRECTORIES for step, _ in events.read_values(path / name))
+
+
+def _newest_attempt(committed):
+    return max((events.attempt_of(Path(file)) for file in committed if file != history.FILE), default=0)
+
+
 def _cut_back(path, committed):
-    newest = max((Path(file).name for file in committed if file != history.FILE), default="")
+    newest = _newest_attempt(committed)
     for file in events.event_files(path):
-        if file.name <= newest and str(file.relative_to(path)) not in committed:
+        if events.attempt_of(file) <= newest and str(file.relative_to(path)) not in committed:
             raise RunError(f"{file} is older than the last checkpoint, which does not know it: move it out of the run.")
     for file in [path / history.FILE, *events.event_files(path)]:
         length, _ = committed.get(str(file.relative_to(path)), (None, None))
@@ -136,16 +179,11 @@ def _cut_back(path, committed):
             if length is None:
                 file.unlink(missing_ok=True)
             elif file.exists() and file.stat().st_size > length:
-                os.truncate(file, length)
+                durable.truncate(file, length)
 
 
-def _repair(path, epoch, damaged, metrics, say):
+def _repair(path, epoch, damaged, attempt, metrics, say):
     logs = {os.path.dirname(file) for file in damaged if file != history.FILE}
-    if history.FILE in damaged and logs - {""}:
-        raise RunError(
-            f"{path}: {' and '.join(damaged)} are damaged: restore them from a copy, or move the run aside and start "
-            "over."
-        )
     if history.FILE in damaged:
         found = {}
         for name in _directories(metrics):
@@ -155,5 +193,5 @@ def _repair(path, epoch, damaged, metrics, say):
         say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
     for name in logs:
         columns = {column: values.astype(np.float32) for column, values in history.read(path).items()}
-        events.rewrite(path / name, _tagged(name, _with_derived(columns)))
+        events.rewrite(path, name, attempt, _tagged(name, _with_derived(columns)))
         say(f"{path / name} was damaged: its curves were written anew from history.csv; all else in it is lost")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from fcclf import durable
 from fcclf.data.facts import Facts
 from fcclf.errors import DivergedError, RunError
 from fcclf.learning.plan import Plan
@@ -16,7 +17,7 @@ from fcclf.learning.predictor import sessions_own_threads
 from fcclf.learning.program import Program, Stretch
 from fcclf.runs import checkpoint, dashboard, run_directory
 from fcclf.runs.checkpoint import Checkpoint
-from fcclf.runs.record import Record, recover
+from fcclf.runs.record import Record, check_new, recover
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Session
 from fcclf.settings.run_config import RunConfig
@@ -24,12 +25,13 @@ from fcclf.settings.run_config import RunConfig
 
 class Claimed(NamedTuple):
     """A run directory that may be written to. start: its newest checkpoint, None before the first; committed: {file:
-    [length, sha256]} of history and events, brought back to that checkpoint."""
+    [length, sha256]} of history and events, brought back to that checkpoint; lock: the `run_directory.lock_file`."""
 
     path: Path
     description: Description
     start: Checkpoint | None
     committed: dict[str, list]
+    lock: tuple[int, int]
 
     @property
     def epoch(self) -> int:
@@ -57,8 +59,14 @@ def continued(path: Path, config: RunConfig, data: Facts, plan: Plan, say) -> Cl
     threads = plan.threads if sessions_own_threads() else "shared"
     description = run_directory.describe(path, config, data, say, threads)
     start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
+    if start is None:
+        check_new(path, config.remedy)
+        durable.make_directory(path / "checkpoints")
     epoch, committed = (start.epoch, start.committed) if start else (0, {})
-    return Claimed(path, description, start, recover(path, epoch, committed, plan.metrics, say))
+    recovered = recover(path, epoch, committed, plan.metrics, say)
+    if recovered != committed:  # files were repaired
+        start = checkpoint.recommit(start, recovered)
+    return Claimed(path, description, start, recovered, run_directory.lock_file(path))
 
 
 def restore(found: Checkpoint, program: Program):
@@ -76,12 +84,13 @@ class Recorder:
 
     def __init__(self, run: Claimed, program: Program, record: Record, session: Session, samples, frames=None):
         self.path, self.description, self.program, self.record = run.path, run.description, program, record
-        self.session, self.samples, self.frames = session, samples, frames
-        self.saved_step, self.saved_best, self.saved_at = program.step, None, time.monotonic()
+        self.session, self.samples, self.frames, self.lock = session, samples, frames, run.lock
+        self.saved_step, self.saved_at = program.step, time.monotonic()
         self.epoch_began = time.perf_counter()
 
     def begin(self):
-        """Writes down what is there before the first epoch."""
+        """Writes down what is there before the first epoch. Raises RunError like `save`."""
+        run_directory.check_lock(self.path, self.lock)
         program = self.program
         program.fed_step  # noqa: B018 - the picture shows the tutorial's graph too
         self.record.graph(dashboard.graph_picture(program.session.graph))
@@ -99,8 +108,10 @@ class Recorder:
     def note(self, stretch: Stretch) -> dict[str, float]:
         """Writes down the epochs of a stretch; the last one's metrics, {} if none was finished.
 
-        Raises DivergedError if a weight or metric is no number: the last good checkpoint stays.
+        Raises DivergedError if a weight or metric is no number: the last good checkpoint stays. Raises RunError like
+        `save`.
         """
+        run_directory.check_lock(self.path, self.lock)
         metrics, count = stretch.metrics, stretch.epochs
         sound = _leading_finite(metrics, count)
         if sound:
@@ -156,13 +167,14 @@ class Recorder:
             self.save()
 
     def save(self):
-        """Commits everything up to this step."""
+        """Commits everything up to this step. Raises RunError if the run directory was moved away or replaced."""
+        run_directory.check_lock(self.path, self.lock)
         program, directory = self.program, self.path / "checkpoints"
         position, committed = (program.epoch, program.batch), self.record.commit()
-        if program.plan.keeps_best and program.best_epoch != self.saved_best:
-            checkpoint.save_best(directory, program.session, program.best_saver)
-            self.saved_best = program.best_epoch
-        checkpoint.save(directory, program.session, program.saver, position, self.description.fingerprint, committed)
+        best_saver = program.best_saver if program.plan.keeps_best and program.best_epoch else None
+        checkpoint.save(
+            directory, program.session, program.saver, position, self.description.fingerprint, committed, best_saver
+        )
         checkpoint.prune(directory, self.session.keep)
         self.saved_step, self.saved_at = program.step, time.monotonic()
 

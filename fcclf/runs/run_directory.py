@@ -4,10 +4,11 @@
     logs/<run>/checkpoints/      see fcclf.runs.checkpoint
     logs/<run>/history.csv       see fcclf.runs.history
     logs/<run>/train/ test/      see fcclf.runs.events
-    logs/<run>/metrics.json      the last evaluation
+    logs/<run>/metrics.json      the last evaluation, sealed with a sha256
     logs/<run>/.lock             flock; its holder's pid is in it, and the kernel frees it when the holder dies
 
-Paths inside are relative: a moved or copied directory is the same run.
+Paths inside are relative: a moved or copied directory is the same run. It may be reached through links, but has none
+inside: a link is never followed, because what it points to is not the run's.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from fcclf.settings.run_config import RunConfig, differences
 FORMAT = 1
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")  # they choose the kernels
 SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")  # and so do these environment variables
+METRICS = "metrics.json"
 
 
 class Description(NamedTuple):
@@ -82,6 +84,34 @@ def changed(description: Description, threads: int | str) -> list[str]:
     return _changes(description.versions, {name: now[name] for name in now if name in description.versions})
 
 
+# ---- links ----------------------------------------------------------------------------------------------------------
+
+
+def refuse_links(path: Path):
+    """Raises RunError if anything below the directory `path` is a link or a device, not a file or a directory."""
+    for entry in _below(path):
+        if _is_strange(entry):
+            if entry.is_symlink():
+                raise RunError(f"{entry.path} is a link, which could lead out of the run: put a copy in its place.")
+            raise RunError(f"{entry.path} is neither a file nor a directory: move it out of the run.")
+
+
+def _below(path):
+    """Everything below a directory, without following links; what others delete meanwhile is left out."""
+    with durable.explained("read", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with os.scandir(path) as entries:
+            members = list(entries)
+        for entry in members:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)
+
+
+def _is_strange(entry):
+    known = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
+    return not known and os.path.lexists(entry.path)
+
+
 # ---- the lock --------------------------------------------------------------------------------------------------------
 
 
@@ -89,12 +119,14 @@ def changed(description: Description, threads: int | str) -> list[str]:
 def claimed(path: Path, fresh=False):
     """Makes the run directory and holds its lock inside the block. `fresh` moves an old run aside first.
 
-    Yields where the old run went, or None. Raises RunError if another process holds the lock.
+    Yields where the old run went, or None. Raises RunError if another process holds the lock, or links are inside.
     """
     if set(str(path)) & set("*?[\\"):
         raise RunError(
             f"{path} has one of * ? [ \\ in it, which TensorFlow takes for a pattern: name another directory."
         )
+    if not fresh:  # a run with links in it may be moved aside
+        refuse_links(path)
     with contextlib.ExitStack() as locks:
         locks.enter_context(_lock(path))
         aside = None
@@ -121,7 +153,7 @@ def _take(descriptor, path):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise RunError(f"{path} is in use by {_holder(descriptor)}") from None
-    if not _is_file(descriptor, path / ".lock"):  # the run was moved aside between our open and our lock
+    if not _is_file(descriptor, path):  # the run was moved aside between our open and our lock
         raise RunError(f"{path} was moved while it was opened: run the command again.")
     with durable.explained("write", path / ".lock"):
         os.ftruncate(descriptor, 0)
@@ -156,10 +188,30 @@ def _holder(descriptor):
 
 
 def _is_file(descriptor, path):
+    held = os.fstat(descriptor)
+    return lock_file(path) == (held.st_dev, held.st_ino)
+
+
+def lock_file(path: Path) -> tuple[int, int] | None:
+    """Which file the lock of the run in `path` is now, by device and inode; None if there is none.
+
+    As long as a lock is held, no other file has its inode.
+    """
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+        found = os.lstat(path / ".lock")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_lock(path: Path, lock: tuple[int, int]):
+    """Raises RunError unless `lock` is still the lock file of `path`: a writer must not write into another run."""
+    with durable.explained("find", path):
+        if lock_file(path) != lock:
+            raise RunError(
+                f"{path} was moved, deleted or replaced while it was trained: what was saved went with it; to go on, "
+                "run the command where it is now."
+            )
 
 
 def _move_aside(path):
@@ -174,13 +226,10 @@ def _move_aside(path):
 
 
 def describe(path: Path, config: RunConfig, data: Facts, warn, threads: int | str = 1) -> Description:
-    """Writes config.json, or checks that the run in `path` is the same one. The caller holds the lock.
+    """Writes config.json, or checks that the run in `path` is the same one. The caller has `claimed` it.
 
     threads: as in `versions`. Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
-    for member in _members(path):
-        if member.is_symlink():
-            raise RunError(f"{member} is a link, which could lead out of the run: put what it points to in its place.")
     now = Description(config, data, versions(threads), fingerprint(config, data))
     if (path / "config.json").exists():
         stored = read(path)
@@ -225,7 +274,11 @@ def _changes(old, new):
 
 
 def read(path: Path) -> Description:
-    """What the run in `path` is a run of. Raises RunError if there is none or config.json is damaged."""
+    """What the run in `path` is a run of. Raises RunError if there is none, config.json is damaged or links are inside.
+
+    Whoever reads a run begins here.
+    """
+    refuse_links(path)
     file = path / "config.json"
     try:
         return durable.read_sealed(file, _parsed)
@@ -255,3 +308,12 @@ def _parsed(document):
     if config.loadable:
         split.check(config)
     return Description(config, data, dict(document["versions"]), str(document["fingerprint"]))
+
+
+# ---- metrics.json ----------------------------------------------------------------------------------------------------
+
+
+def keep_metrics(path: Path, description: Description, measured: dict):
+    """Writes metrics.json, the last evaluation of the run in `path`. measured: JSON-ready."""
+    document = {"fingerprint": description.fingerprint, **measured}
+    durable.replace_file(path / METRICS, durable.seal(document))

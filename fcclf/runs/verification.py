@@ -1,7 +1,11 @@
 """Is a run directory sound, and does training really lead where its newest checkpoint says?
 
-`check` reads everything and changes nothing. `replay` trains again from the checkpoint before the newest, or from the
-beginning if there is none, in memory, and compares bit for bit.
+`check` changes nothing. It reads config.json and the data it describes; every file of every checkpoint, and whether the
+variables are finite; history and event files, up to where the newest checkpoint committed them; and metrics.json. It
+does not judge figures, other programs' files, and TensorFlow's pointer, which is never trusted.
+
+`replay` trains again from the checkpoint before the newest, or from the beginning if there is none, in memory, and
+compares bit for bit.
 """
 
 from collections.abc import Iterator
@@ -15,7 +19,7 @@ from fcclf.errors import RunError
 from fcclf.learning.predictor import sessions_own_threads
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
-from fcclf.runs import checkpoint, history, recorder, run_directory, training
+from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
 
@@ -38,6 +42,7 @@ def check(path: Path) -> Iterator[str]:
             yield from _check_values(found)
             if each == checkpoints[-1]:
                 yield from _check_record(path, found)
+                yield from _check_metrics(path, found, description.fingerprint)
 
 
 def _check_values(found):
@@ -51,14 +56,25 @@ def _check_values(found):
 
 
 def _check_record(path, found):
-    damaged = [
-        file for file, measured in found.committed.items() if durable.measure(path / file, measured[0]) != measured
-    ]
+    damaged = record.unlike(path, found.committed)
     yield from (f"{path / file} is not as it was at the last checkpoint." for file in damaged)
     if history.FILE in found.committed and history.FILE not in damaged:
         epochs = history.read(path)["epoch"][: found.epoch]
         if not np.array_equal(epochs, np.arange(1, found.epoch + 1)):
             yield f"{path / history.FILE} does not have each epoch from 1 to {found.epoch} once."
+
+
+def _check_metrics(path, found, fingerprint):
+    """Whether metrics.json, if there is one, is as it was written, and of this run."""
+    file = path / run_directory.METRICS
+    try:
+        epoch, of = durable.read_sealed(file, lambda metrics: (int(metrics["epoch"]), metrics["fingerprint"]))
+        if of != fingerprint or epoch > found.epoch:
+            raise ValueError("it is of another run or a later epoch")
+    except FileNotFoundError:
+        return
+    except (ValueError, OSError) as error:
+        yield f"{file} is no evaluation of this run ({error}): fcclf evaluate {path} writes it again."
 
 
 def replay(path: Path, say=lambda sentence: None) -> str | None:
