@@ -1,5 +1,6 @@
 """The command line: what is printed where, and the exit codes."""
 
+import contextlib
 import errno
 import json
 import os
@@ -60,7 +61,7 @@ def test_the_run_is_the_one_the_library_trains(logs, finished_run):
 
 
 def test_the_progress_bar_begins_where_the_run_does(capsys):
-    with terminal.ProgressBar(10) as bar:
+    with contextlib.closing(terminal.ProgressBar(10)) as bar:
         bar(4, {})
         bar(10, {"test_loss": 0.25, "test_accuracy": 0.5})
     shown = capsys.readouterr().err.split("\r")

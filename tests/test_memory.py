@@ -75,7 +75,8 @@ def test_more_than_there_is_is_refused_with_both_figures_and_a_remedy(monkeypatc
 
 def planned(**settings):
     config = runs.config(**settings)
-    return plan.planned(config, 2, 2, (config.data.train_size, 0, config.data.test_size))
+    known = config.data.known
+    return plan.planned(config, 2, 2, (known.samples - known.test_size, 0, known.test_size))
 
 
 @pytest.mark.parametrize(

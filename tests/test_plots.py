@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from fcclf.data import loading
+from fcclf.data.dataset import Part
 from fcclf.views import plots
 
 
@@ -80,7 +81,7 @@ def test_a_classifier_that_knows_nothing_leaves_the_plane_white_without_a_border
 
 
 def test_only_some_points_of_large_data_are_drawn(moons):
-    many = moons._replace(X_test=np.tile(moons.test.X, (1000, 1)), y_test=np.tile(moons.test.y, 1000))
+    many = moons._replace(test=Part(np.tile(moons.test.X, (1000, 1)), np.tile(moons.test.y, 1000)))
     axes = plots.decision_boundary(many, halves, "title").axes[0]
     drawn = sum(len(points.get_offsets()) for points in axes.collections if points.get_label().startswith("class"))
     assert drawn == plots.MOST_POINTS

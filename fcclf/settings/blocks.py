@@ -98,7 +98,9 @@ class Block(Section):
 class Dense(Block):
     """activation(inputs @ kernel + bias); penalties l1 * sum(|kernel|) and l2 * sum(kernel^2) / 2."""
 
-    units: int | None = setting(None, "outputs; null: as the classes need, for the last layer", at_least=1)
+    units: int | None = setting(
+        None, "outputs; null: as the classes need, for the last layer", at_least=1, at_most=1_000_000
+    )
     activation: str = setting("identity", "activation", choices=ACTIVATIONS)
     initializer: str = setting("he_normal", "initial distribution of the kernel", choices=INITIALIZERS)
     l1: float = setting(0.0, "L1 penalty on the kernel", at_least=0, at_most=1e6)
