@@ -317,9 +317,14 @@ def fsyncs_of_a_save(moments):
     return numbers
 
 
-@pytest.mark.parametrize("lost", ["epoch-.*", "checkpoint"])
-def test_without_any_one_rename_of_a_save_the_check_finds_harm(tmp_path, lost):
-    recording = record(tmp_path / "recorded", lost_rename=lost)
+def test_without_the_rename_of_the_pointer_the_check_finds_harm(tmp_path):
+    recording = record(tmp_path / "recorded", lost_rename="checkpoint")
     assert any(
         problem(recording, acknowledged, files, tmp_path / "root") for _, acknowledged, files in worlds(recording)
     )
+
+
+def test_without_the_rename_of_a_checkpoint_the_next_start_finds_harm(tmp_path):
+    """The history has epochs then that no checkpoint has."""
+    with pytest.raises(RunError, match="has no checkpoint any more"):
+        record(tmp_path / "recorded", lost_rename=r"epoch-.*")
