@@ -106,6 +106,13 @@ def test_early_stopping_keeps_the_weights_of_the_best_validation_score():
         np.testing.assert_array_equal(mine, its)
 
 
+def test_a_row_has_the_same_answer_in_any_order_any_company_and_alone():
+    fitted, order = classifier(max_iter=20).fit(X, y), np.random.default_rng(0).permutation(len(X))
+    whole = fitted.predict_proba(X)
+    np.testing.assert_array_equal(fitted.predict_proba(X[order]), whole[order])
+    np.testing.assert_array_equal([fitted.predict_proba(X[row : row + 1])[0] for row in range(5)], whole[:5])
+
+
 def test_early_stopping_names_the_labels_of_classes_with_one_member():
     labels = np.array(["common"] * 10 + ["rare"])
     with pytest.raises(ValueError, match=r"only 1 member.*Classes with too few members are: \['rare'\]"):

@@ -21,7 +21,7 @@ from fcclf.network.network import Network, class_logits, inference
 tf1 = tf.compat.v1
 
 SMALL_NETWORK = 16384  # weights
-ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 96  # in a block: many, for a block takes 100 us besides, but few for one row's sake
+ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # in a block: many, for a block takes 100 us besides, but few for one row's sake
 MOST_BLOCKS = 128  # given to the graph at once
 PROBED = 16  # threads
 
