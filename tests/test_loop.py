@@ -17,6 +17,7 @@ from fcclf.errors import ConfigError
 from fcclf.learning import loop
 from fcclf.learning.plan import is_compiled, planned
 from fcclf.learning.program import Program
+from fcclf.network.network import class_logits
 from fcclf.runs import training
 from fcclf.settings.blocks import Conv2D, Dense, Flatten, MaxPool, Reshape, Residual
 from fcclf.settings.config import OPTIMIZERS
@@ -40,6 +41,10 @@ class Built:
     def fed(self, part="train"):
         X, y, _ = self.parts[part]
         return self.graph.feed(self.program.given, X, y)
+
+    def class_logits(self):
+        with self.session.graph.as_default():
+            return class_logits(self.program.layer_outputs["output"])
 
     def order(self, epoch):
         drawn = self.config.training
@@ -321,7 +326,7 @@ def test_a_process_that_switched_version_2_behaviour_off_can_still_build_a_graph
 def test_one_sigmoid_output_is_a_network_of_two_classes():
     built = Built(runs.config(loss="sigmoid", l2=0.0))
     logits, loss, probabilities = built.run(
-        [built.program.class_logits, built.graph.loss.data, built.graph.evaluation.probabilities], built.fed()
+        [built.class_logits(), built.graph.loss.data, built.graph.evaluation.probabilities], built.fed()
     )
     assert built.variables()["output/kernel"].shape == (4, 1)
     np.testing.assert_array_equal(logits[:, 0], 0)
@@ -334,7 +339,7 @@ def test_one_sigmoid_output_is_a_network_of_two_classes():
 def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
     built = Built(runs.config(loss=loss, label_smoothing=0.2, l2=0.0))
     trained, measured, logits = built.run(
-        [built.graph.loss.data, built.graph.evaluation.loss, built.program.class_logits], built.fed()
+        [built.graph.loss.data, built.graph.evaluation.loss, built.class_logits()], built.fed()
     )
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     labels = np.eye(2)[built.dataset.train.y]

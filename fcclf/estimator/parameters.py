@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
 from fcclf.learning.optimizers import Optimizer, Schedule
-from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch
+from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, weighted_parts
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
@@ -98,12 +98,12 @@ def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: 
     return Plan(
         layers=layers,
         n_features=n_features,
-        sizes=Sizes(**{name: len(part.y) for name, part in parts.items()}),
+        sizes=Sizes.of(parts),
         batch_size=batch_size,
         optimizer=_optimizer(parameters),
         schedule=_schedule(parameters),
         rule=rule_of(stopping(parameters.get_params(deep=False))),
-        weighted=tuple(name for name, part in parts.items() if part.weights is not None),
+        weighted=weighted_parts(parts),
         l1=parameters.l1 > 0,
         l2=True,
         alpha=True,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data import memory
+from fcclf.data.dataset import Part
 from fcclf.data.memory import Needed
 from fcclf.learning.objective import Classification
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
@@ -33,6 +34,16 @@ class Sizes(NamedTuple):
     train: int
     validation: int = 0
     test: int = 0
+
+    @classmethod
+    def of(cls, parts: dict[str, Part]) -> "Sizes":
+        """The numbers of samples in {name: part}."""
+        return cls(**{name: len(part.y) for name, part in parts.items()})
+
+
+def weighted_parts(parts: dict[str, Part]) -> tuple[str, ...]:
+    """Names of the parts whose samples have weights."""
+    return tuple(name for name, part in parts.items() if part.weights is not None)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Plan:
             (3 * kept + 2) * sum(row.trained + row.statistics for row in rows),
             self.batch_size * (self.n_features + 3 * sum(math.prod(row.shape) for row in rows)),
         )
-        threads = max(0, (self.threads or os.cpu_count()) - 2) * THREADS_PER_CORE
+        threads = max(0, self.threads - 2) * THREADS_PER_CORE
         compiler = COMPILER if self.compiled else Needed(0)
         return Needed(
             SESSION.resident + compiler.resident + 4 * sum(numbers),

@@ -84,7 +84,6 @@ class Predictor:
         with tf1.name_scope("input"):
             self.X = tf1.placeholder(tf.float32, (None, self.n_features), "X")
         self.layer_outputs = inference(self.X, self.network, Context(self.network.variables, seed))
-        self.class_logits = class_logits(self.layer_outputs["output"])
 
     def close(self):
         """Ends the session."""

@@ -87,8 +87,7 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) 
     ask for others. Raises ConfigError if the network does not fit the data, RunError if it does not fit into the
     memory."""
     parts = loading.parts(config, dataset)
-    sizes = Sizes(**{name: len(part.y) for name, part in parts.items()})
-    weighted = [name for name, part in parts.items() if part.weights is not None]
+    sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
     planned = plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted, threads)
     planned.check_memory()
