@@ -15,8 +15,8 @@ from tensorboard.summary.writer.record_writer import masked_crc32c
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
 from fcclf.errors import RunError
-from fcclf.network import bundle
 from fcclf.runs import checkpoint
+from fcclf.system import bundle
 
 tf1 = tf.compat.v1
 

@@ -8,10 +8,10 @@ import pytest
 import runs
 import tensorflow as tf
 
-from fcclf import durable
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs import checkpoint, run_directory, training
 from fcclf.runs.checkpoint import DamagedCheckpointError
+from fcclf.system import durable
 
 tf1 = tf.compat.v1
 

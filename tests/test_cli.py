@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import runs
 
-from fcclf import __version__, durable
+from fcclf import __version__
 from fcclf.cli import entry, terminal
 from fcclf.runs import figures, run_directory
+from fcclf.system import durable
 from fcclf.views import plots
 
 SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()

@@ -22,7 +22,6 @@ import runs
 import stacks
 import tensorflow as tf
 
-from fcclf import durable
 from fcclf.cli import entry
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
@@ -31,6 +30,7 @@ from fcclf.runs import run_directory, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.model import Stack
 from fcclf.settings.sources import Images, Table
+from fcclf.system import durable
 
 CONFIG = runs.config(epochs=8, checkpoint_every=1, histogram_every=3, keep=3, jit="off")
 NEWEST = "checkpoints/epoch-000006"

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.system import durable
 
 
 def test_a_replaced_file_holds_the_new_text_and_leaves_nothing_beside_it(tmp_path):

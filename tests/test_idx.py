@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcclf.data import idx, loading, memory
+from fcclf.data import idx, loading
 from fcclf.errors import RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import FASHION_MNIST, Images
+from fcclf.system import memory
 
 
 def idx_bytes(array):

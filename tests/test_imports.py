@@ -10,7 +10,7 @@ import runs
 PACKAGE = Path(__file__).parent.parent / "fcclf"
 ORDER = [  # a package may import from those before it; within one, modules import one way too
     {"errors"},
-    {"durable"},
+    {"system"},
     {"settings"},
     {"data", "network", "views"},
     {"learning"},
@@ -54,6 +54,13 @@ def test_importing_the_package_has_no_side_effects():
         "print(dict(os.environ) == before, 'numpy' in sys.modules, 'tensorflow' in sys.modules)"
     )
     assert runs.python(program) == "True False False\n"
+
+
+def test_every_package_lists_its_modules():
+    for module in MODULES:
+        if len(module) == 2 and module[1] != "__init__":
+            docstring = ast.get_docstring(ast.parse(MODULES[module[0], "__init__"].read_text()))
+            assert module[1] in [line.split(maxsplit=1)[0] for line in docstring.splitlines() if line], module
 
 
 def test_the_readme_maps_every_package():

@@ -10,11 +10,11 @@ import sys
 import pytest
 import runs
 
-from fcclf.data import memory
 from fcclf.errors import RunError
 from fcclf.estimator import FCClassifier
 from fcclf.learning import plan
 from fcclf.runs import training
+from fcclf.system import memory
 
 GB = 10**9
 

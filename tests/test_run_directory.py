@@ -8,10 +8,10 @@ import shutil
 import pytest
 import runs
 
-from fcclf import durable
 from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs import run_directory
+from fcclf.system import durable
 
 FACTS = Facts("abc", n_features=2, n_classes=2)
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf.data import loading, memory, table
+from fcclf.data import loading, table
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import Table
+from fcclf.system import memory
 
 ROWS = ["1,2,cat", "3,4.5,dog", "-5,6e1,cat", "7,8,dog"]
 HEADED = ["width,height,kind", *ROWS]

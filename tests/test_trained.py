@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import RunError
 from fcclf.learning import predictor
@@ -15,6 +14,7 @@ from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, recorder, run_directory, training
 from fcclf.runs.trained import TrainedRun
+from fcclf.system import durable
 
 
 def test_probabilities_are_what_the_weights_say(finished_run):

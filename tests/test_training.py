@@ -10,7 +10,6 @@ import runs
 import tensorflow as tf
 from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE
 
-from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import checkpoint, history, overview, recorder, training
@@ -18,6 +17,7 @@ from fcclf.runs.trained import TrainedRun
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Stack
 from fcclf.settings.sources import Table
+from fcclf.system import durable
 from fcclf.views import evaluation
 
 

@@ -1,1 +1,8 @@
-"""The command line."""
+"""The command line.
+
+flags      flags made from the settings
+advice     what is known not to work well together
+terminal   what is written to stdout and stderr
+commands   what each command does
+entry      the parser, and `main`
+"""

@@ -15,11 +15,11 @@ from fcclf.cli.advice import advice
 from fcclf.cli.flags import config_from_flags, model_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, say, write
 from fcclf.data import split
-from fcclf.durable import explained
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.model import Stack, named_layers
+from fcclf.system.durable import explained
 
 FAILED = 1  # the exit code
 

@@ -4,8 +4,8 @@ import contextlib
 import os
 import sys
 
-from fcclf.data import memory
 from fcclf.errors import RunError
+from fcclf.system import memory
 
 TENSORFLOW = memory.Needed(900_000_000, 1_650_000_000)  # bytes, its import and a session
 PROGRESS_LINES = 10  # in all, where stderr is no terminal

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import durable
-from fcclf.data import memory
 from fcclf.errors import RunError
+from fcclf.system import durable, memory
 
 PARTS = {"train": "train", "test": "t10k"}  # part: what the names of its files begin with
 MOST_PACKED = 1032  # bytes that gzip packs into one

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
-from fcclf.data import idx, memory, shapes, table
+from fcclf.data import idx, shapes, table
 from fcclf.data.dataset import Dataset, Part, aligned, split
 from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
@@ -16,6 +16,7 @@ from fcclf.settings import class_weight
 from fcclf.settings.config import Config
 from fcclf.settings.fields import brief
 from fcclf.settings.sources import Images, Shape, Table
+from fcclf.system import memory
 
 FASHION_MNIST_CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),

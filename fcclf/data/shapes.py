@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn import datasets
 
-from fcclf.data import memory
 from fcclf.settings.sources import Shape
+from fcclf.system import memory
 
 MAKING = 80  # bytes that a sample takes while it is made
 

@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf import durable
-from fcclf.data import memory
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.fields import brief
+from fcclf.system import durable, memory
 
 ROWS, CELLS = 4096, 1 << 20  # of a CSV file, read at once at most
 LONGEST_LINE = 1 << 26  # characters of a CSV file

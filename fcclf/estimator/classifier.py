@@ -22,7 +22,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf import durable
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
 from fcclf.estimator import callbacks, fit_run, parameters, samples
@@ -35,6 +34,7 @@ from fcclf.runs.trained import TrainedRun, newest_values
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Dense
 from fcclf.settings.fit_config import FitConfig
+from fcclf.system import durable
 
 GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
 NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before

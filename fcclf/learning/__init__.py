@@ -1,1 +1,15 @@
-"""Logits into weights: the compiled loop and its session."""
+"""Logits into weights: the one training core.
+
+objective    what is minimised: loss, score, penalties
+optimizers   the optimizers and the schedules of their learning rate
+rules        when an epoch is the best, and when to stop
+packing      many small tensors as one vector
+state        what training changes
+plan         what a program is compiled for, and what is fed to it
+loop         the compiled loop over epochs and batches
+predictor    a network in a session: logits in blocks of rows
+program      a network that learns, in a session
+stretches    the loop in Python: one Session.run a stretch
+interrupts   signals, held back until a stretch is saved
+fed          the graph as tutorials teach it, one fed batch a step
+"""

@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf.data import memory
 from fcclf.data.dataset import Part
-from fcclf.data.memory import Needed
 from fcclf.learning.objective import Classification
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
@@ -21,6 +19,8 @@ from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
 from fcclf.settings.run_config import LONGEST_PATIENCE
+from fcclf.system import memory
+from fcclf.system.memory import Needed
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more

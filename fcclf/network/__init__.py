@@ -1,1 +1,5 @@
-"""Arrays into logits."""
+"""Arrays into logits.
+
+layers    the operations of the building blocks, one function for each
+network   a network and its variables
+"""

@@ -33,10 +33,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fcclf import durable
 from fcclf.errors import ConfigError, RunError
-from fcclf.network import bundle
 from fcclf.runs import events, history
+from fcclf.system import bundle, durable
 
 FORMAT = 1
 FILES = {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}

@@ -23,8 +23,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
-from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.system import durable
 
 tf1 = tf.compat.v1
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.system import durable
 
 FILE = "history.csv"
 FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epoch, the one that varies

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf import durable
 from fcclf.errors import RunError
 from fcclf.learning.rules import standing
 from fcclf.runs import history, run_directory
 from fcclf.settings.run_config import RunConfig
+from fcclf.system import durable
 
 MEASURES = ("_loss", "_total", "_accuracy")  # end the names of what is shown with four decimals
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"

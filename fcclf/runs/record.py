@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import durable
 from fcclf.errors import RunError
 from fcclf.runs import events, history, run_directory
+from fcclf.system import durable
 
 CURVES = {  # directory: {tag: column of the history, or of what `_with_derived` adds to it}
     "": {},

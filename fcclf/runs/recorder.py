@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from fcclf import durable
 from fcclf.data.facts import Facts
 from fcclf.errors import DivergedError, RunError
 from fcclf.learning.plan import Plan
@@ -21,6 +20,7 @@ from fcclf.runs.record import Record, check_new, recover
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Session
 from fcclf.settings.run_config import RunConfig
+from fcclf.system import durable
 
 
 class Claimed(NamedTuple):

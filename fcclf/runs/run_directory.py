@@ -22,13 +22,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from fcclf import durable
 from fcclf.data import split
 from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config
 from fcclf.settings.fit_config import FitConfig
 from fcclf.settings.run_config import RunConfig, differences
+from fcclf.system import durable
 
 FORMAT = 1
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")  # they choose the kernels

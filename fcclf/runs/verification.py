@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import durable
 from fcclf.data import loading
 from fcclf.errors import RunError
 from fcclf.learning.predictor import sessions_own_threads
@@ -22,6 +21,7 @@ from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
+from fcclf.system import durable
 
 
 def check(path: Path) -> Iterator[str]:

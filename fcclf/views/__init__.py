@@ -1,1 +1,8 @@
-"""Numbers into pictures and reports; nothing here knows a run."""
+"""Numbers into pictures and reports; nothing here knows a run.
+
+evaluation    how good predictions are
+plots         figures of curves, boundaries and confusion
+diagnostics   figures of calibration, weights and mistakes
+frames        small pictures of a network as it learns
+animation     those pictures as a GIF
+"""

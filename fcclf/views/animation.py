@@ -4,8 +4,8 @@ import io
 import warnings
 from pathlib import Path
 
-from fcclf import durable
 from fcclf.errors import RunError
+from fcclf.system import durable
 
 MOST_FRAMES = 200  # more are thinned out evenly
 PLAYED = 4000  # milliseconds in all, before the last frame

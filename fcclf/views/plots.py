@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf import durable
+from fcclf.system import durable
 
 # The palette of Okabe and Ito, which colour-blind readers tell apart, except black and yellow, which do not show on
 # shaded ground; the last three are Tol's. Every class has a marker of its own too.

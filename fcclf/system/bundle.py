@@ -19,7 +19,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
-from fcclf import durable
+from fcclf.system import durable
 
 LARGEST_INDEX = 16_000_000  # bytes; of some 100,000 variables
 FOOTER, MAGIC, TRAILER = 48, 0xDB4775248B80FB57, 5  # bytes, the last eight of them, bytes behind a block
