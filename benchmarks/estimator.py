@@ -46,7 +46,7 @@ def tiny_fit():
 def long_fit():
     X, y = make_moons(2000, noise=0.2, random_state=0)
     first, again, theirs = [], [], []
-    for size in range(2000, 2000 - ROUNDS, -1):  # a new shape is compiled anew
+    for size in range(2000, 2000 - ROUNDS, -1):  # a new shape is compiled again
         first.append(seconds(lambda: FCClassifier(**MOONS, max_iter=1000).fit(X[:size], y[:size])))  # noqa: B023
         again.append(seconds(lambda: FCClassifier(**MOONS, max_iter=1000).fit(X[:size], y[:size])))  # noqa: B023
         theirs.append(seconds(lambda: MLPClassifier(**MOONS, max_iter=1000).fit(X[:size], y[:size])))  # noqa: B023

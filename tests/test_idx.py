@@ -51,7 +51,7 @@ def test_images_are_rows_of_pixels_from_0_to_1(directory):
         ("train-images-idx3-ubyte", b"", "does not begin with 0x00000803"),
         ("train-images-idx3-ubyte", idx_bytes(np.zeros(6, np.uint8)), "does not begin with 0x00000803"),
         ("train-images-idx3-ubyte", idx_bytes(np.zeros((6, 2, 3), np.uint8))[:-1], "has 35 bytes after its head"),
-        ("train-labels-idx1-ubyte", idx_bytes(np.zeros(5, np.uint8)), "has 5 labels: get both anew"),
+        ("train-labels-idx1-ubyte", idx_bytes(np.zeros(5, np.uint8)), "has 5 labels: download both again"),
         (
             "t10k-labels-idx1-ubyte.gz",
             gzip.compress(idx_bytes(np.zeros(99, np.uint8)), mtime=0)[:-9],
@@ -94,7 +94,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(directory):
     chunk = gzip.compress(bytes(1 << 27))
     bomb = gzip.compress(struct.pack(">4I", 0x803, 6, 2, 3)) + 64 * chunk  # several members, 8 GB in all
     (directory / "train-images-idx3-ubyte").write_bytes(bomb)
-    with pytest.raises(RunError, match="has more bytes after its head, but its head tells of 6 x 2 x 3: get it anew"):
+    with pytest.raises(RunError, match="more bytes after its head, but its head declares 6 x 2 x 3: download it"):
         load(directory)
 
 
@@ -102,8 +102,8 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(directory):
 @pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1, 2**32 - 1), (6, 100_000, 1000)])
 def test_a_head_that_tells_of_more_than_the_file_can_hold_is_refused(directory, pack, shape):
     (directory / "train-images-idx3-ubyte").write_bytes(pack(struct.pack(">4I", 0x803, *shape) + bytes(36)))
-    told = " x ".join(map(str, shape))
-    with pytest.raises(RunError, match=f"is too short for {told} bytes, which its head tells of"):
+    declared = " x ".join(map(str, shape))
+    with pytest.raises(RunError, match=f"is too short for {declared} bytes, as its head declares"):
         load(directory)
 
 

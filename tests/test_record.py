@@ -88,7 +88,7 @@ def test_a_damaged_history_is_written_anew_from_the_event_files(run, finished_ru
     HARMS[harm](run / "history.csv")
     _, said = recovered(run)
     assert runs.history(run) == runs.history(finished_run)
-    assert "was damaged: it was written anew from the event files" in said[0]
+    assert "was damaged: it was rewritten from the event files" in said[0]
 
 
 @pytest.mark.parametrize("name", ["train", "test"])

@@ -1,4 +1,4 @@
-"""What is known not to work well together, told before a run begins."""
+"""What is known not to work well together, said before a run begins."""
 
 import itertools
 from collections.abc import Iterator

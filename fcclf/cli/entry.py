@@ -78,7 +78,7 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
-        if unknown:  # told here, by the parser that knows the flags, not by the one above it
+        if unknown:  # reported here, by the parser that knows the flags, not by the one above it
             self.error(f"unrecognized arguments: {unknown[0]}")
         return namespace, unknown
 

@@ -29,25 +29,26 @@ def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         paths = [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     images, labels = (read(path, dimensions) for path, dimensions in zip(paths, (3, 1), strict=True))
     if len(images) != len(labels):
-        raise RunError(f"{paths[0]} has {len(images)} images, but {paths[1]} has {len(labels)} labels: get both anew.")
+        found = f"{paths[0]} has {len(images)} images, but {paths[1]} has {len(labels)} labels"
+        raise RunError(f"{found}: download both again.")
     return images, labels
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array in an IDX file, packed by gzip or not. No more is read than its head tells of.
+    """The uint8 array in an IDX file, packed by gzip or not. No more is read than its head declares.
 
     Raises RunError if it is not one of `dimensions`, or too large for the memory.
     """
     with durable.explained("read", path, *durable.MALFORMED), _opened(path) as file:
         shape = _shape(file, dimensions, path)
-        size, told = math.prod(shape), " x ".join(map(str, shape))
+        size, declared = math.prod(shape), " x ".join(map(str, shape))
         if size > MOST_PACKED * path.stat().st_size:
-            raise RunError(f"{path} is too short for {told} bytes, which its head tells of: get it anew.")
+            raise RunError(f"{path} is too short for {declared} bytes, as its head declares: download it again.")
         memory.require(memory.Needed(PER_BYTE * size), f"reading {path}", "take fewer samples")
         content = file.read(size + 1)
         if len(content) != size:
             found = f"{len(content)} bytes" if len(content) < size else "more bytes"
-            raise RunError(f"{path} has {found} after its head, but its head tells of {told}: get it anew.")
+            raise RunError(f"{path} has {found} after its head, but its head declares {declared}: download it again.")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
@@ -70,7 +71,7 @@ def _opened(path):
         try:
             yield gzip.GzipFile(fileobj=file) if packed else file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RunError(f"{path} cannot be unpacked ({error}): get it anew.") from error
+            raise RunError(f"{path} cannot be unpacked ({error}): download it again.") from error
 
 
 def _find(directory, name):

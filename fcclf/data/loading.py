@@ -26,7 +26,7 @@ FASHION_MNIST_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d91534
 
 
 def load(config: Config, say=lambda sentence: None) -> Dataset:
-    """The data that `config.data` describes. say(sentence): told what is odd about them.
+    """The data that `config.data` describes. say(sentence): called with what is odd about them.
 
     Raises RunError if they cannot be read, ConfigError if a part of them has too few samples.
     """

@@ -278,7 +278,7 @@ class FCClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
 
     def _set_fitted_curves(self, metrics, n_train):
-        """Sets what tells of the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""
+        """Sets the attributes that describe the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""
         self.n_iter_ = len(metrics["train_total"])
         self.t_ += self.n_iter_ * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]

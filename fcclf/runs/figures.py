@@ -25,7 +25,7 @@ class LeftOutError(Exception):
 def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, say=None) -> Iterator[Path]:
     """Writes the figures `names` of a run into `directory`; yields the path of each file.
 
-    run: an open `inference.TrainedRun`. say(sentence): told of each figure that is left out and why.
+    run: an open `trained.TrainedRun`. say(sentence): called for each figure left out, with the reason.
     Raises RunError, after the others are written, if one cannot be, or what it is made of cannot be read.
     """
     seen, failed = _Seen(run), None

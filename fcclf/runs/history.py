@@ -61,7 +61,7 @@ def _heading(path):
 
 
 def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):
-    """Writes the file anew from {metric: {epoch: value}}, without times. Raises RunError if a value is missing."""
+    """Writes the whole file from {metric: {epoch: value}}, without times. Raises RunError if a value is missing."""
     lines = [",".join([FIRST, *columns, LAST])]
     for epoch in range(1, epochs + 1):
         if not all(epoch in values for values in columns.values()):

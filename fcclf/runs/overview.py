@@ -1,4 +1,4 @@
-"""What can be told of runs at a glance: how far they are, how good, and in which settings they differ.
+"""Runs at a glance: how far they are, how good, and in which settings they differ.
 
 Read from config.json, history.csv and the manifests of the checkpoints alone, without TensorFlow and without a lock.
 Nothing is verified: `fcclf verify` does that.

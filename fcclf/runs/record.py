@@ -2,7 +2,7 @@
 
 A checkpoint notes length and sha256 of these files. Before a run goes on they are cut back to those lengths, and event
 files begun later are deleted, so that every epoch stands in them exactly once, however the run was stopped. The history
-and the event files hold the same numbers: where one is damaged, it is written anew from the other.
+and the event files hold the same numbers: where one is damaged, it is rewritten from the other.
 """
 
 import contextlib
@@ -190,8 +190,8 @@ def _repair(path, epoch, damaged, attempt, metrics, say):
             curves = events.read_curves(path / name)
             found |= {column: curves.get(tag, {}) for tag, column in CURVES[name].items()}
         history.rewrite(path, epoch, {column: found[column] for column in metrics})
-        say(f"{path / history.FILE} was damaged: it was written anew from the event files, without wall-clock times")
+        say(f"{path / history.FILE} was damaged: it was rewritten from the event files, without wall-clock times")
     for name in logs:
         columns = {column: values.astype(np.float32) for column, values in history.read(path).items()}
         events.rewrite(path, name, attempt, _tagged(name, _with_derived(columns)))
-        say(f"{path / name} was damaged: its curves were written anew from history.csv; all else in it is lost")
+        say(f"{path / name} was damaged: its curves were rewritten from history.csv; all else in it is lost")

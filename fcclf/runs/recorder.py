@@ -53,7 +53,7 @@ class Claimed(NamedTuple):
 def continued(path: Path, config: RunConfig, data: Facts, plan: Plan, say) -> Claimed:
     """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
 
-    say(sentence): told what was mended. Raises ConfigError if another run is there,
+    say(sentence): called with what was mended. Raises ConfigError if another run is there,
     RunError if it cannot go on.
     """
     threads = plan.threads if sessions_own_threads() else "shared"

@@ -50,8 +50,8 @@ def train(
 
     path: by default logs/ and the name that the settings give, as on the command line. fresh: move a run that is there
     aside and start over. interrupts: answer signals while the loop runs.
-    say(sentence): told what a user should know. progress(epochs finished, {metric: last value}): called first and
-    after stretches. longest_stretch: steps in a stretch at most.
+    say(sentence): called with what a user should know. progress(epochs finished, {metric: last value}): called first
+    and after stretches. longest_stretch: steps in a stretch at most.
     Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
     """
     path = Path(path or Path("logs") / config.run_name())

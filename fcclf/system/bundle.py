@@ -48,7 +48,7 @@ def _check_places(prefix, n_shards, entries):
     sizes = {}
     for name, entry in entries.items():
         if not 0 <= entry.shard_id < n_shards:
-            raise ValueError(f"{name} is in a file of another number than the header tells of")
+            raise ValueError(f"{name} is in a file with a number that the header does not declare")
         data = Path(f"{prefix}.data-{entry.shard_id:05d}-of-{n_shards:05d}")
         if data not in sizes:
             durable.check_file(data)
