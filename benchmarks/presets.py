@@ -3,8 +3,9 @@
     python benchmarks/presets.py [PRESET ...]
 
 For each preset: the best and last test accuracy of its own number of epochs (of the best epoch, with early stopping),
-seconds to compile, and seconds an epoch. Then, for those that Keras has the same layers for, seconds an epoch of Keras'
-`fit` against ours, medians over alternating rounds. Needs keras, which nothing else here does.
+seconds until it begins (data, graph and compiler), and seconds an epoch. Then, for those that Keras has the same layers
+for, seconds an epoch of Keras' `fit` against ours, medians over alternating rounds; ours saves a checkpoint after each.
+Needs keras, which nothing else here does.
 """
 
 import os
@@ -18,16 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fcclf.data import loading
-from fcclf.learning.program import Program
-from fcclf.learning.stretches import stretches
-from fcclf.runs import training
-from fcclf.runs.trained import TrainedRun
-from fcclf.settings import blocks
-from fcclf.settings.config import Config, Session, Training
-from fcclf.settings.model import Stack
+from fcclf import Config, Images, Session, Stack, Training, load, open_run, train
 from fcclf.settings.presets import PRESETS
-from fcclf.settings.sources import Images
 
 ROUNDS = 3
 COMPARED = ("dropout-mlp", "mnist-bn", "lenet")
@@ -35,9 +28,7 @@ COMPARED = ("dropout-mlp", "mnist-bn", "lenet")
 
 def main():
     names = sys.argv[1:] or list(PRESETS)
-    print(
-        f"{'preset':14}{'test accuracy':>14}{'epoch':>7}{'parameters':>12}{'compile s':>11}{'epoch s':>9}", flush=True
-    )
+    print(f"{'preset':14}{'test accuracy':>14}{'epoch':>7}{'parameters':>12}{'begins s':>11}{'epoch s':>9}", flush=True)
     for name in names:
         print(reached(name), flush=True)
     for name in COMPARED:
@@ -51,55 +42,45 @@ def configured(name) -> Config:
 
 def reached(name):
     """A line: what a whole training of the preset reaches."""
-    config, moments = configured(name), []
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "run"
-        training.train(config, path, progress=lambda epoch, _: moments.append((epoch, time.perf_counter())))
-        with TrainedRun(path) as run:
-            dataset, epoch = run.dataset(), run.epoch
-            accuracy = (run.predictions(dataset.test.X) == dataset.test.y).mean()
-    (_, started), (last, ended) = moments[0], moments[-1]
-    layers = config.layers(dataset.n_features, dataset.n_classes)
-    parameters = sum(row.trained + row.statistics for row in blocks.rows(layers, dataset.n_features))
-    seconds = (ended - started) / last
-    return f"{name:14}{accuracy:14.4f}{epoch:7}{parameters:12,}{compile_seconds(config, dataset):11.1f}{seconds:9.2f}"
+        path, called = Path(directory) / "run", time.perf_counter()
+        (_, began), *_, (last, ended) = moments(configured(name), path)
+        with open_run(path) as run:
+            test, epoch = run.dataset().test, run.epoch
+            accuracy = (run.predictions(test.X) == test.y).mean()
+            parameters = sum(values.size for values in run.weights().values())
+    seconds = (ended - began) / last
+    return f"{name:14}{accuracy:14.4f}{epoch:7}{parameters:12,}{began - called:11.1f}{seconds:9.2f}"
 
 
-def compile_seconds(config, dataset):
-    """Seconds that building the graph and compiling the loop take."""
-    started = time.perf_counter()
-    begun(config, dataset).close()
-    return time.perf_counter() - started
-
-
-def begun(config, dataset):
-    """A compiled program that has begun."""
-    program = Program(training.plan_on(config, dataset))
-    training.begin(program, config, dataset)
-    program.compile(loading.parts(config, dataset))
-    return program
+def moments(config, path) -> list[tuple[int, float]]:
+    """Trains the run; (epochs finished, time) of its beginning and after each stretch."""
+    found = []
+    train(config, path, progress=lambda epoch, _: found.append((epoch, time.perf_counter())))
+    return found
 
 
 def compared(name):
     """A line: seconds an epoch of ours and of Keras."""
     config = configured(name)
-    dataset = loading.load(config)
+    dataset, network = load(config), keras_network(config)
     ours, theirs = [], []
-    network = keras_network(config)
-    program, n_batches = begun(config, dataset), training.plan_on(config, dataset).n_batches
-    epochs = stretches(program, loading.parts(config, dataset), ROUNDS + 1, longest=n_batches)  # an epoch each
-    for _ in range(ROUNDS + 1):  # the first of each warms up
-        ours.append(seconds(lambda: next(epochs)))
-        theirs.append(seconds(lambda: keras_epoch(network, dataset, config.training.batch_size)))
+    with tempfile.TemporaryDirectory() as directory:
+        for epochs in range(1, ROUNDS + 2):  # the first of each warms up
+            longer = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+            (_, began), *_, (_, ended) = moments(longer, Path(directory) / "run")
+            ours.append(ended - began)
+            theirs.append(keras_epoch(network, dataset, config.training.batch_size))
     ratio = statistics.median(their / our for our, their in zip(ours[1:], theirs[1:], strict=True))
     our, their = statistics.median(ours[1:]), statistics.median(theirs[1:])
     return f"{name}: an epoch takes {our:.2f} s, of Keras {their:.2f} s, {ratio:.2f} times as long"
 
 
 def keras_epoch(network, dataset, batch_size):
-    """One epoch with an evaluation of the test part, as ours has."""
-    validation = (dataset.test.X, dataset.test.y)
+    """Seconds of one epoch with an evaluation of the test part, as ours has."""
+    validation, began = (dataset.test.X, dataset.test.y), time.perf_counter()
     network.fit(dataset.train.X, dataset.train.y, batch_size, epochs=1, verbose=0, validation_data=validation)
+    return time.perf_counter() - began
 
 
 def keras_network(config):
@@ -134,12 +115,6 @@ def keras_layer(keras, block):
             return keras.layers.Reshape((block.height, block.width, block.channels))
         case name:
             return getattr(keras.layers, name)(**settings)
-
-
-def seconds(run):
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """fcclf: fully-connected classifiers in TensorFlow's graph mode, with exact resume.
 
+system        files and memory
 settings      what is asked for
 data          samples into arrays
 network       arrays into logits
