@@ -29,6 +29,7 @@ EVERY_DENSE = (
     *(Dense(8, use_bias=False), BatchNorm(momentum=0.9, center=False), Activation("relu"), Dropout(0.2)),
     Dense(None),
 )
+SOME = (Standardize(), Dense(4, "selu"), AlphaDropout(0.1), PRE_ACTIVATED, Dense(None))
 COMPILED = (Standardize(), Dense(4, "selu"), BatchNorm(), AlphaDropout(0.1), Dropout(0.1), *RESIDUAL)
 CONVOLUTIONAL = (
     Reshape(1, 2, 1),

@@ -182,7 +182,7 @@ def came_of(prefix):
         return answers
 
 
-@pytest.mark.parametrize("count", [10, runs.campaign(400)])
+@pytest.mark.parametrize("count", [3, runs.campaign(400)])
 def test_a_hostile_index_never_ends_the_process(prefix, count):
     sound, refused = Path(prefix + ".index").read_bytes(), 0
     for number in range(count):
@@ -200,7 +200,7 @@ def test_a_hostile_index_never_ends_the_process(prefix, count):
     [
         ("fc1/bias", {"offset": 2**62}, "fc1/bias is not inside model.ckpt.data-00000-of-00001"),
         ("fc1/bias", {"size": 9}, r"fc1/bias of float32 \[2\] does not have 9 bytes"),
-        ("fc1/bias", {"shard_id": 1}, "fc1/bias is in a file of another number"),
+        ("fc1/bias", {"shard_id": 1}, "fc1/bias is in a file with a number"),
         ("fc1/bias", {"dtype": 101}, r"fc1/bias of float32_ref \[2\] does not have"),
         ("", {"num_shards": 0}, "it has no header that this machine can read"),
         ("", {"endianness": 1}, "it has no header that this machine can read"),

@@ -291,7 +291,7 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
     [
         (True, {}, {}),
         (False, {"class_weight": "balanced"}, {"class_weight": "balanced"}),
-        (
+        runs.campaign(
             False,
             {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3},
             {"optimizer": "nesterov", "schedule": "invscaling", "power_t": 0.3},

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -25,15 +26,21 @@ from fcclf.settings.config import OPTIMIZERS
 tf1 = tf.compat.v1
 
 
+one_program = functools.cache(Program)  # for all tests of one plan: most of their time goes into building and compiling
+
+
 class Built:
     """A program that has begun, with its data."""
 
-    def __init__(self, config, dataset=None):
+    def __init__(self, config, dataset=None, make=one_program):
         self.config, self.dataset = config, dataset or loading.load(config)
-        self.program = Program(training.plan_on(config, self.dataset))
+        self.program = make(training.plan_on(config, self.dataset))
         self.parts, self.n_batches = loading.parts(config, self.dataset), self.program.plan.n_batches
-        training.begin(self.program, config, self.dataset)
         self.graph, self.session = self.program.fed_step, self.program.session
+        self.begin()
+
+    def begin(self):
+        training.begin(self.program, self.config, self.dataset)
 
     def run(self, fetches, feed=None):
         return self.program.run(fetches, feed)
@@ -80,7 +87,7 @@ def test_the_graph_has_the_names_and_scopes_of_the_tutorial():
 
 
 def test_nothing_is_added_to_the_default_graph():
-    Built(runs.config())
+    Program(training.plan_on(runs.config(), loading.load(runs.config()))).close()
     assert tf1.get_default_graph().get_operations() == []
 
 
@@ -193,15 +200,17 @@ def test_the_epoch_loop_does_what_the_fed_step_does_with_every_block(layers):
 
 
 def assert_loop_does_what_the_fed_step_does(config):
-    looped, fed, size = Built(config), Built(config), config.training.batch_size
-    looped.stretch(0, 12)
+    built, size = Built(config), config.training.batch_size
     for epoch in range(3):
-        order = fed.order(epoch)
+        order = built.order(epoch)
         for first in range(0, 80, size):
             samples = order[first : first + size]
-            X, y = fed.dataset.train.X[samples], fed.dataset.train.y[samples]
-            fed.run(fed.graph.train_op, fed.graph.feed(fed.program.given, X, y))
-    expected, actual = fed.variables(), looped.variables()
+            X, y = built.dataset.train.X[samples], built.dataset.train.y[samples]
+            built.run(built.graph.train_op, built.graph.feed(built.program.given, X, y))
+    expected = built.variables()
+    built.begin()
+    built.stretch(0, 12)
+    actual = built.variables()
     assert actual["global_step"] == expected["global_step"] == 12
     for name in expected:
         if not name.startswith("state/"):
@@ -210,24 +219,25 @@ def assert_loop_does_what_the_fed_step_does(config):
 
 def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     config = runs.config(batch_size=23, learning_rate=0.05)
-    looped, fed = Built(config), Built(config)
-    metrics = dict(zip(looped.program.plan.metrics, looped.stretch(0, 4), strict=True))
-    with fed.session.graph.as_default():
-        gradient_norm = tf.linalg.global_norm(tf1.gradients(fed.graph.loss.total, tf1.trainable_variables()))
-    losses, totals, correct, norms, order = 0.0, 0.0, 0.0, [], fed.order(0)
+    built = Built(config)
+    metrics = dict(zip(built.program.plan.metrics, built.stretch(0, 4), strict=True))
+    built.begin()
+    with built.session.graph.as_default():
+        gradient_norm = tf.linalg.global_norm(tf1.gradients(built.graph.loss.total, tf1.trainable_variables()))
+    losses, totals, correct, norms, order = 0.0, 0.0, 0.0, [], built.order(0)
     for first in range(0, 80, 23):
         samples = order[first : first + 23]
-        feed = fed.graph.feed(fed.program.given, fed.dataset.train.X[samples], fed.dataset.train.y[samples])
-        before = fed.run(fed.graph.evaluation, feed)
+        feed = built.graph.feed(built.program.given, built.dataset.train.X[samples], built.dataset.train.y[samples])
+        before = built.run(built.graph.evaluation, feed)
         losses, correct = losses + before.loss * len(samples), correct + before.accuracy * len(samples)
-        totals += fed.run(fed.graph.loss.total, feed) * len(samples)
-        norms.append(fed.run(gradient_norm, feed))
-        fed.run(fed.graph.train_op, feed)
-    after = fed.run(fed.graph.evaluation, fed.fed("test"))
+        totals += built.run(built.graph.loss.total, feed) * len(samples)
+        norms.append(built.run(gradient_norm, feed))
+        built.run(built.graph.train_op, feed)
+    after = built.run(built.graph.evaluation, built.fed("test"))
     assert metrics["train_loss"] == pytest.approx(losses / 80, rel=1e-5)
     assert metrics["train_total"] == pytest.approx(totals / 80, rel=1e-5)
     assert metrics["train_accuracy"] == pytest.approx(correct / 80, rel=1e-6)
-    assert metrics["penalty"] == pytest.approx(fed.run(fed.graph.loss.penalty, fed.fed()), rel=1e-4)
+    assert metrics["penalty"] == pytest.approx(built.run(built.graph.loss.penalty, built.fed()), rel=1e-4)
     assert metrics["gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
     assert metrics["learning_rate"] == np.float32(0.05)
     assert metrics["test_loss"] == pytest.approx(after.loss, rel=1e-4)
@@ -273,7 +283,7 @@ def test_histograms_show_the_weights_and_the_activations_inside_blocks():
 
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 7)
-    built = Built(runs.config(jit="on"))
+    built = Built(runs.config(jit="on"), make=Program)
     *_, test_loss, test_accuracy = (values[0] for values in built.stretch(0, 5))
     whole = built.run(built.graph.evaluation, built.fed("test"))
     assert test_loss == pytest.approx(whole.loss, rel=1e-5)
@@ -289,11 +299,12 @@ def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
 )
 def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
     config = runs.config(optimizer=optimizer, jit=jit, batch_size=23, sampling="bootstrap")
-    whole, cut = Built(config), Built(config)
-    expected = whole.stretch(0, 16)
+    built = Built(config)
+    expected, whole = built.stretch(0, 16), built.variables()
+    built.begin()
     cuts = [0, 1, 4, 5, 11, 12, 15, 16]
-    parts = [cut.stretch(start, stop) for start, stop in itertools.pairwise(cuts)]
-    assert_equal_variables(whole.variables(), cut.variables())
+    parts = [built.stretch(start, stop) for start, stop in itertools.pairwise(cuts)]
+    assert_equal_variables(whole, built.variables())
     for number, values in enumerate(expected):
         np.testing.assert_array_equal(np.concatenate([part[number] for part in parts]), values)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import runs
 
-from fcclf.runs import training
+from fcclf.runs import training, verification
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Model
 from fcclf.settings.sources import Table
@@ -66,20 +66,12 @@ def wide(tmp_path):
     )
 
 
-ON_ONE_CORE = """
-import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
-from pathlib import Path
-from fcclf import train
-from fcclf.runs import verification
-from fcclf.settings.config import Config
-train(Config.from_dict({config}), {path!r}, say=print)
-print(verification.replay(Path({path!r})))
-"""
-
-
 def train_on_one_core(config, path):
-    """What a new process that may use one core says as it trains the run, and what its replay finds."""
-    return runs.python(ON_ONE_CORE.format(config=config.to_dict(), path=str(path)))
+    """What a process that may use one core says as it trains the run, and what its replay finds."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    said = []
+    training.train(config, path, say=said.append)
+    return said, verification.replay(path)
 
 
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
@@ -90,7 +82,8 @@ two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs t
 def test_a_run_goes_on_with_as_many_threads_as_it_began_with_however_many_cores_there_are(tmp_path, wide, jit):
     training.train(wide(4, jit=jit), tmp_path / "untouched")
     training.train(wide(2, jit=jit), tmp_path / "run")
-    assert train_on_one_core(wide(4, jit=jit), tmp_path / "run") == "going on after epoch 2\nNone\n"
+    found = runs.elsewhere(train_on_one_core, wide(4, jit=jit), tmp_path / "run")
+    assert found == (["going on after epoch 2"], None)
     runs.assert_same_variables(tmp_path / "run", tmp_path / "untouched")
 
 
@@ -100,7 +93,7 @@ def test_a_run_goes_on_with_as_many_threads_as_it_began_with_however_many_cores_
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_the_number_of_cores_changes_no_bit(tmp_path, wide, jit, threads):
     training.train(wide(3, jit=jit, threads=threads), tmp_path / "all")
-    train_on_one_core(wide(3, jit=jit, threads=threads), tmp_path / "one")
+    runs.elsewhere(train_on_one_core, wide(3, jit=jit, threads=threads), tmp_path / "one")
     runs.assert_same_run(tmp_path / "one", tmp_path / "all")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import runs
 import tensorflow as tf
-from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE
+from stacks import COMPILED, CONVOLUTIONAL, EVERY_DENSE, SOME
 
 from fcclf.data import loading
 from fcclf.errors import ConfigError, DivergedError, RunError
@@ -284,15 +284,16 @@ def test_compiled_early_stopping_stops_at_the_same_epoch(tmp_path, stopped_run):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"layers": EVERY_DENSE, "batch_size": 23, "schedule": "exponential", "decay_steps": 7, "sampling": "bootstrap"},
+        {"layers": SOME, "batch_size": 23, "schedule": "exponential", "decay_steps": 7, "sampling": "bootstrap"},
         {"class_weight": {"1": 2.0}, "schedule": "adaptive", "optimizer": "sgd", "learning_rate": 1.0, "patience": 1},
+        runs.campaign({"layers": EVERY_DENSE, "batch_size": 23, "sampling": "bootstrap"}),
         runs.campaign({"layers": COMPILED, "batch_size": 23, "jit": "on", "early_stopping": True}),
         runs.campaign({"layers": CONVOLUTIONAL, "optimizer": "momentum", "schedule": "cosine", "decay_steps": 25}),
         runs.campaign(
             {"batch_norm": "before", "dropout": 0.2, "loss": "sigmoid", "label_smoothing": 0.1, "schedule": "step"}
         ),
     ],
-    ids=["every dense block", "weights and an adaptive rate", "compiled", "convolutions", "sigmoid"],
+    ids=["blocks", "weights and an adaptive rate", "every dense block", "compiled", "convolutions", "sigmoid"],
 )
 def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, settings):
     """Chunks of 3 steps, also inside epochs; the second attempt begins at step 18."""

@@ -4,7 +4,6 @@ The loop of training carries its weights, slots and best weights packed: an opti
 on one vector instead of a few for each variable. Large tensors stay alone, for packing would copy them.
 """
 
-import itertools
 import math
 
 import tensorflow as tf
@@ -19,6 +18,7 @@ class Packing:
     """
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]):
+        shapes = {name: tuple(map(int, shape)) for name, shape in shapes.items()}  # they may be TensorFlow's Dimensions
         self.small = {name: shape for name, shape in shapes.items() if math.prod(shape) <= LARGEST_PACKED}
         self.large = {name: shape for name, shape in shapes.items() if name not in self.small}
         self.names = tuple(shapes)
@@ -32,9 +32,10 @@ class Packing:
     def unpack(self, packed) -> dict[str, tf.Tensor]:
         """{name: tensor} of a packed form, in the order of the names."""
         values = dict(zip(self.large, packed[len(packed) - len(self.large) :], strict=True))
-        ends = itertools.accumulate(math.prod(shape) for shape in self.small.values())
-        for (name, shape), end in zip(self.small.items(), ends, strict=True):
-            values[name] = tf.reshape(packed[0][end - math.prod(shape) : end], shape)
+        if self.small:
+            vectors = tf.split(packed[0], [math.prod(shape) for shape in self.small.values()])
+            for (name, shape), vector in zip(self.small.items(), vectors, strict=True):
+                values[name] = vector if len(shape) == 1 else tf.reshape(vector, shape)
         return {name: values[name] for name in self.names}
 
     def spread(self, values: dict) -> tuple[tf.Tensor, ...]:
