@@ -26,10 +26,13 @@ PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fc
 FORKSERVER.set_forkserver_preload(PRELOADED)
 
 
-def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, **settings):
-    """A small run: 80 training samples, 5 batches; not compiled. Other settings go to the section that has them.
+def config(
+    samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="off", image_every=0, threads=1, **settings
+):
+    """A small run: 80 training samples, 5 batches; not compiled, one thread.
 
-    data: a source instead of the moons; layers or preset: a `Stack` instead of the hidden layers.
+    Other settings go to the section that has them. data: a source instead of the moons; layers or preset: a `Stack`
+    instead of the hidden layers.
     """
     model = Stack if {"layers", "preset"} & settings.keys() else Model
     sections = {"data": Moons, "model": model, "training": Training, "session": Session}
@@ -41,6 +44,7 @@ def config(samples=100, noise=0.2, batch_size=16, epochs=6, hidden=(6, 4), jit="
         "hidden": hidden,
         "jit": jit,
         "image_every": image_every,
+        "threads": threads,
     }
     made = {
         name: section(**{key: value for key, value in settings.items() if key in section.__dataclass_fields__})

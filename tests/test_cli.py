@@ -21,7 +21,7 @@ from fcclf.system import durable
 from fcclf.views import plots
 
 SMALL = ["--samples", "100", "--batch-size", "16", "--noise", "0.2", "--epochs", "6"]  # as runs.config()
-SMALL += ["--jit", "off", "--image-every", "0"]
+SMALL += ["--jit", "off", "--image-every", "0", "--threads", "1"]
 PLAIN = [*SMALL, "--no-figures"]
 
 

@@ -368,7 +368,7 @@ def fit_run(path):
 SMALL = runs.config(epochs=1, batch_size=8)
 
 
-@pytest.mark.parametrize("count", [4, runs.campaign(500)])
+@pytest.mark.parametrize("count", [3, runs.campaign(500)])
 @pytest.mark.parametrize("make", [table_run, images_run, stack_run, fit_run])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_hostile_config_of_any_kind_of_run_is_refused_in_one_sentence_or_a_config(tmp_path, make, count, capsys):

@@ -40,7 +40,9 @@ def test_the_session_has_every_setting_that_changes_the_result(about):
 
 
 def test_the_text_has_the_command_and_the_settings(about):
-    command = "fcclf train moons --noise 0.2 --samples 100 --batch-size 16 --epochs 6 --image-every 0 --jit off"
+    command = (
+        "fcclf train moons --noise 0.2 --samples 100 --batch-size 16 --epochs 6 --image-every 0 --jit off --threads 1"
+    )
     assert text(about["command/text_summary"]).strip() == command
     assert "noise | 0.2" in text(about["settings/text_summary"])
     assert "n_features | 2" in text(about["data and versions/text_summary"])

@@ -290,13 +290,13 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
     ("compiled", "of_fit", "of_run"),
     [
         (True, {}, {}),
-        (False, {"class_weight": "balanced"}, {"class_weight": "balanced"}),
-        runs.campaign(
+        runs.campaign(False, {"class_weight": "balanced"}, {"class_weight": "balanced"}),
+        (
             False,
             {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3},
             {"optimizer": "nesterov", "schedule": "invscaling", "power_t": 0.3},
         ),
-        (
+        runs.campaign(
             False,
             {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 1.0, "n_iter_no_change": 1},
             {"optimizer": "nesterov", "schedule": "adaptive", "decay_rate": 0.2, "learning_rate": 1.0, "patience": 2},

@@ -36,8 +36,12 @@ class Built:
         self.config, self.dataset = config, dataset or loading.load(config)
         self.program = make(training.plan_on(config, self.dataset))
         self.parts, self.n_batches = loading.parts(config, self.dataset), self.program.plan.n_batches
-        self.graph, self.session = self.program.fed_step, self.program.session
+        self.session = self.program.session
         self.begin()
+
+    @property
+    def graph(self):
+        return self.program.fed_step
 
     def begin(self):
         training.begin(self.program, self.config, self.dataset)
@@ -79,8 +83,7 @@ def assert_equal_variables(first, second):
 
 
 def test_the_graph_has_the_names_and_scopes_of_the_tutorial():
-    built = Built(runs.config())
-    operations = {operation.name for operation in built.session.graph.get_operations()}
+    operations = {operation.name for operation in Built(runs.config()).graph.train_op.graph.get_operations()}
     assert {"input/X", "input/y", "fc1/kernel", "fc1/bias", "fc2/kernel", "output/kernel", "output/bias"} <= operations
     scopes = {name.split("/")[0] for name in operations}
     assert {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop"} <= scopes
