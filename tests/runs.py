@@ -144,6 +144,12 @@ def campaign(*values):
     return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
 
 
+def assert_one_sentence(error):
+    """It can be shown as the one line of a command that failed."""
+    assert len(str(error)) < 1000, str(error)
+    assert "\n" not in str(error)
+
+
 def heed_signals():
     """Default handling, also where the tests run in the background and so ignore some signals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,10 +1,13 @@
 """Event files, read back with TensorBoard's own loaders."""
 
+import math
 import os
+import random
 import struct
 
 import numpy as np
 import pytest
+import runs
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.record_writer import masked_crc32c
@@ -12,6 +15,7 @@ from tensorboard.summary.writer.record_writer import masked_crc32c
 from fcclf.errors import RunError
 from fcclf.runs import events
 from fcclf.runs.events import EventLog
+from fcclf.views import animation
 
 
 def read(path):
@@ -106,6 +110,45 @@ def test_a_sound_record_of_something_else_is_one_sentence(tmp_path, last, words)
     file.write_bytes(record(POINT) + last)
     with pytest.raises(RunError, match=rf"^cannot read {file}: {words}.*\.$"):
         events.read_curves(tmp_path)
+
+
+def crafted(chance):
+    """An event whose fields may hold anything, or what is no event."""
+    value = tf.compat.v1.Summary.Value(tag=chance.choice(["loss", "pictures/boundary", "", "\0", "../" * 90]))
+    kind = chance.choice(["number", "picture", "tensor", "histogram", "nothing"])
+    if kind == "number":
+        value.simple_value = chance.choice([0.5, math.nan, math.inf, -1e38])
+    if kind == "picture":
+        value.image.height, value.image.width = (chance.choice([0, 6, -1, 2**31 - 1]) for _ in range(2))
+        value.image.encoded_image_string = chance.choice([b"", chance.randbytes(99), b"\x89PNG\r\n\x1a\n" + bytes(99)])
+    if kind == "tensor":
+        value.tensor.dtype = chance.choice([1, 7, 9])
+        value.tensor.tensor_shape.dim.add(size=chance.choice([1, -1, 2**62]))
+        value.tensor.tensor_content = chance.randbytes(chance.choice([0, 4, 99]))
+    if kind == "histogram":
+        value.histo.bucket.extend([math.nan] * chance.choice([0, 1, 1000]))
+    event = tf.compat.v1.Event(wall_time=chance.choice([0.0, math.nan, -1e300]), step=chance.choice([0, 1, -(2**63)]))
+    event.summary.value.append(value)
+    content = bytearray(event.SerializeToString())
+    for _ in range(chance.choice([0, 0, 1, 5])):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("count", [30, runs.campaign(3000)])
+def test_crafted_events_are_read_or_refused_in_one_sentence(tmp_path, count):
+    file, picture = tmp_path / "events.out.tfevents.000001", tmp_path / "boundary.gif"
+    for number in range(count):
+        chance = random.Random(number)
+        file.write_bytes(record(POINT) + b"".join(record(crafted(chance)) for _ in range(chance.randint(1, 3))))
+        for read in (
+            lambda: events.read_curves(tmp_path),
+            lambda: animation.write(picture, events.read_pictures(tmp_path, "pictures/boundary") or [b""]),
+        ):
+            try:
+                read()
+            except RunError as error:
+                runs.assert_one_sentence(error)
 
 
 @pytest.mark.parametrize("last", [b"", record(POINT)[:7], record(POINT)[:-1], record(POINT, 1000), bytes(40)])

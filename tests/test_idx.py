@@ -2,14 +2,16 @@
 
 import gzip
 import os
+import random
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import runs
 
 from fcclf.data import idx, loading
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import FASHION_MNIST, Images
 from fcclf.system import memory
@@ -120,6 +122,31 @@ def test_rubbish_behind_packed_images_is_noticed(directory):
     file.write_bytes(file.read_bytes() + b"rubbish")
     with pytest.raises(RunError, match="cannot be unpacked"):
         load(directory)
+
+
+def crafted(chance):
+    """The bytes of an IDX file whose head may say anything, packed or not."""
+    dimensions = chance.choice([0, 1, 2, 3, 3, 3, 255])
+    sizes = [chance.choice([0, 1, 2, 3, 6, 7, 28, 2**16, 2**31, 2**32 - 1]) for _ in range(dimensions)]
+    kind = chance.choice([0x800, 0x800, 0x800, 0xD00, 0, 2**31])
+    head = struct.pack(f">{1 + dimensions}I", kind + dimensions, *sizes)
+    content = head[: chance.choice([len(head), 3])] + chance.randbytes(chance.choice([0, 1, 6, 36, 5000]))
+    packed = gzip.compress(content)
+    return chance.choice([content, packed, packed[:-5], packed + packed, packed + b"rubbish"])
+
+
+@pytest.mark.parametrize("count", [30, runs.campaign(3000)])
+def test_crafted_images_are_read_or_refused_in_one_sentence(directory, count):
+    for number in range(count):
+        chance = random.Random(number)
+        file = directory / chance.choice(["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+        sound = file.read_bytes()
+        file.write_bytes(crafted(chance))
+        try:
+            load(directory)
+        except (RunError, ConfigError) as error:
+            runs.assert_one_sentence(error)
+        file.write_bytes(sound)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])

@@ -1,11 +1,13 @@
 """Tables: what is read from CSV and NPZ files, and what is refused with line and column."""
 
 import os
+import random
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +128,7 @@ def test_arrays_are_read_from_an_npz_file(tmp_path):
         ({"X": np.zeros(2), "y": np.zeros(2)}, r"has X \(2,\) of float64 and y \(2,\)"),
         ({"X": np.array([["a"], ["b"]]), "y": np.zeros(2)}, "but X must be numbers"),
         ({"X": np.array([[0.0, np.nan]]), "y": np.zeros(1)}, r"has nan at X\[0, 1\]"),
+        ({"X": np.float16([[0.0, np.inf]]), "y": np.zeros(1)}, r"has inf at X\[0, 1\]"),
     ],
 )
 def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, words):
@@ -276,6 +279,41 @@ def archives(tmp_path):
         path = npz(tmp_path / f"method-{method}.npz", sound)
         place = path.read_bytes().index(b"PK\1\2") + 10
         yield damaged(damaged(path, 8, bytes([method, 0])), place, bytes([method, 0]))
+
+
+def crafted_array(chance):
+    """The bytes of an array: a head that may say anything, and numbers that may be others."""
+    sizes = [
+        chance.choice([0, 1, 2, 4, 4, 2**31, 2**62, -1, "True", "'4'", "None"]) for _ in range(chance.randint(0, 3))
+    ]
+    shape = chance.choice(["(4,)", "(4, 2)", "(4, 2)", f"({', '.join(map(str, sizes))},)"])
+    descr = chance.choice(
+        ["<f8", "<f8", ">f4", "<f2", "<i8", "|b1", "<U3", "|S4", "|O", "<c16", "<M8[s]", "|V8", "<f16"]
+    )
+    header = described(shape, descr, chance.choice(["True", "False", "False", "'no'"]))
+    for _ in range(chance.choice([0, 0, 0, 1, 3])):
+        place = chance.randrange(len(header))
+        header = header[:place] + chr(chance.randrange(256)) + header[place + 1 :]
+    return npy(
+        header, chance.randbytes(chance.choice([0, 8, 32, 64, 64, 128])), chance.choice([(1, 0), (2, 0), (7, 7)])
+    )
+
+
+@pytest.mark.parametrize("count", [30, runs.campaign(3000)])
+def test_crafted_archives_are_read_or_refused_in_one_sentence(tmp_path, count):
+    for number in range(count):
+        chance = random.Random(number)
+        path = npz(tmp_path / "crafted.npz", crafted_array(chance), chance.choice([None, crafted_array(chance)]))
+        if chance.random() < 0.3:
+            content = path.read_bytes()
+            damaged(path, chance.randrange(len(content)), chance.randbytes(chance.randint(1, 9)))
+        try:
+            contents = table.read(path, None)
+        except (RunError, ConfigError) as error:
+            runs.assert_one_sentence(error)
+        else:
+            assert np.isfinite(contents.X).all()
+            assert contents.y.max() < len(contents.classes)
 
 
 @pytest.mark.filterwarnings("error")

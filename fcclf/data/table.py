@@ -243,7 +243,7 @@ def _read_npz(path, weight):
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
             "y a label for each sample."
         )
-    if not (X.min() >= -LARGEST and X.max() <= LARGEST):  # a NaN is neither
+    if not (float(X.min()) >= -LARGEST and float(X.max()) <= LARGEST):  # a NaN is neither
         row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
         raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
     X = X.astype(np.float32, copy=False)
@@ -271,4 +271,4 @@ def _array(archive, member):
 
 def _unfit(row):
     """The places in a row of what float32 cannot hold."""
-    return np.flatnonzero(~(np.abs(row) <= LARGEST))
+    return np.flatnonzero(~(np.abs(row.astype(float)) <= LARGEST))
