@@ -1,5 +1,6 @@
 """History and event files of a run: cut back, and repaired one from the other."""
 
+import contextlib
 import os
 import shutil
 
@@ -130,7 +131,7 @@ def test_damage_to_both_is_an_error_that_names_them(run):
 
 def test_a_commit_measures_what_is_on_disk(run):
     files, _ = recovered(run)
-    with record.Record(run, files, next_epoch=7, metrics=METRICS) as opened:
+    with contextlib.closing(record.Record(run, files, next_epoch=7, metrics=METRICS)) as opened:
         metrics = metrics_of(3)
         opened.epochs(7, metrics, seconds=0.1)
         first = dict(opened.commit())

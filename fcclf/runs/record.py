@@ -33,24 +33,22 @@ CURVES = {  # directory: {tag: column of the history, or of what `_with_derived`
 }
 
 
-class Record(contextlib.ExitStack):
-    """The open files of a run being trained; a context manager that closes them.
+class Record:
+    """The open files of a run being trained. close(): closes them.
 
     path: the run directory. committed: {file: [length, sha256]}, what `recover` returned.
     next_epoch: the first epoch (from 1) that will be written. metrics: names of an epoch's metrics.
     """
 
     def __init__(self, path: Path, committed: dict[str, list], next_epoch: int, metrics: tuple[str, ...]):
-        super().__init__()
         self.path, self.committed = path, dict(committed)
         attempt = events.next_attempt(path)
-        self.history, self.logs = history.History(path, metrics), {}
         with contextlib.ExitStack() as opened:  # closes what is open if the next one fails
-            opened.callback(self.history.close)
+            self.history, self.logs = opened.enter_context(contextlib.closing(history.History(path, metrics))), {}
             for name in _directories(metrics):
-                self.logs[name] = events.EventLog(path / name, attempt, next_epoch)
-                opened.callback(self.logs[name].close)
-            self.push(opened.pop_all())
+                log = events.EventLog(path / name, attempt, next_epoch)
+                self.logs[name] = opened.enter_context(contextlib.closing(log))
+            self.close = opened.pop_all().close
         self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
 
     def epochs(self, first_epoch: int, metrics, seconds: float):

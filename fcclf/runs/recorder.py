@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,11 +37,9 @@ class Claimed(NamedTuple):
         """Epochs finished at the newest checkpoint."""
         return self.start.epoch if self.start else 0
 
-    @contextlib.contextmanager
-    def record(self, metrics: tuple[str, ...]) -> Iterator[Record]:
-        """The `Record` to write on in; closed at the end of the block."""
-        with Record(self.path, self.committed, self.epoch + 1, metrics) as record:
-            yield record
+    def record(self, metrics: tuple[str, ...]) -> contextlib.closing[Record]:
+        """The `Record` to write on in; closed at the end of a `with` block."""
+        return contextlib.closing(Record(self.path, self.committed, self.epoch + 1, metrics))
 
     def restore(self, program: Program):
         """Gives a program that has begun the state of the newest checkpoint. Raises RunError if that is another than
