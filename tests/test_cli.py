@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import pty
 import shlex
 import shutil
 import signal
@@ -59,6 +60,29 @@ def test_training_prints_results_to_stdout_and_progress_to_stderr(logs, capsys):
 def test_the_run_is_the_one_the_library_trains(logs, finished_run):
     run("train", "moons", *PLAIN, "--run-name", "mine", "--quiet")
     runs.assert_same_run(logs / "mine", finished_run)
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "words"),
+    [("terminal", False, "fcclf: importing TensorFlow ...\r\n"), ("terminal", True, ""), ("file", False, "")],
+)
+def test_whoever_waits_at_a_terminal_for_tensorflows_import_is_told(tmp_path, stream, quiet, words):
+    """The TensorFlow here is an empty file, which is imported at once."""
+    (tmp_path / "tensorflow.py").write_text("")
+    program = f"from fcclf.cli import terminal\nwith terminal.quiet_tensorflow(quiet={quiet}):\n    print('imported')"
+    ours, theirs = pty.openpty() if stream == "terminal" else os.pipe()
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])
+    printed = subprocess.check_output(
+        [sys.executable, "-c", program], stderr=theirs, text=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    os.set_blocking(ours, False)
+    try:
+        said = os.read(ours, 1000).decode()
+    except BlockingIOError:
+        said = ""
+    os.close(ours)
+    os.close(theirs)
+    assert (printed, said) == ("imported\n", words)
 
 
 def test_the_progress_bar_begins_where_the_run_does(capsys):

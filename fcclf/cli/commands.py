@@ -33,7 +33,7 @@ def train(arguments) -> int:
     for sentence in advice(config):
         say(f"warning: {sentence}")
     started = time.perf_counter()
-    with quiet_tensorflow():
+    with quiet_tensorflow(arguments.quiet):
         from fcclf.learning.interrupts import Interrupts
         from fcclf.runs import training
     interrupts = Interrupts()

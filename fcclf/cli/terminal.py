@@ -94,10 +94,11 @@ class ProgressLines:
 
 
 @contextlib.contextmanager
-def quiet_tensorflow():
+def quiet_tensorflow(quiet=False):
     """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read.
 
-    Raises RunError if there is not enough memory for it: it would end with a dump of its stack.
+    At a terminal it says what takes so long, unless quiet. Raises RunError if there is not enough memory for it: it
+    would end with a dump of its stack.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
@@ -105,6 +106,8 @@ def quiet_tensorflow():
     if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
         yield
         return
+    if sys.stderr.isatty() and not quiet:
+        say("importing TensorFlow ...")
     sys.stderr.flush()
     kept = os.dup(2)
     try:
