@@ -15,7 +15,7 @@ import importlib
 
 __version__ = "0.1.0"
 HOMES = {
-    "FCClassifier": "fcclf.estimator",
+    **dict.fromkeys(("FCClassifier", "FCRegressor"), "fcclf.estimator"),
     "load": "fcclf.data.loading",
     "train": "fcclf.runs.training",
     "open_run": "fcclf.runs.trained",

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import runs
+from peers import scikit_learns
 from sklearn.datasets import make_classification, make_moons
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score
@@ -46,17 +47,6 @@ def assert_same(one, other):
 # ---- the rules of MLPClassifier --------------------------------------------------------------------------------------
 
 
-def scikit_learns(mine, X, y, *sample_weight):
-    """An MLPClassifier with the settings of `mine`, begun with its initial weights, and fitted."""
-    settings = {name: value for name, value in mine.get_params().items() if name in MLPClassifier().get_params()}
-    begun = FCClassifier(**settings).set_params(learning_rate_init=1e-30, max_iter=1).fit(X, y)
-    theirs = MLPClassifier(**settings).set_params(max_iter=1, warm_start=True).fit(X, y)
-    theirs.coefs_ = [each.astype(float) for each in begun.coefs_]
-    theirs.intercepts_ = [each.astype(float) for each in begun.intercepts_]
-    theirs.loss_curve_, theirs.best_loss_, theirs.t_, theirs._no_improvement_count = [], np.inf, 0, 0
-    return theirs.set_params(max_iter=mine.max_iter).fit(X, y, *sample_weight)
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -74,7 +64,7 @@ def scikit_learns(mine, X, y, *sample_weight):
 )
 def test_it_learns_step_by_step_what_mlpclassifier_learns(settings):
     mine = classifier(shuffle=False, **settings).fit(X, y)
-    theirs = scikit_learns(mine, X, y)
+    theirs = scikit_learns(MLPClassifier, mine, X, y)
     assert (mine.n_iter_, mine.t_, mine.n_layers_, mine.n_outputs_) == (theirs.n_iter_, theirs.t_, 4, 1)
     assert mine.out_activation_ == theirs.out_activation_ == "logistic"
     np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-5)
@@ -87,7 +77,7 @@ def test_it_learns_step_by_step_what_mlpclassifier_learns(settings):
 def test_three_classes_end_in_a_softmax():
     X, y = make_classification(120, n_informative=4, n_redundant=0, n_features=4, n_classes=3, random_state=0)
     mine = classifier(shuffle=False).fit(X, y)
-    theirs = scikit_learns(mine, X, y)
+    theirs = scikit_learns(MLPClassifier, mine, X, y)
     assert (mine.n_outputs_, mine.out_activation_) == (3, "softmax")
     np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-5)
     np.testing.assert_allclose(mine.predict_log_proba(X), np.log(theirs.predict_proba(X)), atol=1e-4)
@@ -214,7 +204,7 @@ def test_weights_count_as_in_mlpclassifier():
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
     mine = classifier(shuffle=False, alpha=0.1).fit(X, y, weights)
     try:
-        theirs = scikit_learns(mine, X, y, weights)
+        theirs = scikit_learns(MLPClassifier, mine, X, y, weights)
     except TypeError:
         pytest.skip("this scikit-learn's MLPClassifier takes no weights")
     np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-5)
@@ -483,5 +473,5 @@ def test_a_run_with_a_residual_block_can_be_opened_with_its_best_weights(tmp_pat
 def test_the_class_is_a_public_name_of_the_package():
     assert fcclf.FCClassifier is FCClassifier
     assert "FCClassifier" in dir(fcclf)
-    with pytest.raises(AttributeError, match="no attribute 'FCRegressor'"):
-        fcclf.FCRegressor  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'FCTransformer'"):
+        fcclf.FCTransformer  # noqa: B018

@@ -147,6 +147,14 @@ def test_samples_that_weigh_nothing_do_not_count_in_batch_statistics(shape):
     np.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_weighted_batch_statistics_are_exact_far_from_0():
+    inputs = (1000 + np.random.default_rng(0).normal(size=(50, 3))).astype(np.float32)
+    weights = np.random.default_rng(1).integers(1, 4, 50).astype(np.float32)
+    repeated = np.repeat(inputs, weights.astype(int), axis=0).astype(float)
+    output = evaluated(lambda: called(BatchNorm(epsilon=1e-6), inputs, phase(weights=weights)))
+    np.testing.assert_allclose(output, (inputs - repeated.mean(0)) / repeated.std(0), rtol=1e-3, atol=1e-3)
+
+
 def test_batch_norm_predicts_with_its_moving_statistics():
     output = evaluated(lambda: called(BatchNorm(epsilon=0.5), X))
     np.testing.assert_allclose(output, X / np.sqrt(1.5), rtol=1e-5)

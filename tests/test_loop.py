@@ -173,7 +173,7 @@ def test_twenty_points_are_learned_by_heart():
     built = Built(runs.config(samples=25, batch_size=20, noise=0.3, l2=0.0, learning_rate=0.01, hidden=(16, 16)))
     for epoch in range(0, 1500, 50):
         built.stretch(epoch, epoch + 50)
-    assert built.run(built.graph.evaluation.accuracy, built.fed()) == 1
+    assert built.run(built.graph.evaluation.score, built.fed()) == 1
 
 
 @pytest.mark.parametrize("jit", ["on", runs.campaign("off")])
@@ -232,7 +232,7 @@ def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
         samples = order[first : first + 23]
         feed = built.graph.feed(built.program.given, built.dataset.train.X[samples], built.dataset.train.y[samples])
         before = built.run(built.graph.evaluation, feed)
-        losses, correct = losses + before.loss * len(samples), correct + before.accuracy * len(samples)
+        losses, correct = losses + before.loss * len(samples), correct + before.score * len(samples)
         totals += built.run(built.graph.loss.total, feed) * len(samples)
         norms.append(built.run(gradient_norm, feed))
         built.run(built.graph.train_op, feed)
@@ -244,7 +244,7 @@ def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     assert metrics["gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
     assert metrics["learning_rate"] == np.float32(0.05)
     assert metrics["test_loss"] == pytest.approx(after.loss, rel=1e-4)
-    assert metrics["test_accuracy"] == pytest.approx(after.accuracy, rel=1e-6)
+    assert metrics["test_accuracy"] == pytest.approx(after.score, rel=1e-6)
 
 
 def test_the_weights_at_the_beginning_of_an_epoch_are_kept_whatever_is_cut():
@@ -290,7 +290,7 @@ def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
     *_, test_loss, test_accuracy = (values[0] for values in built.stretch(0, 5))
     whole = built.run(built.graph.evaluation, built.fed("test"))
     assert test_loss == pytest.approx(whole.loss, rel=1e-5)
-    assert test_accuracy == pytest.approx(whole.accuracy, rel=1e-6)
+    assert test_accuracy == pytest.approx(whole.score, rel=1e-6)
 
 
 @pytest.mark.parametrize(

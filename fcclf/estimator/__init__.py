@@ -1,13 +1,16 @@
-"""FCClassifier, the scikit-learn face of the one training core.
+"""FCClassifier and FCRegressor, the scikit-learn faces of the one training core.
 
-classifier    the class: parameters, fit, attributes, predictions
-samples       what is given to it, checked
-parameters    the rules of its parameters, and the plan that follows from them
+base          what they share: fit, attributes, runs
+classifier    FCClassifier: labels, probabilities
+regressor     FCRegressor: numbers
+samples       what is given to them, checked
+parameters    the rules of their parameters, and the plan that follows from them
 fitting       the session loop of a fit
 fit_run       a fit as a run directory
 callbacks     those of scikit-learn
 """
 
 from fcclf.estimator.classifier import FCClassifier
+from fcclf.estimator.regressor import FCRegressor
 
-__all__ = ["FCClassifier"]
+__all__ = ["FCClassifier", "FCRegressor"]

@@ -23,7 +23,7 @@ SESSION = Session(checkpoint_every=0, image_every=0)  # saved by time and at the
 def stored(path: Path) -> FitConfig | None:
     """The settings of the fit in `path`, None if there is none. Raises RunError if they cannot be read."""
     config = run_directory.read(path).config if (path / "config.json").exists() else None
-    return config if config and config.maker == FitConfig.maker else None
+    return config if isinstance(config, FitConfig) else None
 
 
 def earlier_metrics(path: Path, epochs: int) -> dict[str, list[float]]:

@@ -84,7 +84,7 @@ class Fit:
             ):
                 self._note(stretch, stop)
                 if verbose:
-                    _print(stretch, self.epochs)
+                    _print(stretch, self.epochs, self.program.plan.objective.score)
         if self.recorder:
             self.recorder.finish()
 
@@ -121,9 +121,9 @@ class Fit:
             raise
 
 
-def _print(stretch: Stretch, epochs):
+def _print(stretch: Stretch, epochs, score):
     """Prints the epochs of a stretch as scikit-learn does. epochs: finished, those of the stretch included."""
     for row, number in enumerate(range(epochs - stretch.epochs + 1, epochs + 1)):
         print(f"Iteration {number}, loss = {stretch.metrics['train_total'][row]:.8f}")
-        if "validation_accuracy" in stretch.metrics:
-            print(f"Validation score: {stretch.metrics['validation_accuracy'][row]:.6f}")
+        if f"validation_{score}" in stretch.metrics:
+            print(f"Validation score: {stretch.metrics[f'validation_{score}'][row]:.6f}")

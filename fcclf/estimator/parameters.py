@@ -1,4 +1,4 @@
-"""The parameters of `FCClassifier`: their rules, and the network, plan and hyperparameters that follow from them.
+"""The parameters of the estimators: their rules, and the network, plan and hyperparameters that follow from them.
 
 These are functions of the parameters and of the shape of the data, so a fit that is repeated gets the same program.
 """
@@ -11,12 +11,13 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
+from fcclf.learning.objective import LOSSES, Classification, Regression
 from fcclf.learning.optimizers import Optimizer, Schedule
 from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, weighted_parts
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
-from fcclf.settings.fit_config import FitConfig, stopping
+from fcclf.settings.fit_config import stopping
 from fcclf.settings.model import Model
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
@@ -54,8 +55,12 @@ RULES = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
-    "class_weight": [StrOptions({"balanced"}), dict, None],
     "logdir": [str, os.PathLike, None],
+}
+CLASSIFIER_RULES = RULES | {"class_weight": [StrOptions({"balanced"}), dict, None]}
+REGRESSOR_RULES = RULES | {
+    "loss": [StrOptions(set(LOSSES))],
+    "delta": [Interval(Real, 0, None, closed="neither")],
 }
 
 
@@ -85,7 +90,14 @@ def _model(parameters, dropout):
     )
 
 
-def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: int) -> Plan:
+def plan(
+    parameters,
+    objective: Classification | Regression,
+    layers,
+    n_features: int,
+    parts: dict[str, Part],
+    n_epochs: int,
+) -> Plan:
     """What the program of a fit is made for. parts: as `samples.parts` gives them.
 
     Whether to compile depends on the amount of work alone, never on a clock, so that it is repeatable. A kept fit is
@@ -101,8 +113,9 @@ def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: 
         sizes=Sizes.of(parts),
         batch_size=batch_size,
         optimizer=_optimizer(parameters),
+        objective=objective,
         schedule=_schedule(parameters),
-        rule=rule_of(stopping(parameters.get_params(deep=False))),
+        rule=rule_of(stopping(parameters.get_params(deep=False), objective.score)),
         weighted=weighted_parts(parts),
         l1=parameters.l1 > 0,
         l2=True,
@@ -113,30 +126,24 @@ def plan(parameters, layers, n_features: int, parts: dict[str, Part], n_epochs: 
     )
 
 
-def config(parameters, seed: int, samples: int) -> FitConfig:
-    """The settings of a fit on so many `samples`, for its run. parameters: a classifier whose classes are known."""
-    given, classes, model = parameters.get_params(), parameters.classes_, _model(parameters, float(parameters.dropout))
+def config(parameters, seed: int, samples: int) -> dict:
+    """The settings that a fit on so many `samples` has in common with those of all estimators, for its run."""
+    given, model = parameters.get_params(), _model(parameters, float(parameters.dropout))
     del given["logdir"]
     if not isinstance(given["random_state"], Integral):
         given["random_state"] = None
-    if isinstance(given["class_weight"], dict):
-        given["class_weight"] = sorted(given["class_weight"].items(), key=str)
     given |= {  # settings with several spellings, in one of them
         "hidden_layer_sizes": model.hidden,
         "activation": model.activation,
         "batch_norm": None if model.batch_norm == "none" else model.batch_norm,
     }
-    return FitConfig.from_dict(
-        {
-            "parameters": given,
-            "seed": seed,
-            "classes": classes.astype(str) if classes.dtype.kind == "M" else classes,  # JSON has no dates
-            "class_type": str(classes.dtype),
-            "feature_names": getattr(parameters, "feature_names_in_", None),
-            "samples": samples,
-            "stack": [blocks.to_dict(block) for block in model.layers],
-        }
-    )
+    return {
+        "parameters": given,
+        "seed": seed,
+        "feature_names": getattr(parameters, "feature_names_in_", None),
+        "samples": samples,
+        "stack": [blocks.to_dict(block) for block in model.layers],
+    }
 
 
 def _optimizer(parameters):
@@ -157,7 +164,8 @@ def _schedule(parameters):
 def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
     """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: numbers of samples
     and of epochs that earlier calls trained on."""
-    kernels, watched = np.ones(len(made.kernels), np.float32), stopping(parameters.get_params(deep=False))
+    kernels = np.ones(len(made.kernels), np.float32)
+    watched = stopping(parameters.get_params(deep=False), made.objective.score)
     return Hyperparameters(
         seed=seed,
         learning_rate=parameters.learning_rate_init,

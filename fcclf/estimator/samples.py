@@ -54,6 +54,19 @@ def _checked_weights(sample_weight, X):
     return weights
 
 
+def targeted(estimator, X, y, *, reset=False):
+    """(X, float32 [samples, features]; y, float32 [samples, outputs]). reset: as for `features`."""
+    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float32, order="C", multi_output=True, y_numeric=True)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X, np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float32)
+
+
+def measured(X, y, sample_weight=None) -> Part:
+    """The samples that `targeted` returned as a `Part`."""
+    return Part(X, y, None if sample_weight is None else _checked_weights(sample_weight, X))
+
+
 def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
     """{name: part} of a fit: the training part and, with early stopping, the validation part, which has weights."""
     own = [each is not None for each in (X_val, y_val, sample_weight_val)]
@@ -64,24 +77,17 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
     if any(own) and not all(own[:2]):
         raise ValueError("Validation data need both, X_val and y_val.")
     if not any(own):
-        train, validation = _held_out(given, estimator.classes_, estimator.validation_fraction, seed)
+        train, validation = _held_out(given, estimator._strata(given.y), estimator.validation_fraction, seed)
         return {"train": train, "validation": _with_weights(validation)}
-    X_val, y_val = labelled(estimator, X_val, y_val)
-    check_known(y_val, estimator.classes_)
-    validation = samples(X_val, y_val, estimator.classes_, sample_weight_val)
+    validation = estimator._checked(X_val, y_val, sample_weight_val)
     return {"train": given, "validation": _with_weights(validation)}
 
 
-def _held_out(given, classes, fraction, seed):
-    """A training and a validation part with the same share of each class. Raises ValueError if one is too small."""
-    single = classes[np.bincount(given.y, minlength=len(classes)) == 1]
-    if len(single):
-        raise ValueError(
-            "The least populated classes in y have only 1 member, which is too few for early_stopping: it "
-            f"takes one to train and one to validate on. Classes with too few members are: {single.tolist()}"
-        )
+def _held_out(given, strata, fraction, seed):
+    """A training and a validation part, with the same share of each of the strata unless they are None. Raises
+    ValueError if one is too small."""
     train, validation = train_test_split(
-        np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=given.y
+        np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=strata
     )
     if len(validation) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")

@@ -12,7 +12,7 @@ from fcclf.learning.objective import weighted_mean
 from fcclf.learning.plan import Hyperparameters, Plan
 from fcclf.learning.state import Storage
 from fcclf.network.layers import Context, Phase
-from fcclf.network.network import Network, class_logits, inference
+from fcclf.network.network import Network, inference
 
 tf1 = tf.compat.v1
 
@@ -28,14 +28,14 @@ class Loss(NamedTuple):
 class Evaluation(NamedTuple):
     """The network measured in prediction on the fed samples.
 
-    loss, accuracy: float32 scalars. predictions: int32 [batch]. probabilities: float32 [batch, classes]. summaries: a
-    serialized Summary of loss and accuracy.
+    loss, score: float32 scalars. predictions: as the objective gives them. probabilities: float32 [batch, classes], of
+    a classification. summaries: a serialized Summary of loss and score.
     """
 
     loss: tf.Tensor
-    accuracy: tf.Tensor
+    score: tf.Tensor
     predictions: tf.Tensor
-    probabilities: tf.Tensor
+    probabilities: tf.Tensor | tuple
     summaries: tf.Tensor
 
 
@@ -61,7 +61,7 @@ def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters
     """Adds what follows inference to the current graph. given: placeholders; X: placeholder, float32 [batch, features];
     logits: of X in prediction."""
     with tf1.name_scope("input/"):
-        y = tf1.placeholder(plan.objective.label_type, (None,), "y")
+        y = tf1.placeholder(plan.objective.label_type, (None, *plan.objective.label_shape), "y")
     answered, updates = logits, {}
     if network.phased:
         with tf1.name_scope("train/"):
@@ -77,7 +77,7 @@ def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters
 def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Loss:
     """The loss of the samples with the penalties of the kernels."""
     with tf1.name_scope("loss"):
-        data = weighted_mean(plan.objective.losses(logits, y, plan.objective.label_smoothing), None)
+        data = weighted_mean(plan.objective.losses(logits, y, training=True), None)
         alpha = given.alpha / tf.cast(tf.shape(y)[0], tf.float32) if plan.alpha else 0.0
         penalty = tf.zeros(())
         for number, name in enumerate(plan.kernels):
@@ -98,16 +98,17 @@ def training(plan: Plan, network: Network, storage: Storage, total_loss, updates
 
 
 def evaluation(plan: Plan, logits, y) -> Evaluation:
-    """Loss, accuracy, predictions and probabilities of the fed samples."""
+    """Loss, score, predictions and probabilities of the fed samples."""
+    objective = plan.objective
     with tf1.name_scope("eval"):
-        measured = tf.reduce_mean(plan.objective.losses(logits, y))
-        accuracy = tf.reduce_mean(plan.objective.scores(logits, y))
+        measured = tf.reduce_mean(objective.losses(logits, y))
+        score = tf.reduce_mean(objective.scores(logits, y, objective.spread(y, None)))
         return Evaluation(
             loss=measured,
-            accuracy=accuracy,
-            predictions=tf.identity(plan.objective.predictions(logits), name="predictions"),
-            probabilities=tf.nn.softmax(class_logits(logits), name="probabilities"),
+            score=score,
+            predictions=tf.identity(objective.predictions(logits), name="predictions"),
+            probabilities=objective.probabilities(logits),
             summaries=tf1.summary.merge(
-                [tf1.summary.scalar("loss", measured), tf1.summary.scalar("accuracy", accuracy)], name="summaries"
+                [tf1.summary.scalar("loss", measured), tf1.summary.scalar(objective.score, score)], name="summaries"
             ),
         )

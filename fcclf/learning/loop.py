@@ -41,12 +41,13 @@ class Loop:
     def __init__(self, plan: Plan, network: Network, storage: Storage, fed: Hyperparameters):
         """fed: the placeholders of the hyperparameters."""
         self.plan, self.network, self.storage, self.fed = plan, network, storage, fed
-        self.penalty = None
+        self.penalty, self.spreads = None, {}
 
     def run(self, parts: dict[str, Part], order, n_epochs, first, last) -> Results:
         """Trains n_epochs rows of order, int32 [most epochs, train samples], from batch `first` of the first row to
         before batch `last` of the last row, or until the rule stops it."""
         self.penalty = self._penalty()
+        self.spreads = {name: self.plan.objective.spread(part.y, part.weights) for name, part in parts.items()}
         state = self.storage.read()
         stopped = state.best.stopped if state.best else tf.constant(False)
 
@@ -110,7 +111,7 @@ class Loop:
         phase = Phase(learner.global_step, weights, updates={})
         trained, statistics = self._values(learner)
         logits = self.logits(X, {**trained, **statistics}, phase)
-        losses = self.plan.objective.losses(logits, y, self.plan.objective.label_smoothing)
+        losses = self.plan.objective.losses(logits, y, training=True)
         loss = weighted_mean(losses, weights)
         penalty, slopes = self.penalty.value_and_gradient(learner.weights, weight)
         gradients = self.storage.trained.pack(
@@ -119,7 +120,8 @@ class Loop:
         gradients = [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
         norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
         learner = self.step(learner, gradients, norm, kept_rate)
-        score = tf.reduce_sum(self.plan.objective.scores(logits, y) * (1.0 if weights is None else weights))
+        scores = self.plan.objective.scores(logits, y, self.spreads["train"])
+        score = tf.reduce_sum(scores * (1.0 if weights is None else weights))
         added = {
             "loss": loss * weight,
             "total": (loss + penalty) * size,
@@ -180,7 +182,7 @@ class Loop:
         found = {
             "train_loss": divided(sums["loss"], sums["weight"]),
             "train_total": sums["total"] / plan.sizes.train,
-            "train_accuracy": divided(sums["score"], sums["weight"]),
+            f"train_{plan.objective.score}": divided(sums["score"], sums["weight"]),
             "penalty": self.penalty.value_and_gradient(learner.weights, float(plan.batch_size))[0],
             "gradient_norm": sums["gradient_norm"] / plan.n_batches,
             "learning_rate": plan.schedule.rate(state.learning_rate, learner.global_step),
@@ -188,8 +190,8 @@ class Loop:
         trained, statistics = self._values(learner)
         for name in ("validation", "test"):
             if name in parts:
-                measured = self.evaluate(parts[name], {**trained, **statistics})
-                found[f"{name}_loss"], found[f"{name}_accuracy"] = measured
+                measured = self.evaluate(name, parts[name], {**trained, **statistics})
+                found[f"{name}_loss"], found[f"{name}_{plan.objective.score}"] = measured
         return found
 
     def judge(self, state: State, measured):
@@ -214,17 +216,19 @@ class Loop:
         weights, statistics = (learner.weights, learner.statistics) if kept else ((), ())
         return state.best._replace(value=value, epoch=state.epoch, weights=weights, statistics=statistics)
 
-    def evaluate(self, part: Part, values):
+    def evaluate(self, name, part: Part, values):
         """Mean loss and score of a part of the data, at most EVALUATION_BATCH samples at a time: float32 scalars."""
-        total = part.y.shape.num_elements()
+        total = int(part.X.shape[0])
         size = min(EVALUATION_BATCH, total)
 
         def batch(number, sums):
             first, counted = window(number, size, total)
             X = tf.slice(part.X, [first, 0], [size, part.X.shape[1]])
-            y, given = (None if each is None else tf.slice(each, [first], [size]) for each in part[1:])
+            y = tf.slice(part.y, [first, 0][: len(part.y.shape)], [size, *part.y.shape[1:]])
+            given = None if part.weights is None else tf.slice(part.weights, [first], [size])
             weights, logits = _product(given, counted), self.logits(X, values)
-            measured = self.plan.objective.losses(logits, y), self.plan.objective.scores(logits, y)
+            objective = self.plan.objective
+            measured = objective.losses(logits, y), objective.scores(logits, y, self.spreads[name])
             weights = tf.ones(size) if weights is None else weights
             added = [*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)]
             return number + 1, sums + tf.stack(added)

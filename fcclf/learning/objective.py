@@ -1,6 +1,11 @@
-"""What a network is trained for: the loss of its outputs, the score that counts right answers, and the penalties."""
+"""What a network is trained for: the loss of its outputs, the score of its answers, and the penalties.
+
+An objective is one of `Classification` and `Regression`, which have the same members. label_type, label_shape: of the y
+of one sample. score: the name of what `scores` gives, in metrics and curves.
+"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -19,10 +24,16 @@ class Classification:
 
     label_smoothing: float = 0.0
 
-    label_type = tf.int32  # class numbers
+    label_type: ClassVar[tf.DType] = tf.int32  # class numbers
+    label_shape: ClassVar[tuple[int, ...]] = ()
+    score: ClassVar[str] = "accuracy"
 
-    def losses(self, logits, y, smoothing: float = 0.0):
+    def spread(self, y, weights):
+        """What scores are relative to: nothing."""
+
+    def losses(self, logits, y, training=False):
         """The loss of each sample, float32 [batch]. logits: float32 [batch, outputs]; y: int32 [batch]."""
+        smoothing = self.label_smoothing if training else 0.0
         if logits.shape[1] == 1:
             labels = (1 - smoothing) * tf.cast(y, tf.float32) + smoothing / 2
             return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits[:, 0])
@@ -31,13 +42,92 @@ class Classification:
             return losses
         return (1 - smoothing) * losses - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
 
-    def scores(self, logits, y):
+    def scores(self, logits, y, spread=None):
         """The score of each sample, float32 [batch]: 1 if the most probable class is the label, else 0."""
         return tf.cast(tf.equal(self.predictions(logits), y), tf.float32)
 
     def predictions(self, logits):
         """The most probable class of each sample, int32 [batch]. logits: float32 [batch, outputs]."""
         return tf.argmax(class_logits(logits), axis=1, output_type=tf.int32)
+
+    def probabilities(self, logits):
+        """float32 [batch, classes]; each row sums to 1."""
+        return tf.nn.softmax(class_logits(logits), name="probabilities")
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Numbers for each sample, one for each output.
+
+    loss: "squared_error", half of it; "poisson", half of its deviance, for numbers of at least 0, where the outputs are
+    logarithms; "absolute_error"; "huber", which is squared up to an error of delta and grows in a line from there
+    (Huber 1964). As in `sklearn.neural_network.MLPRegressor`, steps follow the gradient of the sum over the outputs;
+    the value of the loss is their mean, of "poisson" their sum.
+    """
+
+    loss: str = "squared_error"
+    delta: float = 1.0
+    outputs: int = 1
+
+    label_type: ClassVar[tf.DType] = tf.float32
+    score: ClassVar[str] = "r2"
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """A number for each output."""
+        return (self.outputs,)
+
+    def spread(self, y, weights):
+        """The variance of each output in a part of the data, float32 [outputs]. weights: float32 [samples] or None."""
+        mean = weighted_mean(y, weights)
+        return weighted_mean(tf.square(y - mean), weights)
+
+    def losses(self, logits, y, training=False):
+        """The loss of each sample, float32 [batch]. logits, y: float32 [batch, outputs]."""
+        total = tf.reduce_sum(LOSSES[self.loss](logits, y, self.delta), axis=1)
+        if self.outputs == 1 or self.loss == "poisson":
+            return total
+        return total - tf.stop_gradient(total - total / self.outputs)
+
+    def scores(self, logits, y, spread):
+        """The score of each sample, float32 [batch], whose mean over a part is R2, the mean of the outputs'. An output
+        that is the same for all samples counts 1 where it is hit, else 0."""
+        squares = tf.square(y - self.predictions(logits))
+        constant = tf.cast(tf.equal(squares, 0), tf.float32)
+        return tf.reduce_mean(tf.where(spread > 0, 1 - tf.math.divide_no_nan(squares, spread), constant), axis=1)
+
+    def predictions(self, logits):
+        """float32 [batch, outputs]."""
+        return tf.exp(logits) if self.loss == "poisson" else logits
+
+    def probabilities(self, logits):
+        """None of them: an empty tuple, as `Session.run` takes it."""
+        return ()
+
+
+def _squared_error(outputs, y, delta):
+    return tf.square(outputs - y) / 2
+
+
+def _absolute_error(outputs, y, delta):
+    return tf.abs(outputs - y)
+
+
+def _huber(outputs, y, delta):
+    error = tf.abs(outputs - y)
+    return tf.where(error <= delta, error * error / 2, delta * (error - delta / 2))
+
+
+def _poisson(outputs, y, delta):
+    return tf.exp(outputs) - y * outputs + tf.math.xlogy(y, y) - y
+
+
+LOSSES = {
+    "squared_error": _squared_error,
+    "absolute_error": _absolute_error,
+    "huber": _huber,
+    "poisson": _poisson,
+}
 
 
 class Penalty:
@@ -80,10 +170,12 @@ def _sum(one, other):
 
 
 def weighted_mean(values, weights):
-    """Mean of values, float32 [batch]; weights: float32 [batch], or None where all count the same."""
+    """Mean of values, float32 [batch, ...], over the batch; weights: float32 [batch], or None where all count the
+    same."""
     if weights is None:
-        return tf.reduce_mean(values)
-    return divided(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+        return tf.reduce_mean(values, axis=0)
+    weights = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))
+    return divided(tf.reduce_sum(values * weights, axis=0), tf.reduce_sum(weights))
 
 
 def divided(value, weight):

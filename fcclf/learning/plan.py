@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data.dataset import Part
-from fcclf.learning.objective import Classification
+from fcclf.learning.objective import Classification, Regression
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
@@ -61,7 +61,7 @@ class Plan:
     sizes: Sizes
     batch_size: int
     optimizer: Optimizer
-    objective: Classification = Classification()  # noqa: RUF009 - frozen, as a default must be
+    objective: Classification | Regression = Classification()  # noqa: RUF009 - frozen, as a default must be
     schedule: Schedule = Schedule()  # noqa: RUF009
     rule: Rule | None = None
     weighted: tuple[str, ...] = ()
@@ -125,15 +125,15 @@ class Plan:
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics of an epoch, the columns of a history.
 
-        train_loss, train_accuracy, train_total (the loss with its penalties) and gradient_norm are means over the
-        epoch's batches as they were trained on. All others are measured after its last batch. wait: number of epochs
-        without improvement.
+        train_loss, train_total (the loss with its penalties), the score of the training part and gradient_norm are
+        means over the epoch's batches as they were trained on. All others are measured after its last batch. wait:
+        number of epochs without improvement.
         """
-        measured = [part for part in ("validation", "test") if getattr(self.sizes, part)]
+        measured, score = [part for part in ("validation", "test") if getattr(self.sizes, part)], self.objective.score
         return (
-            *("train_loss", "train_total", "train_accuracy", "penalty", "gradient_norm", "learning_rate"),
+            *("train_loss", "train_total", f"train_{score}", "penalty", "gradient_norm", "learning_rate"),
             *(("wait",) if self.rule else ()),
-            *(f"{part}_{name}" for part in measured for name in ("loss", "accuracy")),
+            *(f"{part}_{name}" for part in measured for name in ("loss", score)),
         )
 
 

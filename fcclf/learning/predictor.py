@@ -16,7 +16,7 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf.errors import RunError
 from fcclf.network.layers import Context
-from fcclf.network.network import Network, class_logits, inference
+from fcclf.network.network import Network, inference
 
 tf1 = tf.compat.v1
 
@@ -106,9 +106,13 @@ class Predictor:
         """{name: values} of every variable."""
         return self.run(self.variables)
 
+    def answers(self, X) -> np.ndarray:
+        """float32 [samples, outputs] of X, [samples, features]; each row's depend on that row alone."""
+        return self._in_blocks(self._block_answers, X)
+
     def logits(self, X) -> np.ndarray:
         """float32 [samples, classes] of X, [samples, features]; each row's depend on that row alone."""
-        return self._in_blocks(self._block_logits, X)
+        return class_logits(self.answers(X))
 
     def outputs(self, X) -> dict[str, np.ndarray]:
         """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's
@@ -140,8 +144,8 @@ class Predictor:
             return tf1.placeholder(tf.float32, (None, self.block_rows, self.n_features), "X")
 
     @functools.cached_property
-    def _block_logits(self):
-        return self._of_blocks(lambda outputs: class_logits(outputs["output"]))
+    def _block_answers(self):
+        return self._of_blocks(lambda outputs: outputs["output"])
 
     @functools.cached_property
     def _block_outputs(self):
@@ -158,6 +162,11 @@ class Predictor:
             return tf.map_fn(
                 answer, X, fn_output_signature=tf.nest.map_structure(_signature, chosen(self.layer_outputs))
             )
+
+
+def class_logits(answers) -> np.ndarray:
+    """float32 [samples, classes] of answers, float32 [samples, outputs], like `fcclf.network.network.class_logits`."""
+    return answers if answers.shape[1] > 1 else np.concatenate([np.zeros_like(answers), answers], axis=1)
 
 
 def _signature(output):

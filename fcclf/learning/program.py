@@ -93,7 +93,7 @@ class Program(Predictor):
         weighted = name in self.plan.weighted
         return Part(
             X=tf1.placeholder(tf.float32, (size, self.n_features), f"X_{name}"),
-            y=tf1.placeholder(self.plan.objective.label_type, (size,), f"y_{name}"),
+            y=tf1.placeholder(self.plan.objective.label_type, (size, *self.plan.objective.label_shape), f"y_{name}"),
             weights=tf1.placeholder(tf.float32, (size,), f"weights_{name}") if weighted else None,
         )
 

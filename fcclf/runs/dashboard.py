@@ -22,14 +22,15 @@ from fcclf.runs.run_directory import Description
 
 tf1 = tf.compat.v1
 
-LAYOUT = {  # category: {chart: pattern of tags}; a chart shows those of every directory of every run
-    "learning": {"cross-entropy (nats)": "^loss$", "accuracy": "accuracy", "loss with penalties": "loss/total"},
-    "training": {
-        "penalties": "loss/penalty",
-        "gradient norm, mean over an epoch": "training/gradient_norm",
-        "learning rate": "training/learning_rate",
-        "epochs per second": "training/epochs_per_second",
-    },
+LEARNING = {  # score: {chart: pattern of tags}; a chart shows those of every directory of every run
+    "accuracy": {"cross-entropy (nats)": "^loss$", "accuracy": "accuracy", "loss with penalties": "loss/total"},
+    "r2": {"loss": "^loss$", "R2": "r2", "loss with penalties": "loss/total"},
+}
+TRAINING = {
+    "penalties": "loss/penalty",
+    "gradient norm, mean over an epoch": "training/gradient_norm",
+    "learning rate": "training/learning_rate",
+    "epochs per second": "training/epochs_per_second",
 }
 BOOKKEEPING = {
     "blocks",
@@ -48,7 +49,7 @@ def about(description: Description, run_name: str) -> bytes:
     facts = {**description.data._asdict(), **description.versions}
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
     return _merged(
-        custom_scalar_summary.pb(_layout()),
+        custom_scalar_summary.pb(_layout(description.config.score)),
         hparams_api.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
         text_summary.pb("command", textwrap.indent(description.config.command(), "    ")),
         text_summary.pb("settings", _table("setting", "value", settings)),
@@ -108,7 +109,7 @@ def _inside(name, scopes):
     return name.removesuffix(bare) + ("full-connect-layer/" if hidden else "") + bare
 
 
-def _layout():
+def _layout(score):
     chart = layout_pb2.Chart
     return layout_pb2.Layout(
         category=[
@@ -119,7 +120,7 @@ def _layout():
                     for title, tag in charts.items()
                 ],
             )
-            for category, charts in LAYOUT.items()
+            for category, charts in {"learning": LEARNING[score], "training": TRAINING}.items()
         ]
     )
 

@@ -16,7 +16,7 @@ from fcclf.runs import history, run_directory
 from fcclf.settings.run_config import RunConfig
 from fcclf.system import durable
 
-MEASURES = ("_loss", "_total", "_accuracy")  # end the names of what is shown with four decimals
+MEASURES = ("_loss", "_total", "_accuracy", "_r2")  # end the names of what is shown with four decimals
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
 
 

@@ -23,12 +23,13 @@ CURVES = {  # directory: {tag: column of the history, or of what `_with_derived`
         "loss/penalty": "penalty",
         "loss/total": "train_total",
         "accuracy": "train_accuracy",
+        "r2": "train_r2",
         "training/learning_rate": "learning_rate",
         "training/gradient_norm": "gradient_norm",
         "training/epochs_without_improvement": "wait",
         "training/epochs_per_second": "epochs_per_second",
     },
-    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy"},
+    "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy", "r2": "validation_r2"},
     "test": {"loss": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
 }
 

@@ -26,7 +26,7 @@ from fcclf.data import split
 from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config
-from fcclf.settings.fit_config import FitConfig
+from fcclf.settings.fit_config import ClassifierConfig, RegressorConfig
 from fcclf.settings.run_config import RunConfig, differences
 from fcclf.system import durable
 
@@ -292,7 +292,8 @@ def read_with_data(path: Path) -> Description:
     """Like `read`, for what needs the samples. Raises RunError for a fit too, which does not keep them."""
     description = read(path)
     if not description.config.loadable:
-        raise RunError(f"{path} is a fit of FCClassifier and keeps no samples: open it with FCClassifier.from_run.")
+        maker = description.config.maker
+        raise RunError(f"{path} is a fit of {maker} and keeps no samples: open it with {maker}.from_run.")
     return description
 
 
@@ -303,8 +304,8 @@ def _parsed(document):
     sizes = [data.n_features, data.n_classes]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         raise ValueError("its data have {} features and {} classes, but each must be from 1 to 1000000".format(*sizes))
-    kind = next((kind for kind in (FitConfig, Config) if kind.wrote(document["config"])), Config)
-    config = kind.from_dict(document["config"])
+    kinds = [kind for kind in (ClassifierConfig, RegressorConfig) if kind.wrote(document["config"])]
+    config = (kinds or [Config])[0].from_dict(document["config"])
     if config.loadable:
         split.check(config)
     return Description(config, data, dict(document["versions"]), str(document["fingerprint"]))

@@ -125,6 +125,7 @@ class Config:
     session: Session = field(default_factory=Session)
 
     maker: ClassVar[str] = "fcclf train"
+    score: ClassVar[str] = "accuracy"
     named_by: ClassVar[str] = "run_name"
     remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
     loadable: ClassVar[bool] = True

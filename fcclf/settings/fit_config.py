@@ -1,7 +1,7 @@
 """The settings of a fit that is kept as a run, as `fcclf.settings.config.Config` has those of a command line.
 
-They are the parameters of `FCClassifier`, and what else is needed to open a fitted one, in the types of JSON. Standard
-library only: runs are listed without TensorFlow.
+They are the parameters of the estimator, and what else is needed to open a fitted one, in the types of JSON: one class
+for each estimator. Standard library only: runs are listed without TensorFlow.
 """
 
 import json
@@ -16,32 +16,31 @@ from fcclf.settings.blocks import Block
 from fcclf.settings.run_config import LONGEST_PATIENCE, Stopping
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
+SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
 CLASS_TYPE = re.compile(r"[a-z]+[0-9]*(\[\w+\])?|[<>|=][US][0-9]{1,6}")  # of numpy; longer texts would fill the memory
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """All settings of a fit.
+    """The settings of a fit that every estimator has.
 
-    parameters: {name: value} of the classifier, except `logdir`; class_weight as pairs. seed: of initial weights,
-    orders, masks and split. classes, class_type: the labels in order and their numpy dtype. feature_names: of the
-    columns, None where they have none. samples: how many were trained on. stack: the network.
+    parameters: {name: value} of the estimator, except `logdir`; class_weight as pairs. seed: of initial weights,
+    orders, masks and split. feature_names: of the columns, None where they have none. samples: how many were trained
+    on. stack: the network. score: the name of what `score` returns, in metrics.
     """
 
     parameters: dict
     seed: int
-    classes: tuple
-    class_type: str
     feature_names: tuple[str, ...] | None
     samples: int
     stack: tuple[Block, ...]
 
-    maker: ClassVar[str] = "FCClassifier"
+    maker: ClassVar[str]
+    score: ClassVar[str]
     named_by: ClassVar[str] = "logdir"
     source: ClassVar[str] = "fit"
     remedy: ClassVar[str] = "name another logdir, or move this one away to start over."
     loadable: ClassVar[bool] = False
-    highlights: ClassVar[tuple[str, ...]] = ("train_total", "validation_accuracy")
 
     @property
     def epochs(self) -> int:
@@ -51,16 +50,11 @@ class FitConfig:
     @property
     def stopping(self) -> Stopping:
         """When training is over before its last epoch."""
-        return stopping(self.parameters)
+        return stopping(self.parameters, self.score)
 
     def arguments(self) -> dict:
-        """{name: value} of the parameters, as the classifier takes them."""
-        weights = self.parameters["class_weight"]
-        return {**self.parameters, "class_weight": dict(weights) if isinstance(weights, list) else weights}
-
-    def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
-        """{scope: block} of the network for such data."""
-        return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
+        """{name: value} of the parameters, as the estimator takes them."""
+        return {name: tuple(value) if name == SIZES else value for name, value in self.parameters.items()}
 
     def identity(self) -> dict:
         """{setting: value} of the settings that change the result: two equal identities are the same run."""
@@ -84,35 +78,84 @@ class FitConfig:
 
     @classmethod
     def from_dict(cls, stored) -> "FitConfig":
-        """The `FitConfig` that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON.
+        """The settings that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON.
 
         Raises ConfigError if a setting breaks its rule; the estimator checks the other parameters.
         """
         stored = json.loads(json.dumps(stored, default=lambda value: value.tolist()))
-        for name, holds, rule in _rules(stored, stored["parameters"]):
+        for name, holds, rule in (*_rules(stored, stored["parameters"]), *cls._own_rules(stored)):
             if not holds:
                 raise ConfigError(name, f"is no setting of a fit: it must be {rule}.")
-        names = stored["feature_names"]
-        return cls(
-            **stored
-            | {
-                "classes": tuple(stored["classes"]),
-                "feature_names": None if names is None else tuple(names),
-                "stack": blocks.checked_stack(stored["stack"]),
-            }
-        )
+        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list) and name != "stack"}
+        return cls(**stored | lists | {"stack": blocks.checked_stack(stored["stack"])})
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(FitConfig):
+    """The settings of a fit of `FCClassifier`. classes, class_type: the labels in order and their numpy dtype."""
+
+    classes: tuple
+    class_type: str
+
+    maker: ClassVar[str] = "FCClassifier"
+    score: ClassVar[str] = "accuracy"
+    highlights: ClassVar[tuple[str, ...]] = ("train_total", "validation_accuracy")
+
+    def arguments(self) -> dict:
+        """{name: value} of the parameters, as the classifier takes them."""
+        weights = self.parameters["class_weight"]
+        return {**super().arguments(), "class_weight": dict(weights) if isinstance(weights, list) else weights}
+
+    def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
+        """{scope: block} of the network for such data."""
+        return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
 
     @classmethod
     def wrote(cls, stored) -> bool:
         """Whether `to_dict` made a document."""
-        return "parameters" in stored
+        return {"parameters", "classes"} <= set(stored)
+
+    @staticmethod
+    def _own_rules(stored):
+        weights = stored["parameters"]["class_weight"]
+        pairs = isinstance(weights, list) and all(isinstance(each, list) and len(each) == 2 for each in weights)
+        pairs = pairs and all(_is_label(label) and _is_number(weight) for label, weight in weights)
+        yield "class_weight", weights in (None, "balanced") or pairs, "balanced, or pairs of label and weight"
+        classes, kind = stored["classes"], stored["class_type"]
+        labels = isinstance(classes, list) and len(classes) > 1 and all(map(_is_label, classes))
+        yield "classes", labels, "a list of labels"
+        yield "class_type", isinstance(kind, str) and bool(CLASS_TYPE.fullmatch(kind)), "a type of numpy's"
 
 
-def stopping(parameters: dict) -> Stopping:
+@dataclass(frozen=True)
+class RegressorConfig(FitConfig):
+    """The settings of a fit of `FCRegressor`. n_outputs: numbers predicted for each sample."""
+
+    n_outputs: int
+
+    maker: ClassVar[str] = "FCRegressor"
+    score: ClassVar[str] = "r2"
+    highlights: ClassVar[tuple[str, ...]] = ("train_total", "train_r2", "validation_r2")
+
+    def layers(self, n_features: int, n_outputs: int) -> dict[str, Block]:
+        """{scope: block} of the network for such data."""
+        return blocks.named(self.stack, n_outputs)
+
+    @classmethod
+    def wrote(cls, stored) -> bool:
+        """Whether `to_dict` made a document."""
+        return {"parameters", "n_outputs"} <= set(stored)
+
+    @staticmethod
+    def _own_rules(stored):
+        yield "n_outputs", _is_whole(stored["n_outputs"], 1), "a whole number of at least 1"
+
+
+def stopping(parameters: dict, score: str) -> Stopping:
     """scikit-learn's rule, by the parameters of an estimator: the validation score decides, or else the loss."""
     early = parameters["early_stopping"]
     return Stopping(
-        metric="validation_accuracy" if early else "train_total",
+        metric=f"validation_{score}" if early else "train_total",
         tolerance=parameters["tol"],
         patience=int(min(parameters["n_iter_no_change"], LONGEST_PATIENCE - 1)) + 1,
         rising=early,
@@ -129,17 +172,12 @@ def _rules(stored, parameters) -> Iterator[tuple[str, bool, str]]:
     yield "n_iter_no_change", _is_number(patience) and patience >= 1, "a number of at least 1"
     yield "early_stopping", isinstance(parameters["early_stopping"], bool), "true or false"
     yield "tol", _is_number(parameters["tol"]), "a number"
+    yield SIZES, isinstance(parameters[SIZES], list), "a list of whole numbers"
     for name in ("solver", "learning_rate"):
         yield name, isinstance(parameters[name], str), "a text"
-    weights = parameters["class_weight"]
-    pairs = isinstance(weights, list) and all(isinstance(each, list) and len(each) == 2 for each in weights)
-    pairs = pairs and all(_is_label(label) and _is_number(weight) for label, weight in weights)
-    yield "class_weight", weights in (None, "balanced") or pairs, "balanced, or pairs of label and weight"
     for name in ("seed", "samples"):
         yield name, _is_whole(stored[name], 0), "a whole number of at least 0"
-    classes, kind, names = stored["classes"], stored["class_type"], stored["feature_names"]
-    yield "classes", isinstance(classes, list) and len(classes) > 1 and all(map(_is_label, classes)), "a list of labels"
-    yield "class_type", isinstance(kind, str) and bool(CLASS_TYPE.fullmatch(kind)), "a type of numpy's"
+    names = stored["feature_names"]
     named = names is None or (isinstance(names, list) and all(isinstance(each, str) for each in names))
     yield "feature_names", named, "a list of texts, or null"
 

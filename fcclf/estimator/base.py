@@ -1,0 +1,224 @@
+"""What the estimators share: fitting, going on with a fit, and fits that are runs.
+
+Parameters, attributes, defaults and rules are those of scikit-learn's multi-layer perceptrons where they have them. The
+fitted state consists of numpy arrays, so an estimator can be pickled and copied. It owns no session:
+`fcclf.learning.program` keeps graphs and compiled loops by their plan and lends them to every fit and prediction.
+
+Weights, losses and predictions are float32. Fits with the same `random_state`, an int, are equal bit for bit on one
+machine type and one version of the libraries, whatever the process or the number of jobs.
+"""
+
+import contextlib
+import copy
+import warnings
+from numbers import Integral
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fcclf.data.dataset import fingerprint
+from fcclf.data.facts import Facts
+from fcclf.errors import RunError
+from fcclf.estimator import callbacks, fit_run, parameters, samples
+from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
+from fcclf.estimator.fitting import Fit
+from fcclf.learning.predictor import Predictor
+from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
+from fcclf.runs.trained import newest_values
+from fcclf.settings import blocks
+from fcclf.settings.blocks import Dense
+from fcclf.settings.fit_config import FitConfig
+from fcclf.system import durable
+
+GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
+NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before
+
+
+class FCEstimator(CallbackSupportMixin, BaseEstimator):
+    """A fully-connected network in scikit-learn's form. What it is trained for is its subclass's:
+
+    _config_class: its `FitConfig`. _objective(): what is trained for, once `_start` was called. _given, _checked: the
+    samples as a `Part`. _strata: labels whose shares a held-out part keeps, or None. _own_config(), _facts_size():
+    what a run notes of the targets.
+    """
+
+    _config_class: ClassVar[type[FitConfig]]
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Trains on X, [samples, features], and y for `max_iter` epochs or until it improves no more.
+
+        sample_weight: [samples]. X_val, y_val, sample_weight_val: with `early_stopping`, the validation data; without
+        them it is `validation_fraction` of X, for a classifier with the same share of each class.
+        With a `logdir`, raises ConfigError, a ValueError, if the run there is another one, RunError if it is in use or
+        cannot be read or written.
+        """
+        if self.logdir is not None and self.warm_start:
+            raise ValueError("With a logdir, fit goes on from its checkpoint by itself: set warm_start=False.")
+        tasks = Tasks(self, X, y, sample_weight, self._attributes) if callbacks.wanted(self) else None
+        with self._all_or_nothing():
+            given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
+            parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
+            fit = self._train(parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
+        if tasks:
+            tasks.end()
+        if self.n_iter_ == self.max_iter and not fit.stopped:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _check_partial(self):
+        """Raises ValueError for parameters that `partial_fit` cannot have."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.logdir is not None:
+            raise ValueError("partial_fit keeps no run: set logdir=None, or call fit.")
+
+    def _train_an_epoch(self, given):
+        """One epoch on a `Part`, with the weights and slots of the call before."""
+        self._train({"train": given}, 1, {} if self._values else {"state/learning_rate": self.learning_rate_init})
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self):
+        """If the block fails, what was fitted before it stays as it was."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _begin(self, n_outputs: int, out_activation: str):
+        """Forgets what was fitted before."""
+        self.n_outputs_, self.out_activation_ = n_outputs, out_activation
+        self._seed = self._drawn_seed()
+        self._values, self._layers = {}, parameters.network(self, n_outputs)
+        self.t_, self.loss_curve_ = 0, []
+        self.best_loss_ = self.best_validation_score_ = None
+        self.validation_scores_ = [] if self.early_stopping else None
+
+    def _drawn_seed(self):
+        """The seed that random_state gives; a run that goes on keeps its own unless random_state is an int."""
+        stored = fit_run.stored(Path(self.logdir)) if self.logdir is not None else None
+        if stored and not isinstance(self.random_state, Integral):
+            return stored.seed
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _train(self, parts, n_epochs, values, tasks=None) -> Fit:
+        """Trains up to `n_epochs` on parts, {name: `Part`}; sets the attributes.
+
+        values: {variable: value} that count instead of those of the last call.
+        """
+        layers = parameters.network(self, self.n_outputs_)
+        if parameters.with_variables(layers) != parameters.with_variables(self._layers):
+            raise ValueError(
+                "The layers differ from those of the previous call: set warm_start=False, or set them back."
+            )
+        self._layers = layers
+        plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
+        epochs = len(self.loss_curve_)
+        given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
+        values = self._values | self._standing(plan) | values
+        with borrowed(Program, plan) as program:
+            program.begin(given, values, epochs)
+            with self._run(program, parts) as (recorder, earlier):
+                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier)
+                fit.train(self.verbose, tasks)
+            self._set_fitted(fit)
+        if fit.interrupted:
+            on = " The same call of fit goes on." if fit.recorder and fit.epochs < n_epochs and not fit.stopped else ""
+            warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
+        return fit
+
+    def _standing(self, plan):
+        """{variable: value} of the stopping rule, where this fit begins with others than the last one left."""
+        if not self._values:
+            return {}
+        watched = "best/score" if plan.rule.rising else "best/loss"
+        return GOING_ON | ({} if watched in self._values else NONE_YET)
+
+    def _run(self, program, parts):
+        """A context manager of (the `Recorder` of `logdir`, or None; the metrics of its earlier epochs)."""
+        if self.logdir is None:
+            return contextlib.nullcontext((None, {}))
+        shared = parameters.config(self, self._seed, program.plan.sizes.train)
+        config = self._config_class.from_dict(shared | self._own_config(shared["parameters"]))
+        arrays = [array for part in parts.values() for array in part.arrays]
+        facts = Facts(fingerprint(arrays), self.n_features_in_, self._facts_size())
+        return fit_run.opened(Path(self.logdir), config, facts, program, parts["train"].X, warnings.warn)
+
+    def _attributes(self, fit):
+        """{name: value} of the attributes that this estimator would have if the `Fit` ended now."""
+        model = copy.copy(self)
+        model._set_fitted(fit)
+        return vars(model)
+
+    def _set_fitted(self, fit):
+        """Sets the fitted attributes from the variables and the metrics of a `Fit`."""
+        self._set_fitted_weights(fit.program.kept_values())
+        self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
+
+    def _set_fitted_curves(self, metrics, n_train):
+        """Sets the attributes that describe the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""
+        self.n_iter_ = len(metrics["train_total"])
+        self.t_ += self.n_iter_ * n_train
+        self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]
+        self.loss_ = self.loss_curve_[-1]
+        if self.early_stopping:
+            scores = metrics[f"validation_{self._config_class.score}"]
+            self.validation_scores_ = [*(self.validation_scores_ or []), *scores]
+            self.best_validation_score_ = max(self.validation_scores_)
+        else:
+            self.best_loss_ = min(self.loss_curve_)
+
+    def _set_fitted_weights(self, values):
+        """Sets the weights. values: {variable: value}, the best epoch's where they are kept; no array is copied."""
+        network = list(blocks.placed(dict(self._layers), (self.n_features_in_,)))
+        last = {name: values[name] for placed in network for name in (*placed.trained, *placed.statistics)}
+        self._values = values = values | best_weights(last, values)
+        dense = [placed.scope for placed in network if isinstance(placed.block, Dense)]
+        self.coefs_ = [values[f"{name}/kernel"] for name in dense]
+        zeros = [np.zeros(kernel.shape[1], np.float32) for kernel in self.coefs_]
+        self.intercepts_ = [values.get(f"{name}/bias", zero) for name, zero in zip(dense, zeros, strict=True)]
+        self.n_layers_ = len(dense) + 1
+
+    # ---- runs
+
+    @classmethod
+    def _from_fit(cls, path, description):
+        """The estimator as fit left it, from its run. Raises RunError if it is another estimator's."""
+        config = description.config
+        if not isinstance(config, cls._config_class):
+            raise RunError(f"{path} is a run of {config.maker}, not of {cls.__name__}: open it with that.")
+        with durable.explained("read", path / "config.json", *durable.MALFORMED):
+            opened = cls(**config.arguments(), logdir=str(path))
+            opened._validate_params()
+            opened.n_features_in_ = description.data.n_features
+            if config.feature_names is not None:
+                opened.feature_names_in_ = np.array(config.feature_names, dtype=object)
+            opened._start_as(config)
+        epoch, values = newest_values(path, description)
+        opened._set_fitted_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
+        opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch), config.samples)
+        return opened
+
+    # ---- predicting
+
+    def _answers(self, X) -> np.ndarray:
+        """float32 [samples, outputs]."""
+        check_is_fitted(self)
+        X = samples.features(self, X)
+        with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS) as predictor:
+            predictor.load({name: value for name, value in self._values.items() if name in predictor.variables})
+            return predictor.answers(X)
