@@ -404,7 +404,7 @@ def assert_done_or_refused_in_one_sentence(command, capsys):
     errors = capsys.readouterr().err.splitlines()
     assert code in (0, 1, 2), errors
     assert len(errors) <= 1, errors
-    assert all(line.startswith("fcclf: ") and len(line) < 2000 for line in errors)
+    assert all(line.startswith("fcclf: ") and len(line) < 2000 for line in errors), errors
 
 
 @pytest.mark.parametrize("count", [10, runs.campaign(500)])

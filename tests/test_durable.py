@@ -65,3 +65,14 @@ def test_no_write_follows_a_link(tmp_path):
     durable.replace_file(link, "new")
     assert (tmp_path / "elsewhere").read_text() == "precious"
     assert not link.is_symlink()
+
+
+def refuse(document):
+    raise ValueError("x" * 100_000 + "\n" + str(document))
+
+
+@pytest.mark.parametrize("parse", [refuse, lambda document: document["x" * 100_000], lambda document: document + 1])
+def test_what_is_wrong_with_a_sealed_file_is_said_in_one_short_line(tmp_path, parse):
+    (tmp_path / "sealed").write_text(durable.seal({"one": 1}))
+    with pytest.raises(ValueError, match=r"^.{1,350}$"):
+        durable.read_sealed(tmp_path / "sealed", parse)

@@ -26,6 +26,7 @@ from fcclf.data import split
 from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config
+from fcclf.settings.fields import brief
 from fcclf.settings.fit_config import ClassifierConfig, RegressorConfig
 from fcclf.settings.run_config import RunConfig, differences
 from fcclf.system import durable
@@ -303,7 +304,8 @@ def _parsed(document):
     data = Facts(*(document["data"][name] for name in Facts._fields))
     sizes = [data.n_features, data.n_classes]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
-        raise ValueError("its data have {} features and {} classes, but each must be from 1 to 1000000".format(*sizes))
+        shown = "its data have {} features and {} classes".format(*map(brief, sizes))
+        raise ValueError(f"{shown}, but each must be from 1 to 1000000")
     kinds = [kind for kind in (ClassifierConfig, RegressorConfig) if kind.wrote(document["config"])]
     config = (kinds or [Config])[0].from_dict(document["config"])
     if config.loadable:

@@ -90,9 +90,11 @@ def read_sealed(path: Path, parse):
             raise ValueError("it is not as it was written")
         return parse(document)
     except KeyError as error:
-        raise ValueError(f"it lacks {error}") from None
+        raise ValueError(f"it lacks {reason(error)}") from None
     except (TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is no such document: {error}") from None
+        raise ValueError(f"it is no such document: {reason(error)}") from None
+    except ValueError as error:
+        raise ValueError(reason(error)) from None
 
 
 def _digest(document):
