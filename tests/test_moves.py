@@ -49,7 +49,10 @@ def another(tmp_path_factory):
 DEEDS = itertools.product((0, 3, 4, 7), (move, move_and_come_back_through_a_link, replace_lock), (False, True))
 
 
-@pytest.mark.parametrize(("epoch", "deed", "replaced"), [(4, move, True), *(runs.campaign(*each) for each in DEEDS)])
+@pytest.mark.parametrize(
+    ("epoch", "deed", "replaced"),
+    [(4, move, True), (3, replace_lock, False), *(runs.campaign(*each) for each in DEEDS)],
+)
 def test_a_writer_whose_directory_is_gone_stops_and_what_it_saved_goes_on(
     tmp_path, reference, another, epoch, deed, replaced
 ):

@@ -149,10 +149,15 @@ class EventLog:
         with self._explained():
             self._write(step=step, summary=tf1.Summary.FromString(serialized))
 
-    def commit(self) -> int:
-        """Brings every event to the disk; the file's length in bytes."""
+    def flush(self):
+        """Keeps no event back."""
         with self._explained():
             self.writer.flush()
+
+    def commit(self) -> int:
+        """Brings every event to the disk; the file's length in bytes."""
+        self.flush()
+        with self._explained():
             length = self.path.stat().st_size
             if length != self.committed:  # an fsync is not cheap
                 durable.sync(self.path)

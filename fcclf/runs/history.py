@@ -38,10 +38,15 @@ class History:
             for epoch, row in enumerate(zip(*columns, strict=True), start=first_epoch):
                 self.file.write(f"{epoch},{','.join(map(str, row))},{seconds:.6f}\n")
 
-    def commit(self) -> int:
-        """Brings every row to the disk; the file's length in bytes."""
+    def flush(self):
+        """Keeps no row back."""
         with durable.explained("write", self.path):
             self.file.flush()
+
+    def commit(self) -> int:
+        """Brings every row to the disk; the file's length in bytes."""
+        self.flush()
+        with durable.explained("write", self.path):
             os.fsync(self.file.fileno())
             return self.file.tell()
 

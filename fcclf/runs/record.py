@@ -68,6 +68,11 @@ class Record:
         """Writes a Summary of the state after `epoch` epochs. directory: one of `events.DIRECTORIES`."""
         self.logs[directory].summary(epoch, serialized)
 
+    def flush(self):
+        """Keeps nothing back that closing would write, perhaps into a file that is another writer's by then."""
+        for file in (self.history, *self.logs.values()):
+            file.flush()
+
     def commit(self) -> dict[str, list]:
         """Brings everything to the disk; {file: [length, sha256]}, earlier attempts' event files included."""
         for tally in self.tallies:

@@ -119,6 +119,7 @@ class Recorder:
             raise self._diverged(stretch.first_epoch + sound + 1)
         if count:
             self.observe()
+        self.record.flush()
         if self._save_is_due():
             self.save()
         if not self.program.batch:
