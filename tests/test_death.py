@@ -78,14 +78,15 @@ def drawn(random):
 
 def kill_until_drawn(path, settings, moments, most):
     """Starts the run again after each kill, until it finishes, or a last time after `most` kills; how often it was."""
+    errors = path.with_suffix(".errors")
     for kills in range(most + 1):
-        process = runs.start(*flags(path, figures=True, **settings))
+        process = runs.start(*flags(path, figures=True, **settings), stderr=errors)
         process.join(timeout=moments.uniform(0.1, 3) if kills < most else None)
         process.kill()
         process.join()
         if process.exitcode == 0:
             return kills
-        assert process.exitcode == -signal.SIGKILL
+        assert process.exitcode == -signal.SIGKILL, errors.read_text()
     raise AssertionError("the last start was not killed and did not finish")
 
 
