@@ -39,6 +39,7 @@ def kill_until_finished(path, epochs, moments, most):
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kills", [500])
 def test_runs_of_every_kind_killed_also_while_they_draw_end_bit_identical(tmp_path, kills):
     """Random settings; early stopping and figures are always on."""
