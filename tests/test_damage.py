@@ -389,7 +389,8 @@ def test_a_hostile_config_of_any_kind_of_run_is_refused_in_one_sentence_or_a_con
     for number in range(count):
         config.write_text(hostile(document, random.Random(number)))
         print(number)
-        for command in (["evaluate", path], ["summary", path], ["runs", path.parent], ["compare", path, path]):
+        comparison = ["compare", path, path, "--output", tmp_path / "compare.png"]
+        for command in (["evaluate", path], ["summary", path], ["runs", path.parent], comparison):
             assert_done_or_refused_in_one_sentence(command, capsys)
         with refused():
             FCClassifier.from_run(path)
