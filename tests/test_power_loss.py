@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 import runs
 import tensorflow as tf
-from faults import After, finish, small
+from faults import EARLY, After, finish, small
 
 from fcclf.errors import RunError
 from fcclf.runs import checkpoint, run_directory, training
@@ -95,12 +95,17 @@ class Recording(NamedTuple):
     saved: dict
 
 
-def record(root, lost_rename=None):
-    """A run of 4 epochs in `root` / "run": one start is stopped, one fails with an epoch unsaved, one goes on."""
+SHORT = {"epochs": 4, "keep": 1}
+LONG = {"epochs": 13, "keep": 2, **EARLY}
+
+
+def record(root, lost_rename=None, **settings):
+    """A run, `SHORT` by default, in `root` / "run": one start is stopped, one fails with an epoch unsaved, one goes
+    on."""
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         camera = Camera(root, patch, lost_rename)
-        train = functools.partial(training.train, small(epochs=4, keep=1), root / "run")
+        train = functools.partial(training.train, small(**settings or SHORT), root / "run")
         train(interrupts=After(2))
         with pytest.raises(ZeroDivisionError):
             train(progress=lambda *_: 1 // 0)
@@ -282,17 +287,20 @@ def misled(run, acknowledged):
     return Path(prefix).parent.name < (acknowledged or "") and f"the pointer leads to {prefix}"
 
 
-@pytest.mark.parametrize("resumed", [2, runs.campaign(2000)])
+@pytest.mark.parametrize(("settings", "resumed"), [(SHORT, 2), runs.campaign(LONG, 10_000)], ids=["short", "long"])
 def test_after_a_power_cut_at_any_moment_the_newest_acknowledged_checkpoint_loads(
-    tmp_path, reference, recording, resumed
+    tmp_path, reference, recording, settings, resumed
 ):
+    if settings != SHORT:
+        recording = record(tmp_path / "recorded", **settings)
     every = list(worlds(recording))
+    print(len(every), "states")
     for number, acknowledged, files in every:
         assert problem(recording, acknowledged, files, tmp_path / "root") is None, number
     for _, _, files in random.Random(0).sample(every, min(resumed, len(every))):
         path = build(files, tmp_path / "root")
-        finish(path, epochs=4, keep=1)
-        runs.assert_same_run(path, reference(4))
+        finish(path, **settings)
+        runs.assert_same_run(path, reference(**settings))
 
 
 def test_without_any_one_fsync_of_a_save_a_power_cut_does_harm(tmp_path, recording):
