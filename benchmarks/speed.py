@@ -13,7 +13,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import contextlib
-import dataclasses
 import statistics
 import subprocess
 import sys
@@ -34,7 +33,6 @@ from fcclf.settings.config import Config, Session, Training
 tf1 = tf.compat.v1
 
 ROUNDS = 5
-TAGS = ("loss", "accuracy")
 FED_EPOCHS, TRAINED_EPOCHS, BARE_RUNS = 40, 2500, 20
 
 
@@ -57,26 +55,36 @@ def main():
 
 def fed_loop(config, dataset):
     """Seconds a step of the loop that tutorials teach: a Session.run for each batch, an evaluation with two scalar
-    summaries each epoch, a Saver.save every 50 epochs. The graph is this project's own, without penalties."""
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, l2=0.0))
-    program = Program(training.plan_on(config, dataset))
-    training.begin(program, config, dataset)
-    random, size, session, fed = np.random.default_rng(0), config.training.batch_size, program.session, program.fed_step
+    summaries each epoch, a Saver.save every 50 epochs."""
+    random, size = np.random.default_rng(0), config.training.batch_size
     n_batches = -(-(len(dataset.train.y) + len(dataset.test.y)) // size)  # as the tutorial counts
-    with tempfile.TemporaryDirectory() as directory, contextlib.closing(program):
-        writer = tf1.summary.FileWriter(directory, session.graph)
+    with tempfile.TemporaryDirectory() as directory, tf.Graph().as_default() as graph, tf1.Session() as session:
+        X, y, train_op, evaluation = tutorials_graph(config)
+        session.run(tf1.global_variables_initializer())
+        writer, saver = tf1.summary.FileWriter(directory, graph), tf1.train.Saver()
         started = time.perf_counter()
         for epoch in range(FED_EPOCHS):
             for _ in range(n_batches):
                 samples = random.integers(0, len(dataset.train.y), size)
-                feed = fed.feed(program.given, dataset.train.X[samples], dataset.train.y[samples])
-                session.run(fed.train_op, feed)
-            test = session.run(fed.evaluation[:2], fed.feed(program.given, dataset.test.X, dataset.test.y))
-            values = [tf1.Summary.Value(tag=tag, simple_value=value) for tag, value in zip(TAGS, test, strict=True)]
-            writer.add_summary(tf1.Summary(value=values), epoch)
+                session.run(train_op, {X: dataset.train.X[samples], y: dataset.train.y[samples]})
+            writer.add_summary(session.run(evaluation, {X: dataset.test.X, y: dataset.test.y}), epoch)
             if epoch % 50 == 0:
-                program.saver.save(session, directory + "/model.ckpt")
+                saver.save(session, directory + "/model.ckpt")
         return (time.perf_counter() - started) / FED_EPOCHS / n_batches
+
+
+def tutorials_graph(config):
+    """(X, y, the training step, the summaries of an evaluation) of the tutorials' network, without penalties."""
+    X, y = tf1.placeholder(tf.float32, (None, 2)), tf1.placeholder(tf.int32, (None,))
+    outputs = X
+    for units in (*config.model.hidden, 2):
+        kernel = tf1.get_variable(f"kernel{units}", (outputs.shape[1], units))
+        outputs = tf.matmul(outputs, kernel) + tf1.get_variable(f"bias{units}", (units,))
+        outputs = tf.nn.elu(outputs) if units != 2 else outputs
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs))
+    accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(outputs, 1, tf.int32), y), tf.float32))
+    summaries = tf1.summary.merge([tf1.summary.scalar("loss", loss), tf1.summary.scalar("accuracy", accuracy)])
+    return X, y, tf1.train.AdamOptimizer(config.training.learning_rate).minimize(loss), summaries
 
 
 def everything_on(config):
