@@ -216,7 +216,7 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
     # ---- predicting
 
     def _answers(self, X) -> np.ndarray:
-        """float32 [samples, outputs]."""
+        """What the network puts out for X: float32 [samples, outputs]."""
         check_is_fitted(self)
         X = samples.features(self, X)
         with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS) as predictor:

@@ -222,7 +222,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     # ---- predicting
 
     def _logits(self, X):
-        """float32 [samples, classes]."""
+        """The logits of X, float32 [samples, classes]."""
         return class_logits(self._answers(X))
 
     def decision_function(self, X):

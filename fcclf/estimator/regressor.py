@@ -180,7 +180,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
     # ---- predicting
 
     def predict(self, X):
-        """float32 [samples], or [samples, outputs] where there are several."""
+        """The predicted numbers, float32 [samples], or [samples, outputs] where there are several outputs."""
         answers = self._answers(X)
         if self.out_activation_ == "exp":
             answers = np.exp(answers)

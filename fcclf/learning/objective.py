@@ -97,7 +97,7 @@ class Regression:
         return tf.reduce_mean(tf.where(spread > 0, 1 - tf.math.divide_no_nan(squares, spread), constant), axis=1)
 
     def predictions(self, logits):
-        """float32 [batch, outputs]."""
+        """The predicted numbers, float32 [batch, outputs]."""
         return tf.exp(logits) if self.loss == "poisson" else logits
 
     def probabilities(self, logits):
