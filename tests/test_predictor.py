@@ -1,12 +1,9 @@
 """Answers of a network: a row's depend on that row alone, whatever stands beside it."""
 
-import warnings
-
 import numpy as np
 import pytest
 import runs
 
-from fcclf import FCClassifier
 from fcclf.learning import predictor
 from fcclf.learning.predictor import Predictor
 from fcclf.settings import blocks, presets
@@ -64,58 +61,6 @@ def test_a_row_that_is_no_number_does_not_reach_its_neighbours():
     X[1] = np.nan
     np.testing.assert_array_equal(network.logits(X)[[0, 2]], expected[[0, 2]])
     network.close()
-
-
-SESSION = """
-import tensorflow as tf
-with tf.Graph().as_default(), tf.compat.v1.Session(
-    config=tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1)
-) as session:
-    session.run(tf.constant(1.0) + 1)
-"""
-EAGER = "import tensorflow as tf; tf.constant(1.0) + 1"
-PREDICTION = """
-from fcclf.learning.predictor import Predictor
-from fcclf.settings.blocks import Dense
-Predictor((("output", Dense(2)),), 2, threads=1).close()
-"""
-OTHER_FIT = """
-import numpy as np
-from fcclf import FCClassifier
-FCClassifier((3,), max_iter=2).fit(np.eye(4), [0, 1, 0, 1])
-"""
-KERAS = """
-import keras, numpy as np
-model = keras.Sequential([keras.layers.Dense(1)])
-model.compile("sgd", "mse")
-model.fit(np.eye(4), np.ones(4), verbose=0)
-"""
-
-
-@pytest.mark.parametrize(
-    ("after", "epochs"),
-    [
-        (PREDICTION, 1),
-        *(runs.campaign(each, 1) for each in (EAGER, SESSION, OTHER_FIT, KERAS)),
-        *(runs.campaign(each, 520) for each in (EAGER, SESSION, PREDICTION, OTHER_FIT, KERAS)),
-    ],
-)
-def test_what_the_process_did_before_changes_no_bit_of_a_fit(after, epochs):
-    expected, actual = (runs.elsewhere(fit_after, each, epochs) for each in ("", after))
-    for values, others in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(values, others)
-
-
-def fit_after(program, epochs):
-    """What a fit learns and predicts in a process that has run a program before."""
-    exec(program)
-    X = np.random.default_rng(0).standard_normal((512, 784), dtype=np.float32)
-    y = (np.abs(X).sum(axis=1) * 1000).astype(int) % 10
-    model = FCClassifier((200, 100), max_iter=epochs, batch_size=64, random_state=0, tol=0, n_iter_no_change=10**6)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(X, y)
-    return [*model.coefs_, model.predict_proba(X)]
 
 
 def test_a_process_that_used_tensorflow_before_is_told(monkeypatch):
