@@ -1,6 +1,6 @@
-"""fcclf: fully-connected classifiers in TensorFlow's graph mode, with exact resume.
+"""fcclf: fully-connected networks in TensorFlow's graph mode, with exact resume.
 
-system        files and memory
+system        files, memory, signals
 settings      what is asked for
 data          samples into arrays
 network       arrays into logits

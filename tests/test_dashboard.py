@@ -90,6 +90,7 @@ def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variab
 
 def test_the_picture_of_the_graph_has_blocks_inside_blocks_with_their_variables():
     program = Program(planned(runs.config(layers=RESIDUAL), 2, 2, (80, 0, 20)))
+    program.fed_step  # noqa: B018 - adds the tutorial's half
     nodes = {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
     for inside in ("fc1", "residual1/fc1", "projection"):
         layer = f"full-connect-layer/residual1/{inside}"

@@ -1,4 +1,4 @@
-"""Bits depend on nothing but what was asked for: not on what the process did before, nor on who shares it, nor on cores.
+"""Bits depend on what was asked for: not on what the process did before, on who shares it, or on cores.
 
 Everything is done with 784 columns and batches of 64, whose bits show how a product is split over threads.
 """

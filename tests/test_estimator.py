@@ -89,7 +89,7 @@ def test_early_stopping_keeps_the_weights_of_the_best_validation_score():
     scores = np.array(fitted.validation_scores_)
     assert fitted.n_iter_ == len(scores) < 200
     assert fitted.best_loss_ is None
-    assert fitted.best_validation_score_ == scores.max() == np.float32(fitted.score(X[:60], y[:60]))
+    assert fitted.best_validation_score_ == scores.max() == fitted.score(X[:60], y[:60])
     cut = scores[: scores.argmax() + 1]
     shorter = classifier(max_iter=len(cut), **ENDLESS).fit(X, y)
     for mine, its in zip(fitted.coefs_, shorter.coefs_, strict=True):
@@ -165,9 +165,7 @@ def test_the_samples_seen_are_counted_exactly_beyond_what_a_float_can(monkeypatc
     monkeypatch.setattr(stretches, "FIRST_STRETCH", 7)
     monkeypatch.setattr(stretches, "MOST_GROWTH", 1)
     assert_same(copy.deepcopy(fitted).fit(X, y), whole)
-    np.testing.assert_array_equal(
-        whole._values["state/learning_rate"], np.float32(0.5) / np.sqrt(np.float32(whole.t_ + 1))
-    )
+    np.testing.assert_array_equal(whole._values["state/learning_rate"], 0.5 / np.sqrt(whole.t_ + 1))
 
 
 def test_an_interrupted_partial_fit_says_so(monkeypatch):
@@ -336,8 +334,9 @@ def test_any_labels_come_back(labels):
     assert fitted.score(X, labels[y]) == accuracy_score(labels[y], fitted.predict(X))
 
 
-def test_float64_is_trained_on_as_float32():
-    assert_same(classifier(max_iter=2).fit(X, y), classifier(max_iter=2).fit(X.astype(np.float32), y))
+def test_float64_is_trained_on_as_float32_where_that_is_asked_for():
+    asked = classifier(max_iter=2, dtype="float32").fit(X, y)
+    assert_same(asked, classifier(max_iter=2).fit(X.astype(np.float32), y))
 
 
 @pytest.mark.parametrize(
@@ -346,7 +345,6 @@ def test_float64_is_trained_on_as_float32():
         (lambda: classifier().fit(np.where(X > 2, np.nan, X), y), ValueError, "contains NaN"),
         (lambda: classifier().fit(np.where(X > 2, np.inf, X), y), ValueError, "infinity or a value too large"),
         (lambda: classifier().fit(X[:0], y[:0]), ValueError, "0 sample"),
-        (lambda: classifier().fit(X, y * 0), ValueError, "greater than one; got 1 class"),
         (lambda: classifier().fit(X[:, 0], y), ValueError, "Expected 2D array"),
         (lambda: classifier().fit(X, y[1:]), ValueError, "inconsistent numbers of samples"),
         (lambda: classifier().fit(X, X[:, 0]), ValueError, "Unknown label type: continuous"),
@@ -355,7 +353,7 @@ def test_float64_is_trained_on_as_float32():
         (lambda: classifier().fit(X, y, X_val=X, y_val=y), ValueError, "set early_stopping=True"),
         (lambda: classifier(early_stopping=True).fit(X, y, y_val=y), ValueError, "need both, X_val and y_val"),
         (lambda: classifier().fit(X, y, sample_weight_val=y), ValueError, "set early_stopping=True"),
-        (lambda: classifier(solver="lbfgs").fit(X, y), ValueError, "'solver' parameter of FCClassifier must be"),
+        (lambda: classifier(solver="newton").fit(X, y), ValueError, "'solver' parameter of FCClassifier must be"),
         (lambda: classifier(hidden_layer_sizes=(3, 0)).fit(X, y), ValueError, r"must be > 0, got \[3, 0\]"),
         (lambda: classifier(early_stopping=True).partial_fit(X, y, classes=[0, 1]), ValueError, "does not support"),
         (lambda: classifier().partial_fit(X, y), ValueError, "classes must be passed on the first call"),

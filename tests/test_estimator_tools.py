@@ -23,14 +23,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 X, y = load_iris(return_X_y=True)
 CLASSIFIER = FCClassifier((8,), max_iter=40, learning_rate_init=0.02, random_state=0)
 PIPELINE = make_pipeline(StandardScaler(), CLASSIFIER)
-FLOAT32 = "it compares to 1e-7, but the order of a sum changes a float32 by more; to 1e-5 it holds"
 
 
-@parametrize_with_checks(
-    [FCClassifier(max_iter=20)],
-    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": FLOAT32},
-)
+@parametrize_with_checks([FCClassifier(max_iter=20)])
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+OTHERS = [
+    FCClassifier(max_iter=20, hidden_layer_sizes=(10, 10)),
+    FCClassifier(max_iter=20, batch_norm="before"),
+    FCClassifier(max_iter=20, dropout=0.2),
+    FCClassifier(max_iter=20, solver="sgd"),
+    FCClassifier(max_iter=20, dtype="float32"),
+    FCClassifier(max_iter=20, early_stopping=True),
+    FCClassifier(max_iter=20, solver="lbfgs"),
+]
+
+
+@pytest.mark.campaign
+@parametrize_with_checks(OTHERS)
+def test_scikit_learns_checks_of_other_settings(estimator, check):
     check(estimator)
 
 

@@ -117,7 +117,7 @@ def test_without_a_logdir_nothing_is_written(tmp_path, monkeypatch):
 
 def test_the_directory_has_history_curves_histograms_and_a_checkpoint(kept):
     fitted, path = kept
-    assert history.read(path)["train_total"].astype(np.float32).tolist() == fitted.loss_curve_
+    assert history.read(path)["train_total"].tolist() == fitted.loss_curve_
     curves = runs.curves(path)
     tags = {tag for directory, tag in curves if directory == "train"}
     training = {"learning_rate", "gradient_norm", "epochs_without_improvement", "epochs_per_second"}
@@ -147,7 +147,7 @@ def test_a_fit_with_early_stopping_has_a_curve_of_its_scores(tmp_path):
         tf.compat.v1.Summary.Value.FromString(value)
         for _, value in runs.curves(tmp_path / "run")["validation", "accuracy"]
     ]
-    assert [point.simple_value for point in points] == fitted.validation_scores_
+    assert [point.simple_value for point in points] == np.float32(fitted.validation_scores_).tolist()
 
 
 # ---- going on --------------------------------------------------------------------------------------------------------

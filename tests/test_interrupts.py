@@ -6,7 +6,7 @@ import signal
 import pytest
 import runs
 
-from fcclf.learning.interrupts import Interrupts
+from fcclf.system.interrupts import Interrupts
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(default_handlers):
 def test_the_process_ends_by_the_signal_it_got():
     program = (
         "import os, signal, sys\n"
-        "from fcclf.learning.interrupts import Interrupts\n"
+        "from fcclf.system.interrupts import Interrupts\n"
         "interrupts = Interrupts()\n"
         "if not (child := os.fork()):\n"
         "    with interrupts.held(): os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -7,9 +7,9 @@ import pytest
 import runs
 
 from fcclf.errors import RunError
-from fcclf.learning.interrupts import Interrupts
 from fcclf.runs import history, overview, run_directory, training
 from fcclf.settings.config import Config
+from fcclf.system.interrupts import Interrupts
 
 
 @pytest.fixture

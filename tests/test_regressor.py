@@ -26,18 +26,32 @@ X = np.random.default_rng(0).standard_normal((150, 3))
 Y = np.column_stack([np.sin(X[:, 0]) + X[:, 1], X[:, 2] ** 2])
 ENDLESS = {"tol": 0, "n_iter_no_change": np.inf}
 SETTINGS = {"hidden_layer_sizes": (5, 4), "activation": "tanh", "batch_size": 32, "max_iter": 20, "random_state": 0}
-FLOAT32 = "it compares to 1e-7, but the order of a sum changes a float32 by more; to 1e-5 it holds"
 
 
 def regressor(*loss, **settings):
     return FCRegressor(*loss, **SETTINGS | ENDLESS | settings)
 
 
-@parametrize_with_checks(
-    [FCRegressor(max_iter=100)],
-    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": FLOAT32},
-)
+@parametrize_with_checks([FCRegressor(max_iter=100)])
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+OTHERS = [
+    FCRegressor(max_iter=100, hidden_layer_sizes=(10, 10)),
+    FCRegressor(max_iter=100, batch_norm="before"),
+    FCRegressor(max_iter=100, dropout=0.2),
+    FCRegressor(max_iter=100, solver="sgd"),
+    FCRegressor(max_iter=100, dtype="float32"),
+    FCRegressor(max_iter=100, early_stopping=True),
+    FCRegressor(max_iter=100, solver="lbfgs"),
+    FCRegressor("huber", max_iter=100),
+]
+
+
+@pytest.mark.campaign
+@parametrize_with_checks(OTHERS)
+def test_scikit_learns_checks_of_other_settings(estimator, check):
     check(estimator)
 
 

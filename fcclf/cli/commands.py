@@ -34,8 +34,8 @@ def train(arguments) -> int:
         say(f"warning: {sentence}")
     started = time.perf_counter()
     with quiet_tensorflow(arguments.quiet):
-        from fcclf.learning.interrupts import Interrupts
         from fcclf.runs import training
+        from fcclf.system.interrupts import Interrupts
     interrupts = Interrupts()
     with progress_on_stderr(config, quiet=arguments.quiet) as progress:
         outcome = training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)

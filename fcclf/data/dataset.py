@@ -8,23 +8,25 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data.facts import Facts
+from fcclf.data.sparse import SparseRows
 from fcclf.settings.blocks import Block
 
 BLOCK = 8192  # samples whose statistics are taken at once
 
 
 class Part(NamedTuple):
-    """Some samples. X: float32 [samples, features]; y: [samples], int32 class numbers from 0; weights: float32
-    [samples], or None where every sample counts the same."""
+    """Some samples. X: float [samples, features], or `SparseRows` of them; y: [samples], int32 class numbers from 0, or
+    [samples, outputs]; weights: float [samples], or None where every sample counts the same."""
 
-    X: np.ndarray
+    X: np.ndarray | SparseRows
     y: np.ndarray
     weights: np.ndarray | None = None
 
     @property
     def arrays(self) -> list[np.ndarray]:
         """Those arrays that are there."""
-        return [each for each in self if each is not None]
+        X = self.X if isinstance(self.X, SparseRows) else [self.X]
+        return [each for each in (*X, self.y, self.weights) if each is not None]
 
 
 class Dataset(NamedTuple):

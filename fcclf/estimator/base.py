@@ -4,8 +4,9 @@ Parameters, attributes, defaults and rules are those of scikit-learn's multi-lay
 fitted state consists of numpy arrays, so an estimator can be pickled and copied. It owns no session:
 `fcclf.learning.program` keeps graphs and compiled loops by their plan and lends them to every fit and prediction.
 
-Weights, losses and predictions are float32. Fits with the same `random_state`, an int, are equal bit for bit on one
-machine type and one version of the libraries, whatever the process or the number of jobs.
+Weights, losses and predictions are of the type of the samples, or as `dtype` says. Fits with the same `random_state`,
+an int, are equal bit for bit on one machine type and one version of the libraries, whatever the process or the number
+of jobs.
 """
 
 import contextlib
@@ -24,9 +25,10 @@ from sklearn.utils.validation import check_is_fitted
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
 from fcclf.errors import RunError
-from fcclf.estimator import callbacks, fit_run, parameters, samples
+from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
-from fcclf.estimator.fitting import Fit
+from fcclf.estimator.fitting import DIVERGED, Fit
+from fcclf.learning.full_batch import FullBatch
 from fcclf.learning.predictor import Predictor
 from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
 from fcclf.runs.trained import newest_values
@@ -37,6 +39,11 @@ from fcclf.system import durable
 
 GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
 NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before
+
+
+def takes_batches(estimator) -> bool:
+    """Whether the solver trains on some samples at a time, as `partial_fit` does."""
+    return estimator.solver != "lbfgs"
 
 
 class FCEstimator(CallbackSupportMixin, BaseEstimator):
@@ -64,18 +71,43 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
             raise ValueError("With a logdir, fit goes on from its checkpoint by itself: set warm_start=False.")
         tasks = Tasks(self, X, y, sample_weight, self._attributes) if callbacks.wanted(self) else None
         with self._all_or_nothing():
+            if not self.warm_start:
+                self._forget_weights()
             given = self._given(X, y, sample_weight, fresh=not (self.warm_start and hasattr(self, "_values")))
-            parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
-            fit = self._train(parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
+            if self.solver == "lbfgs":
+                lbfgs.check(self, (X_val, y_val, sample_weight_val))
+                self._minimize(given)
+            else:
+                parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
+                self._fit(parts, tasks)
         if tasks:
             tasks.end()
+        return self
+
+    def _forget_weights(self):
+        """Those that a fit, or a user, has set."""
+        for name in ("coefs_", "intercepts_"):
+            self.__dict__.pop(name, None)
+
+    def _fit(self, parts, tasks):
+        fit = self._train(parts, self.max_iter, {"state/learning_rate": self.learning_rate_init}, tasks)
         if self.n_iter_ == self.max_iter and not fit.stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        return self
+
+    def _minimize(self, given):
+        """Trains by scipy's L-BFGS-B on a `Part`; sets the attributes."""
+        layers, given = self._checked_layers(), samples.prepared(given)
+        plan = parameters.full_batch_plan(self, self._objective(), layers, self.n_features_in_, given)
+        with borrowed(FullBatch, plan) as program:
+            program.begin(parameters.hyperparameters(self, plan, self._seed, 0, 0), self._current_values())
+            minimum = lbfgs.minimize(self, program, given)
+            self._set_fitted_weights(program.kept_values())
+        self.n_iter_, self.loss_curve_ = minimum.result.nit, [*self.loss_curve_, *minimum.losses]
+        self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
 
     def _check_partial(self):
         """Raises ValueError for parameters that `partial_fit` cannot have."""
@@ -99,9 +131,9 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _begin(self, n_outputs: int, out_activation: str):
-        """Forgets what was fitted before."""
-        self.n_outputs_, self.out_activation_ = n_outputs, out_activation
+    def _begin(self, n_outputs: int, out_activation: str, dtype: str):
+        """Begins with nothing fitted. dtype: of the network's numbers."""
+        self.n_outputs_, self.out_activation_, self._dtype = n_outputs, out_activation, dtype
         self._seed = self._drawn_seed()
         self._values, self._layers = {}, parameters.network(self, n_outputs)
         self.t_, self.loss_curve_ = 0, []
@@ -120,16 +152,11 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
 
         values: {variable: value} that count instead of those of the last call.
         """
-        layers = parameters.network(self, self.n_outputs_)
-        if parameters.with_variables(layers) != parameters.with_variables(self._layers):
-            raise ValueError(
-                "The layers differ from those of the previous call: set warm_start=False, or set them back."
-            )
-        self._layers = layers
+        layers, parts = self._checked_layers(), {name: samples.prepared(part) for name, part in parts.items()}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
         epochs = len(self.loss_curve_)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
-        values = self._values | self._standing(plan) | values
+        values = self._current_values() | self._standing(plan) | values
         with borrowed(Program, plan) as program:
             program.begin(given, values, epochs)
             with self._run(program, parts) as (recorder, earlier):
@@ -140,6 +167,38 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
             on = " The same call of fit goes on." if fit.recorder and fit.epochs < n_epochs and not fit.stopped else ""
             warnings.warn(f"Training interrupted by user.{on}", stacklevel=4)
         return fit
+
+    def _checked_layers(self):
+        """The layers, with the dropout of now."""
+        layers = parameters.network(self, self.n_outputs_)
+        if parameters.with_variables(layers) != parameters.with_variables(self._layers):
+            raise ValueError(
+                "The layers differ from those of the previous call: set warm_start=False, or set them back."
+            )
+        self._layers = layers
+        return layers
+
+    def _dense(self):
+        """[(scope, {variable: shape}), ...] of the dense layers, in the order of `coefs_`."""
+        network = blocks.placed(dict(self._layers), (self.n_features_in_,))
+        return [(placed.scope, placed.trained) for placed in network if isinstance(placed.block, Dense)]
+
+    def _current_values(self):
+        """{variable: value} that the next call begins with: those of the last one, with `coefs_` and `intercepts_` as
+        they are now. Raises ValueError if those do not fit the layers."""
+        values = dict(self._values)
+        for name, attribute in (("kernel", "coefs_"), ("bias", "intercepts_")):
+            given, dense = getattr(self, attribute, ()), self._dense()
+            if len(given) not in (0, len(dense)):
+                raise ValueError(f"{attribute} has {len(given)} arrays, but there are {len(dense)} layers.")
+            for number, (array, (scope, shapes)) in enumerate(zip(given, dense, strict=False)):
+                shape = shapes.get(f"{scope}/{name}")
+                if shape is None and not np.any(array):
+                    continue  # batch_norm="before": zeros stand for a bias that is not there
+                if np.shape(array) != shape:
+                    raise ValueError(f"{attribute}[{number}] has shape {np.shape(array)}, but the layer has {shape}.")
+                values[f"{scope}/{name}"] = np.asarray(array, self._dtype)
+        return values
 
     def _standing(self, plan):
         """{variable: value} of the stopping rule, where this fit begins with others than the last one left."""
@@ -152,7 +211,7 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
         """A context manager of (the `Recorder` of `logdir`, or None; the metrics of its earlier epochs)."""
         if self.logdir is None:
             return contextlib.nullcontext((None, {}))
-        shared = parameters.config(self, self._seed, program.plan.sizes.train)
+        shared = parameters.config(self, self._seed, program.plan)
         config = self._config_class.from_dict(shared | self._own_config(shared["parameters"]))
         arrays = [array for part in parts.values() for array in part.arrays]
         facts = Facts(fingerprint(arrays), self.n_features_in_, self._facts_size())
@@ -167,6 +226,8 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
     def _set_fitted(self, fit):
         """Sets the fitted attributes from the variables and the metrics of a `Fit`."""
         self._set_fitted_weights(fit.program.kept_values())
+        if not all(np.isfinite(each).all() for each in self.coefs_):  # nor is the best epoch's, where there is one
+            raise ValueError(DIVERGED)
         self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
 
     def _set_fitted_curves(self, metrics, n_train):
@@ -187,9 +248,9 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
         network = list(blocks.placed(dict(self._layers), (self.n_features_in_,)))
         last = {name: values[name] for placed in network for name in (*placed.trained, *placed.statistics)}
         self._values = values = values | best_weights(last, values)
-        dense = [placed.scope for placed in network if isinstance(placed.block, Dense)]
+        dense = [scope for scope, _ in self._dense()]
         self.coefs_ = [values[f"{name}/kernel"] for name in dense]
-        zeros = [np.zeros(kernel.shape[1], np.float32) for kernel in self.coefs_]
+        zeros = [np.zeros(kernel.shape[1], kernel.dtype) for kernel in self.coefs_]
         self.intercepts_ = [values.get(f"{name}/bias", zero) for name, zero in zip(dense, zeros, strict=True)]
         self.n_layers_ = len(dense) + 1
 
@@ -210,15 +271,21 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
             opened._start_as(config)
         epoch, values = newest_values(path, description)
         opened._set_fitted_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
-        opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch), config.samples)
+        opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch, config.dtype), config.samples)
         return opened
 
     # ---- predicting
 
     def _answers(self, X) -> np.ndarray:
-        """What the network puts out for X: float32 [samples, outputs]."""
+        """What the network puts out for X: [samples, outputs]."""
         check_is_fitted(self)
         X = samples.features(self, X)
-        with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS) as predictor:
-            predictor.load({name: value for name, value in self._values.items() if name in predictor.variables})
+        with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS, self._dtype) as predictor:
+            values = self._current_values()
+            predictor.load({name: value for name, value in values.items() if name in predictor.variables})
             return predictor.answers(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 
 from fcclf.estimator import parameters, samples
-from fcclf.estimator.base import FCEstimator
-from fcclf.learning.objective import Classification
+from fcclf.estimator.base import FCEstimator, takes_batches
+from fcclf.learning.objective import Classification, Multilabel
 from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
@@ -21,12 +22,14 @@ class FCClassifier(ClassifierMixin, FCEstimator):
 
     These parameters mean what they mean in `sklearn.neural_network.MLPClassifier`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
-    momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change.
+    momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change,
+    max_fun.
 
     Parameters
     ----------
     activation : one of `fcclf.settings.blocks.ACTIVATIONS`, or "logistic" for "sigmoid"; of the hidden layers.
-    solver : "adam", "sgd", "rmsprop", "adagrad" or "adadelta", of `tf.compat.v1.train`.
+    solver : "adam", "sgd", "rmsprop", "adagrad" or "adadelta", of `tf.compat.v1.train`; "lbfgs", scipy's L-BFGS-B,
+        without batches, and so without early stopping, dropout, batch_norm, partial_fit and logdir.
     alpha : adds alpha / 2 * sum(W^2), divided by the samples (their weight) in a batch, to the loss.
     warm_start : fit goes on with the weights, and the optimizer's slots, of the last fit.
     l1, l2 : add l1 * sum(|W|) and l2 / 2 * sum(W^2) to the loss, whatever the size of a batch.
@@ -34,6 +37,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     batch_norm : normalise batches "before" or "after" each hidden activation (Ioffe and Szegedy 2015); True: before.
     kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`; biases begin at 0.
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
+    dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
+        else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
     logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
         samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.
 
@@ -41,7 +46,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     ----------
     classes_, n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_, t_, n_iter_, loss_, best_loss_,
     loss_curve_, validation_scores_, best_validation_score_ : as in `MLPClassifier`.
-    coefs_, intercepts_ : lists of float32 arrays, (inputs, units) and (units,), of each layer, of a run with residual
+    coefs_, intercepts_ : lists of arrays, (inputs, units) and (units,), of each layer, of a run with residual
         blocks of each dense layer inside them too; with batch_norm="before" the hidden layers' intercepts are zeros.
     """
 
@@ -73,12 +78,14 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         l1=0.0,
         l2=0.0,
         dropout=0.0,
         batch_norm=None,
         kernel_initializer="glorot_uniform",
         class_weight=None,
+        dtype=None,
         logdir=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -103,65 +110,93 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.l1 = l1
         self.l2 = l2
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
         self.class_weight = class_weight
+        self.dtype = dtype
         self.logdir = logdir
 
     # ---- the labels
 
+    @available_if(takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Trains on X, [samples, features], and y, [samples], for one epoch; weights and slots go on from call to call.
+        """Trains on X, [samples, features], and y for one epoch; weights and slots go on from call to call.
 
-        sample_weight: [samples]. classes: all labels that any call may bring; the first call needs them.
+        y: as in `fit`. sample_weight: [samples]. classes: all labels that any call may bring; the first call needs
+        them. Not there with solver="lbfgs".
         """
         self._check_partial()
         with self._all_or_nothing():
             first = _check_partial_fit_first_call(self, classes)
             X, y = samples.labelled(self, X, y, reset=first)
             if first:
-                self._start(samples.classes_of(classes))
-            samples.check_known(y, self.classes_)
-            self._train_an_epoch(samples.samples(X, y, self.classes_, sample_weight, self.class_weight))
+                self._start(unique_labels(classes), y.ndim == 2, X.dtype)
+            self._check_labels(y)
+            self._train_an_epoch(self._samples(X, y, sample_weight, self.class_weight))
         return self
 
-    def _start(self, classes):
-        """Forgets what was fitted before."""
-        self.classes_ = classes
-        self._begin(*((1, "logistic") if len(classes) == 2 else (len(classes), "softmax")))
+    def _start(self, classes, multilabel, dtype):
+        """Begins with nothing fitted. multilabel: a sample may have several of the classes."""
+        self.classes_, self._multilabel = classes, multilabel
+        several = len(classes) > 2 or multilabel
+        activation = "softmax" if several and not multilabel else "logistic"
+        self._begin(len(classes) if several else 1, activation, str(dtype))
 
     def _start_as(self, config):
         """Like `_start`, with the labels of a run."""
-        self._start(np.array(config.classes, dtype=config.class_type))
+        self._start(np.array(config.classes, dtype=config.class_type), config.multilabel, config.dtype)
 
     def _objective(self):
-        return Classification()
+        return Multilabel(self.n_outputs_) if self._multilabel else Classification()
 
     def _given(self, X, y, sample_weight, fresh):
         """The samples of a fit as a `Part`. fresh: forget the fits before it."""
         X, y = samples.labelled(self, X, y, reset=fresh)
-        classes = samples.classes_of(y)
+        classes = unique_labels(y)
         if fresh:
-            self._start(classes)
+            self._start(classes, y.ndim == 2, X.dtype)
         elif not np.array_equal(classes, self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
-        return samples.samples(X, y, self.classes_, sample_weight, self.class_weight)
+        self._check_labels(y)
+        return self._samples(X, y, sample_weight, self.class_weight)
 
     def _checked(self, X, y, sample_weight):
         """Samples of the same kind as those fitted, as a `Part`."""
         X, y = samples.labelled(self, X, y)
-        samples.check_known(y, self.classes_)
-        return samples.samples(X, y, self.classes_, sample_weight)
+        self._check_labels(y)
+        return self._samples(X, y, sample_weight)
+
+    def _check_labels(self, y):
+        """Raises ValueError if y has a label that is not one of `classes_`, or is of the other kind."""
+        if (y.ndim == 2) != self._multilabel:
+            kinds = ("one label a sample", "several labels a sample, as a matrix of ones and zeros")
+            raise ValueError(f"y has {kinds[y.ndim - 1]}, but it was {kinds[self._multilabel]} before.")
+        if not self._multilabel:
+            samples.check_known(y, self.classes_)
+        elif y.shape[1] != len(self.classes_):
+            raise ValueError(f"y has {y.shape[1]} labels a sample, but there are {len(self.classes_)} classes.")
+
+    def _samples(self, X, y, sample_weight, class_weight=None):
+        """A `Part` of labels that were checked."""
+        if self._multilabel:
+            if class_weight is not None:
+                raise ValueError("class_weight is for one label a sample: set it to None, or give sample_weight.")
+            return samples.measured(X, y, sample_weight)
+        return samples.samples(X, y, self.classes_, sample_weight, class_weight)
 
     def _strata(self, y):
-        """y, class numbers. Raises ValueError if a class has a single sample, which cannot be in both parts."""
+        """y, class numbers, or None of several labels a sample. Raises ValueError if a class has a single sample, which
+        cannot be in both parts."""
+        if self._multilabel:
+            return None
         single = self.classes_[np.bincount(y, minlength=len(self.classes_)) == 1]
         if len(single):
             raise ValueError(
@@ -198,10 +233,11 @@ class FCClassifier(ClassifierMixin, FCEstimator):
             values, config, facts = run.weights(), run.description.config, run.description.data
         opened = cls()
         opened.classes_, opened.n_features_in_ = np.arange(facts.n_classes), facts.n_features
+        opened._multilabel = False
         opened._layers = tuple(config.layers(facts.n_features, facts.n_classes).items())
         opened.n_outputs_ = opened._layers[-1][1].units
         opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
-        opened._seed, opened.t_, opened.loss_curve_ = config.training.seed, 0, []
+        opened._seed, opened._dtype, opened.t_, opened.loss_curve_ = config.training.seed, config.dtype, 0, []
         opened._set_fitted_weights(values)
         return opened
 
@@ -214,6 +250,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return {
             "classes": self.classes_.astype(str) if texts else self.classes_,
             "class_type": str(self.classes_.dtype),
+            "multilabel": self._multilabel,
         }
 
     def _facts_size(self):
@@ -222,23 +259,37 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     # ---- predicting
 
     def _logits(self, X):
-        """The logits of X, float32 [samples, classes]."""
-        return class_logits(self._answers(X))
+        """The logits of X, [samples, classes]."""
+        answers = self._answers(X)
+        return answers if self._multilabel else class_logits(answers)[:, : len(self.classes_)]
 
     def decision_function(self, X):
-        """The logits: float32 [samples, classes]; with two classes [samples], of the second against the first."""
+        """The logits, [samples, classes]; with two classes [samples], of the second against the first."""
         logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 and not self._multilabel else logits
 
     def predict(self, X):
-        """The most probable labels, [samples]."""
+        """The most probable label of each sample, [samples]; where a sample may have several labels int64 [samples,
+        labels], 1 for those more probable than not."""
         logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
+        return (logits > 0).astype(np.int64) if self._multilabel else self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, X):
-        """Probabilities, float32 [samples, classes], in the order of `classes_`."""
-        return softmax(self._logits(X), axis=1)
+        """Probabilities, [samples, classes], in the order of `classes_`; rows sum to 1 unless a sample may have several
+        labels."""
+        logits = self._logits(X)
+        return expit(logits) if self._multilabel else softmax(logits, axis=1)
 
     def predict_log_proba(self, X):
-        """Logarithms of the probabilities, float32 [samples, classes]; finite where those round to 0."""
-        return log_softmax(self._logits(X), axis=1)
+        """Logarithms of the probabilities, [samples, classes]; finite where those round to 0."""
+        logits = self._logits(X)
+        if not self._multilabel:
+            return log_softmax(logits, axis=1)
+        probabilities = expit(logits)
+        with np.errstate(divide="ignore"):
+            return np.where(probabilities > 0, np.log(probabilities), logits)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
@@ -26,18 +24,19 @@ def stored(path: Path) -> FitConfig | None:
     return config if isinstance(config, FitConfig) else None
 
 
-def earlier_metrics(path: Path, epochs: int) -> dict[str, list[float]]:
-    """{metric: values} of the first `epochs` of the run in `path`. Raises RunError if it lacks one."""
+def earlier_metrics(path: Path, epochs: int, dtype: str) -> dict[str, list[float]]:
+    """{metric: values} of the first `epochs` of the run in `path`, whose numbers are of a dtype. Raises RunError if it
+    lacks one."""
     columns = history.read_until(path, epochs)
     others = (history.FIRST, history.LAST)
-    return {name: np.float32(values).tolist() for name, values in columns.items() if name not in others}
+    return {name: values.astype(dtype).tolist() for name, values in columns.items() if name not in others}
 
 
 @contextlib.contextmanager
 def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples, warn) -> Iterator[tuple]:
     """The run in directory `path`, locked inside the block; `program`, which has begun, gets its newest state.
 
-    samples: float32 [samples, features], whose activations are recorded. warn(sentence): called
+    samples: [samples, features], whose activations are recorded. warn(sentence): called
     for damage that was mended. Yields (a `Recorder`, or None where nothing is left to train; the earlier metrics).
     Raises ConfigError if the run there has other settings or samples, or more epochs than `config` asks for, RunError
     if it cannot go on.
@@ -48,7 +47,7 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
         run = recorder.continued(path, config, data, program.plan, warn)
         if run.start:
             run.restore(program)
-        earlier = earlier_metrics(path, run.epoch)
+        earlier = earlier_metrics(path, run.epoch, config.dtype)
         if program.stopped or program.epoch >= config.epochs:  # a fit that is finished writes nothing
             yield None, earlier
             return

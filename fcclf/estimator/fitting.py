@@ -16,7 +16,7 @@ from fcclf.learning.stretches import stretches
 
 DIVERGED = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-    "preprocessed, or learning_rate_init is too high."
+    "preprocessed. Or learning_rate_init is too high: lower it."
 )
 
 
@@ -99,7 +99,7 @@ class Fit:
         return min(stops, default=program.furthest_stop)
 
     def _note(self, stretch, stop):
-        if not stretch.finite:
+        if not stretch.finite and (self.recorder or not self.program.plan.keeps_best):
             raise ValueError(DIVERGED)
         if self.recorder:
             self.recorder.note(stretch)

@@ -3,6 +3,7 @@
 These are functions of the parameters and of the shape of the data, so a fit that is repeated gets the same program.
 """
 
+import dataclasses
 import os
 import warnings
 from numbers import Integral, Real
@@ -11,16 +12,16 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
-from fcclf.learning.objective import LOSSES, Classification, Regression
+from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
-from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, weighted_parts
+from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, places, weighted_parts
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
 from fcclf.settings.fit_config import stopping
 from fcclf.settings.model import Model
 
-SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
+SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
 COMPILED_FROM = 4_000  # steps of a fit: fewer take less time than compiling the loop
 ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
@@ -50,11 +51,13 @@ RULES = {
     "beta_2": [Interval(Real, 0, 1, closed="left")],
     "epsilon": [Interval(Real, 0, None, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
     "l1": [Interval(Real, 0, None, closed="left")],
     "l2": [Interval(Real, 0, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
+    "dtype": [StrOptions({"float32", "float64"}), None],
     "logdir": [str, os.PathLike, None],
 }
 CLASSIFIER_RULES = RULES | {"class_weight": [StrOptions({"balanced"}), dict, None]}
@@ -92,7 +95,7 @@ def _model(parameters, dropout):
 
 def plan(
     parameters,
-    objective: Classification | Regression,
+    objective: Objective,
     layers,
     n_features: int,
     parts: dict[str, Part],
@@ -103,10 +106,8 @@ def plan(
     Whether to compile depends on the amount of work alone, never on a clock, so that it is repeatable. A kept fit is
     always compiled: more epochs may follow, and how they are computed must not change then.
     """
-    size, batch_size = len(parts["train"].y), parameters.batch_size
-    if batch_size != "auto" and batch_size > size:
-        warnings.warn(f"batch_size is {batch_size}, but there are {size} samples: it is clipped.", stacklevel=5)
-    batch_size = min(MOST_IN_BATCH if batch_size == "auto" else int(batch_size), size)
+    size = len(parts["train"].y)
+    batch_size = _batch_size(parameters, size)
     return Plan(
         layers=layers,
         n_features=n_features,
@@ -116,6 +117,7 @@ def plan(
         objective=objective,
         schedule=_schedule(parameters),
         rule=rule_of(stopping(parameters.get_params(deep=False), objective.score)),
+        places=places(parts),
         weighted=weighted_parts(parts),
         l1=parameters.l1 > 0,
         l2=True,
@@ -123,11 +125,28 @@ def plan(
         fed_dropout=parameters.dropout > 0,
         compiled=parameters.logdir is not None or n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
         threads=THREADS,
+        dtype=str(parts["train"].X.dtype),
     )
 
 
-def config(parameters, seed: int, samples: int) -> dict:
-    """The settings that a fit on so many `samples` has in common with those of all estimators, for its run."""
+def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:
+    """What the program of a fit with the solver lbfgs is made for."""
+    made = plan(parameters, objective, layers, n_features, {"train": given}, parameters.max_iter)
+    return dataclasses.replace(made, rule=None, compiled=True)
+
+
+def _batch_size(parameters, size):
+    """Number of samples in a batch out of `size`."""
+    given = parameters.batch_size
+    if parameters.solver == "lbfgs":
+        return size
+    if given != "auto" and given > size:
+        warnings.warn(f"batch_size is {given}, but there are {size} samples: it is clipped.", stacklevel=6)
+    return min(MOST_IN_BATCH if given == "auto" else int(given), size)
+
+
+def config(parameters, seed: int, made: Plan) -> dict:
+    """The settings that a fit has in common with those of all estimators, for its run. made: its plan."""
     given, model = parameters.get_params(), _model(parameters, float(parameters.dropout))
     del given["logdir"]
     if not isinstance(given["random_state"], Integral):
@@ -141,8 +160,9 @@ def config(parameters, seed: int, samples: int) -> dict:
         "parameters": given,
         "seed": seed,
         "feature_names": getattr(parameters, "feature_names_in_", None),
-        "samples": samples,
+        "samples": made.sizes.train,
         "stack": [blocks.to_dict(block) for block in model.layers],
+        "dtype": made.dtype,
     }
 
 
@@ -152,7 +172,7 @@ def _optimizer(parameters):
         return Optimizer("adam", beta_1=parameters.beta_1, beta_2=parameters.beta_2, epsilon=parameters.epsilon)
     if parameters.solver == "sgd" and parameters.momentum:
         return Optimizer("momentum", parameters.momentum, parameters.nesterovs_momentum)
-    return Optimizer(parameters.solver)
+    return Optimizer("sgd" if parameters.solver == "lbfgs" else parameters.solver)  # lbfgs: keeps no slots here
 
 
 def _schedule(parameters):
@@ -164,7 +184,7 @@ def _schedule(parameters):
 def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
     """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: numbers of samples
     and of epochs that earlier calls trained on."""
-    kernels = np.ones(len(made.kernels), np.float32)
+    kernels = np.ones(len(made.kernels), made.dtype)
     watched = stopping(parameters.get_params(deep=False), made.objective.score)
     return Hyperparameters(
         seed=seed,

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils.metaestimators import available_if
 
 from fcclf.errors import RunError
 from fcclf.estimator import parameters, samples
-from fcclf.estimator.base import FCEstimator
+from fcclf.estimator.base import FCEstimator, takes_batches
 from fcclf.learning.objective import Regression
 from fcclf.runs import run_directory
 from fcclf.settings.fit_config import RegressorConfig
@@ -19,7 +20,8 @@ class FCRegressor(RegressorMixin, FCEstimator):
 
     These parameters mean what they mean in `sklearn.neural_network.MLPRegressor`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
-    momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change.
+    momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change,
+    max_fun.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         `delta` and growing in a line from there (Huber 1964). Losses of several outputs are averaged, those of
         "poisson" added up.
     delta : where the loss "huber" changes.
-    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, logdir : as in
+    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, dtype, logdir : as in
         `FCClassifier`.
 
     Attributes
@@ -66,12 +68,14 @@ class FCRegressor(RegressorMixin, FCEstimator):
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         l1=0.0,
         l2=0.0,
         dropout=0.0,
         batch_norm=None,
         kernel_initializer="glorot_uniform",
         delta=1.0,
+        dtype=None,
         logdir=None,
     ):
         self.loss = loss
@@ -97,32 +101,35 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.l1 = l1
         self.l2 = l2
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
         self.delta = delta
+        self.dtype = dtype
         self.logdir = logdir
 
     # ---- the targets
 
+    @available_if(takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
         """Trains on X, [samples, features], and y, [samples] or [samples, outputs], for one epoch; weights and slots go
-        on from call to call. sample_weight: [samples]."""
+        on from call to call. sample_weight: [samples]. Not there with solver="lbfgs"."""
         self._check_partial()
         with self._all_or_nothing():
             self._train_an_epoch(self._given(X, y, sample_weight, fresh=not hasattr(self, "_values")))
         return self
 
-    def _start(self, n_outputs):
+    def _start(self, n_outputs, dtype):
         """Forgets what was fitted before."""
-        self._begin(n_outputs, "exp" if self.loss == "poisson" else "identity")
+        self._begin(n_outputs, "exp" if self.loss == "poisson" else "identity", str(dtype))
 
     def _start_as(self, config):
         """Like `_start`, with the outputs of a run."""
-        self._start(config.n_outputs)
+        self._start(config.n_outputs, config.dtype)
 
     def _objective(self):
         return Regression(self.loss, float(self.delta) if self.loss == "huber" else 1.0, self.n_outputs_)
@@ -131,7 +138,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         """The samples of a fit as a `Part`. fresh: forget the fits before it."""
         X, y = self._targets(X, y, reset=fresh)
         if fresh:
-            self._start(y.shape[1])
+            self._start(y.shape[1], X.dtype)
         elif y.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y has {y.shape[1]} outputs, but there were {self.n_outputs_} in the previous call: set "
@@ -140,7 +147,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         return samples.measured(X, y, sample_weight)
 
     def _targets(self, X, y, reset=False):
-        """(X, float32 [samples, features]; y, float32 [samples, outputs]), checked."""
+        """(X, [samples, features]; y, [samples, outputs]), checked."""
         X, y = samples.targeted(self, X, y, reset=reset)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson': it takes y >= 0.")
@@ -180,7 +187,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
     # ---- predicting
 
     def predict(self, X):
-        """The predicted numbers, float32 [samples], or [samples, outputs] where there are several outputs."""
+        """The predicted numbers, [samples], or [samples, outputs] where there are several outputs."""
         answers = self._answers(X)
         if self.out_activation_ == "exp":
             answers = np.exp(answers)

@@ -1,33 +1,53 @@
 """The samples given to an estimator, checked by scikit-learn's rules, in its wording, and made arrays."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from fcclf.data.dataset import Part
+from fcclf.data.sparse import rows_of
+
+SPARSE = ["csr", "csc"]  # the sparse formats that are taken as they are; others become the first
 
 
-def features(estimator, X, *, reset=False) -> np.ndarray:
-    """X as float32 [samples, features]. reset: note number and names of its features instead of comparing them."""
-    return validate_data(estimator, X, reset=reset, dtype=np.float32, order="C")
+def features(estimator, X) -> np.ndarray:
+    """X, [samples, features], dense or in sparse rows, of the type of what was fitted."""
+    X = validate_data(estimator, X, reset=False, dtype=estimator._dtype, order="C", accept_sparse=SPARSE)
+    return X.tocsr() if issparse(X) else X
+
+
+def _types(estimator, reset):
+    """The types that samples may have; others become the first. reset: of a fit that goes on from no other."""
+    if not reset:
+        return estimator._dtype
+    return estimator.dtype or (np.float64, np.float32)
 
 
 def labelled(estimator, X, y, *, reset=False):
-    """(X, float32 [samples, features]; y, [samples], the labels unchanged). reset: as for `features`."""
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float32, order="C")
-    y = column_or_1d(y, warn=True)
+    """(X, [samples, features]; y, the labels unchanged, [samples], or int32 [samples, labels] of ones and zeros where a
+    sample may have several). reset: note type, number and names of the features instead of comparing them."""
+    X, y = validate_data(
+        estimator,
+        X,
+        _plain(y),
+        reset=reset,
+        dtype=_types(estimator, reset),
+        order="C",
+        accept_sparse=SPARSE,
+        multi_output=True,
+    )
     check_classification_targets(y)
-    return X, y
+    if type_of_target(y) == "multilabel-indicator":
+        return X, (y.toarray() if issparse(y) else y).astype(np.int32)
+    return X, column_or_1d(y, warn=True)
 
 
-def classes_of(y) -> np.ndarray:
-    """The sorted distinct labels. Raises ValueError if there are fewer than two."""
-    classes = unique_labels(y)
-    if len(classes) < 2:
-        raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class.")
-    return classes
+def _plain(y):
+    """The labels; those of numpy's StringDType, which scikit-learn does not know, as its older texts."""
+    return np.array(y.tolist()) if getattr(getattr(y, "dtype", None), "kind", "") == "T" else y
 
 
 def check_known(y, classes):
@@ -42,29 +62,44 @@ def samples(X, y, classes, sample_weight=None, class_weight=None) -> Part:
     """The samples that `labelled` returned as a `Part`, whose y are places in `classes`."""
     weights = None if sample_weight is None else _checked_weights(sample_weight, X)
     if class_weight is not None:
-        of_class = compute_sample_weight(class_weight, y).astype(np.float32)
+        of_class = compute_sample_weight(class_weight, y).astype(X.dtype)
         weights = of_class if weights is None else weights * of_class
     return Part(X, np.searchsorted(classes, y).astype(np.int32), weights)
 
 
 def _checked_weights(sample_weight, X):
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
 
 
 def targeted(estimator, X, y, *, reset=False):
-    """(X, float32 [samples, features]; y, float32 [samples, outputs]). reset: as for `features`."""
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float32, order="C", multi_output=True, y_numeric=True)
+    """(X, [samples, features]; y, [samples, outputs]), of one type. reset: as for `labelled`."""
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        reset=reset,
+        dtype=_types(estimator, reset),
+        order="C",
+        accept_sparse=SPARSE,
+        multi_output=True,
+        y_numeric=True,
+    )
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    return X, np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float32)
+    return X, np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype)
 
 
 def measured(X, y, sample_weight=None) -> Part:
-    """The samples that `targeted` returned as a `Part`."""
+    """Samples with numbers for a target, or ones and zeros, as a `Part`."""
     return Part(X, y, None if sample_weight is None else _checked_weights(sample_weight, X))
+
+
+def prepared(part: Part) -> Part:
+    """The part as a program takes it."""
+    return part._replace(X=rows_of(part.X)) if issparse(part.X) else part
 
 
 def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
@@ -96,4 +131,4 @@ def _held_out(given, strata, fraction, seed):
 
 def _with_weights(given):
     """The part with weights of 1 if it has none."""
-    return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), np.float32))
+    return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), given.X.dtype))

@@ -9,7 +9,7 @@ plan         what a program is compiled for, and what is fed to it
 loop         the compiled loop over epochs and batches
 predictor    a network in a session: logits in blocks of rows
 program      a network that learns, in a session
+full_batch   a network whose whole gradient an optimizer outside the graph asks for
 stretches    the loop in Python: one Session.run a stretch
-interrupts   signals, held back until a stretch is saved
 fed          the graph as tutorials teach it, one fed batch a step
 """

@@ -18,7 +18,7 @@ tf1 = tf.compat.v1
 
 
 class Loss(NamedTuple):
-    """float32 scalars. data: mean loss of the samples; penalty: of all kernels; total: what is trained on."""
+    """Scalars. data: mean loss of the samples; penalty: of all kernels; total: what is trained on."""
 
     data: tf.Tensor
     penalty: tf.Tensor
@@ -28,8 +28,8 @@ class Loss(NamedTuple):
 class Evaluation(NamedTuple):
     """The network measured in prediction on the fed samples.
 
-    loss, score: float32 scalars. predictions: as the objective gives them. probabilities: float32 [batch, classes], of
-    a classification. summaries: a serialized Summary of loss and score.
+    loss, score: scalars. predictions: as the objective gives them. probabilities: [batch, classes], of a
+    classification. summaries: a serialized Summary of loss and score.
     """
 
     loss: tf.Tensor
@@ -42,7 +42,7 @@ class Evaluation(NamedTuple):
 class FedStep(NamedTuple):
     """The only handle to the tensors: `Session.run` takes any part of it and gives back that part filled with numbers.
 
-    X: float32 [batch, features]; y: [batch]; given: placeholders of the hyperparameters; loss: in training.
+    X: [batch, features]; y: [batch]; given: placeholders of the hyperparameters; loss: in training.
     """
 
     X: tf.Tensor
@@ -58,10 +58,10 @@ class FedStep(NamedTuple):
 
 
 def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X, logits) -> FedStep:
-    """Adds what follows inference to the current graph. given: placeholders; X: placeholder, float32 [batch, features];
+    """Adds what follows inference to the current graph. given: placeholders; X: placeholder, [batch, features];
     logits: of X in prediction."""
     with tf1.name_scope("input/"):
-        y = tf1.placeholder(plan.objective.label_type, (None, *plan.objective.label_shape), "y")
+        y = tf1.placeholder(plan.objective.label_type(plan.dtype), (None, *plan.objective.label_shape), "y")
     answered, updates = logits, {}
     if network.phased:
         with tf1.name_scope("train/"):
@@ -78,8 +78,8 @@ def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Los
     """The loss of the samples with the penalties of the kernels."""
     with tf1.name_scope("loss"):
         data = weighted_mean(plan.objective.losses(logits, y, training=True), None)
-        alpha = given.alpha / tf.cast(tf.shape(y)[0], tf.float32) if plan.alpha else 0.0
-        penalty = tf.zeros(())
+        alpha = given.alpha / tf.cast(tf.shape(y)[0], plan.dtype) if plan.alpha else 0.0
+        penalty = tf.zeros((), plan.dtype)
         for number, name in enumerate(plan.kernels):
             kernel = network.trained[name]
             penalty += (given.l2[number] + alpha) * tf.nn.l2_loss(kernel)

@@ -14,7 +14,7 @@ from fcclf.data.dataset import Part
 from fcclf.learning import optimizers
 from fcclf.learning.objective import Penalty, divided, weighted_mean
 from fcclf.learning.optimizers import Given
-from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch
+from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch, is_sparse
 from fcclf.learning.state import SUMS, Learner, State, Storage
 from fcclf.network.layers import Context, Phase
 from fcclf.network.network import Network, inference
@@ -25,7 +25,7 @@ EVALUATION_BATCH = 4096  # samples evaluated at once; bounds the memory of a lar
 
 
 class Results(NamedTuple):
-    """The results of a stretch. metrics: float32 [most epochs, metrics], zero in the rows of unfinished epochs. epochs:
+    """The results of a stretch. metrics: [most epochs, metrics], zero in the rows of unfinished epochs. epochs:
     int32, how many were finished. finite: bool, all weights, slots and statistics are. stopped: bool, the rule ended
     training."""
 
@@ -48,7 +48,7 @@ class Loop:
         before batch `last` of the last row, or until the rule stops it."""
         self.penalty = self._penalty()
         self.spreads = {name: self.plan.objective.spread(part.y, part.weights) for name, part in parts.items()}
-        state = self.storage.read()
+        state = begun = self.storage.read()
         stopped = state.best.stopped if state.best else tf.constant(False)
 
         def epoch(row, finished, stopped, state, metrics):
@@ -65,14 +65,17 @@ class Loop:
             )
             return row + 1, finished + tf.cast(whole, tf.int32), *_with_changes(state, *ended)
 
-        metrics = tf.zeros((order.shape[0], len(self.plan.metrics)))
+        metrics = tf.zeros((order.shape[0], len(self.plan.metrics)), self.plan.dtype)
         _, finished, stopped, state, metrics = tf.while_loop(
             lambda row, finished, stopped, *_: tf.logical_and(row < n_epochs, tf.logical_not(stopped)),
             epoch,
             (0, 0, stopped, state, metrics),
         )
-        with tf.control_dependencies(self.storage.assign(state)):
-            return Results(tf.identity(metrics), tf.identity(finished), _all_finite(state), tf.identity(stopped))
+        with tf.control_dependencies(tf.nest.flatten(begun)):  # what ends as a constant waits for nothing else
+            assigned = self.storage.assign(state)
+        with tf.control_dependencies(assigned):
+            finite = _all_finite(state.learner)
+            return Results(tf.identity(metrics), tf.identity(finished), finite, tf.identity(stopped))
 
     def _penalty(self):
         """The `Penalty` that the fed hyperparameters describe."""
@@ -82,7 +85,7 @@ class Loop:
             for each, on in ((fed.l1, plan.l1), (fed.l2, plan.l2))
         )
         alpha = dict.fromkeys(kernels, fed.alpha) if plan.alpha else None
-        return Penalty(self.storage.trained, l1, l2, alpha)
+        return Penalty(self.storage.trained, plan.dtype, l1, l2, alpha)
 
     def begin(self, state: State, start) -> State:
         """Keeps the weights that an epoch begins with. start: int32, the number of the next batch."""
@@ -93,9 +96,9 @@ class Loop:
         """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
 
         def batch(number, learner):
-            first, counted = window(number, self.plan.batch_size, self.plan.sizes.train)
+            first, counted = window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
             samples = tf.slice(order, [first], [self.plan.batch_size])
-            X, y, given = (None if each is None else tf.gather(each, samples) for each in part)
+            X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
             return number + 1, self.batch(learner, state.learning_rate, X, y, given, counted)
 
         if self.plan.n_batches == 1:  # what would begin and end a loop takes a tenth of a small step's time
@@ -103,21 +106,20 @@ class Loop:
         _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
         return state._replace(learner=learner)
 
+    def taken(self, part: Part, take):
+        """(X, y, weights) of some samples of a part, X dense. take(array): the same rows of each of its arrays."""
+        X = dense(*map(take, part.X), self.plan.n_features) if is_sparse(part) else take(part.X)
+        return X, take(part.y), None if part.weights is None else take(part.weights)
+
     def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:
-        """One step. given: float32 [batch], weights of the samples, or None. counted: weights that `window` gave."""
+        """One step. given: [batch], weights of the samples, or None. counted: weights that `window` gave."""
         weights = _product(given, counted)
         size = float(self.plan.batch_size) if counted is None else tf.reduce_sum(counted)
         weight = size if weights is None else tf.reduce_sum(weights)
         phase = Phase(learner.global_step, weights, updates={})
-        trained, statistics = self._values(learner)
-        logits = self.logits(X, {**trained, **statistics}, phase)
-        losses = self.plan.objective.losses(logits, y, training=True)
-        loss = weighted_mean(losses, weights)
-        penalty, slopes = self.penalty.value_and_gradient(learner.weights, weight)
-        gradients = self.storage.trained.pack(
-            dict(zip(trained, tf.gradients(loss, list(trained.values())), strict=True))
-        )
-        gradients = [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
+        statistics = self.storage.statistics.unpack(learner.statistics)
+        logits, loss, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
+        penalty, gradients = self.penalized(learner.weights, slopes, weight)
         norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
         learner = self.step(learner, gradients, norm, kept_rate)
         scores = self.plan.objective.scores(logits, y, self.spreads["train"])
@@ -136,12 +138,61 @@ class Loop:
             sums=learner.sums + tf.stack([added[name] for name in SUMS]),
         )
 
+    def descent(self, packed, statistics, X, y, weights, phase):
+        """(logits, loss, its packed gradient) of a batch in training, where the packed weights of the network are
+        `packed`. weights: of the samples, [batch], or None."""
+        trained = self.storage.trained.unpack(packed)
+        logits = self.logits(X, {**trained, **statistics}, phase)
+        loss = weighted_mean(self.plan.objective.losses(logits, y, training=True), weights)
+        gradients = tf.gradients(loss, list(trained.values()))
+        return logits, loss, self.storage.trained.pack(dict(zip(trained, gradients, strict=True)))
+
+    def penalized(self, packed, gradients, weight):
+        """(the penalty, packed gradients with its own). weight: of the samples that the gradients are of."""
+        penalty, slopes = self.penalty.value_and_gradient(packed, weight)
+        return penalty, [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
+
+    def full_descent(self, packed, part: Part):
+        """(loss with penalties, what is minimised, its packed gradient) of a whole part, at most EVALUATION_BATCH
+        samples at a time, where the packed weights of the network are `packed`.
+
+        Steps follow the sum over outputs, whose mean the loss is.
+        """
+
+        def batch(X, y, weights):
+            weight = float(size) if weights is None else tf.reduce_sum(weights)
+            _, loss, gradients = self.descent(packed, {}, X, y, weights, None)
+            return loss * weight, [each * weight for each in gradients], tf.cast(weight, loss.dtype)
+
+        self.penalty, total = self._penalty(), self.plan.sizes.train
+        size = min(EVALUATION_BATCH, total)
+        zero, zeros = tf.zeros((), self.plan.dtype), [tf.zeros_like(each) for each in packed]
+        loss, gradients, weight = self._summed(part, total, batch, (zero, zeros, zero))
+        loss, gradients = loss / weight, [each / weight for each in gradients]
+        penalty, gradients = self.penalized(packed, gradients, weight)
+        return loss + penalty, loss * self.plan.objective.averaged + penalty, gradients
+
+    def _summed(self, part, total, batch, zeros):
+        """The sums of what batch(X, y, weights) makes, of the same structure as `zeros`, over all samples of a part, at
+        most EVALUATION_BATCH at a time."""
+        size = min(EVALUATION_BATCH, total)
+
+        def add(number, sums):
+            first, counted = window(number, size, total, self.plan.dtype)
+            X, y, given = self.taken(part, lambda each: tf.slice(each, *_rows(each, first, size)))
+            return number + 1, tf.nest.map_structure(tf.add, sums, batch(X, y, _product(given, counted)))
+
+        n_batches = batches_per_epoch(total, size)
+        if n_batches == 1:
+            return add(0, zeros)[1]
+        return tf.while_loop(lambda number, _: number < n_batches, add, (0, zeros))[1]
+
     def _values(self, learner):
         """({variable name: tensor} of what is trained, and of the statistics)."""
         return self.storage.trained.unpack(learner.weights), self.storage.statistics.unpack(learner.statistics)
 
     def logits(self, X, values, phase=None):
-        """Logits, float32 [batch, outputs]. values: {variable name: tensor}. phase: None to predict."""
+        """Logits, [batch, outputs]. values: {variable name: tensor}. phase: None to predict."""
         dropout = self.fed.dropout if self.plan.fed_dropout else None
         context = Context(values, self.fed.seed, self.plan.compiled, phase, dropout)
         return inference(X, self.network, context)["output"]
@@ -170,13 +221,13 @@ class Loop:
         state = state._replace(epoch=state.epoch + 1)
         measured = self.measure(state, parts)
         stopped, state = self.judge(state, measured)
-        measured["wait"] = tf.cast(state.best.wait, tf.float32) if state.best else None
+        measured["wait"] = tf.cast(state.best.wait, self.plan.dtype) if state.best else None
         values = tf.stack([measured[name] for name in self.plan.metrics])
         learner = state.learner._replace(sums=tf.zeros_like(state.learner.sums))
         return stopped, state._replace(learner=learner), tf.tensor_scatter_nd_update(metrics, [[row]], [values])
 
     def measure(self, state: State, parts):
-        """{metric: float32 scalar} of the epoch that has ended, except the rule's wait."""
+        """{metric: scalar} of the epoch that has ended, except the rule's wait."""
         plan, learner = self.plan, state.learner
         sums = dict(zip(SUMS, tf.unstack(learner.sums), strict=True))
         found = {
@@ -217,32 +268,21 @@ class Loop:
         return state.best._replace(value=value, epoch=state.epoch, weights=weights, statistics=statistics)
 
     def evaluate(self, name, part: Part, values):
-        """Mean loss and score of a part of the data, at most EVALUATION_BATCH samples at a time: float32 scalars."""
-        total = int(part.X.shape[0])
-        size = min(EVALUATION_BATCH, total)
+        """Mean loss and score of a part of the data, at most EVALUATION_BATCH samples at a time: scalars."""
+        objective = self.plan.objective
 
-        def batch(number, sums):
-            first, counted = window(number, size, total)
-            X = tf.slice(part.X, [first, 0], [size, part.X.shape[1]])
-            y = tf.slice(part.y, [first, 0][: len(part.y.shape)], [size, *part.y.shape[1:]])
-            given = None if part.weights is None else tf.slice(part.weights, [first], [size])
-            weights, logits = _product(given, counted), self.logits(X, values)
-            objective = self.plan.objective
+        def batch(X, y, weights):
+            logits = self.logits(X, values)
             measured = objective.losses(logits, y), objective.scores(logits, y, self.spreads[name])
-            weights = tf.ones(size) if weights is None else weights
-            added = [*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)]
-            return number + 1, sums + tf.stack(added)
+            weights = tf.ones(X.shape[0], self.plan.dtype) if weights is None else weights
+            return tf.stack([*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)])
 
-        n_batches = batches_per_epoch(total, size)
-        if n_batches == 1:
-            sums = batch(0, tf.zeros(3))[1]
-        else:
-            sums = tf.while_loop(lambda number, _: number < n_batches, batch, (0, tf.zeros(3)))[1]
+        sums = self._summed(part, getattr(self.plan.sizes, name), batch, tf.zeros(3, self.plan.dtype))
         return divided(sums[0], sums[2]), divided(sums[1], sums[2])
 
 
-def window(number, size, total):
-    """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, float32 [size].
+def window(number, size, total, dtype="float32"):
+    """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, [size].
 
     XLA needs batches of one shape. If the last would run over the end it begins earlier, and the samples that the batch
     before it had already get weight 0. Where no batch does, the weights are None.
@@ -250,7 +290,20 @@ def window(number, size, total):
     if total % size == 0:
         return number * size, None
     first = tf.minimum(number * size, total - size)
-    return first, tf.cast(first + tf.range(size) >= number * size, tf.float32)
+    return first, tf.cast(first + tf.range(size) >= number * size, dtype)
+
+
+def dense(columns, values, n_features):
+    """The samples that are given sparse, [batch, features]."""
+    batch, places = values.shape
+    rows = tf.repeat(tf.range(batch), places)
+    indices = tf.stack([rows, tf.reshape(columns, [-1])], axis=1)
+    return tf.scatter_nd(indices, tf.reshape(values, [-1]), (batch, n_features + 1))[:, :-1]
+
+
+def _rows(array, first, count):
+    """(begin, size) of `count` rows of an array from the first."""
+    return [first, 0][: array.shape.rank], [count, *array.shape[1:]]
 
 
 def _product(*factors):
@@ -274,7 +327,6 @@ def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
     return stopped, state._replace(learner=learner, epoch=epoch, learning_rate=learning_rate, best=best), metrics
 
 
-def _all_finite(state):
-    state = state._replace(learner=state.learner._replace(sums=()))  # those show in the metrics
-    floats = [each for each in tf.nest.flatten(state) if each.dtype.is_floating]
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in floats])
+def _all_finite(learner):
+    changing = tf.nest.flatten([learner.weights, learner.slots, learner.statistics])
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in changing])

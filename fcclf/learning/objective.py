@@ -1,7 +1,9 @@
 """What a network is trained for: the loss of its outputs, the score of its answers, and the penalties.
 
-An objective is one of `Classification` and `Regression`, which have the same members. label_type, label_shape: of the y
-of one sample. score: the name of what `scores` gives, in metrics and curves.
+An objective is one of `Classification`, `Multilabel` and `Regression`, which have the same members. label_type(dtype),
+label_shape: of the y of one sample, where the network's numbers are of a dtype. score: the name of what `scores` gives,
+in metrics and curves. averaged: number of outputs whose mean the loss is, while steps follow their sum. Losses and
+scores are of the type of the logits.
 """
 
 from dataclasses import dataclass
@@ -24,18 +26,22 @@ class Classification:
 
     label_smoothing: float = 0.0
 
-    label_type: ClassVar[tf.DType] = tf.int32  # class numbers
     label_shape: ClassVar[tuple[int, ...]] = ()
     score: ClassVar[str] = "accuracy"
+    averaged: ClassVar[int] = 1
+
+    def label_type(self, dtype: str) -> str:
+        """That of class numbers."""
+        return "int32"
 
     def spread(self, y, weights):
         """What scores are relative to: nothing."""
 
     def losses(self, logits, y, training=False):
-        """The loss of each sample, float32 [batch]. logits: float32 [batch, outputs]; y: int32 [batch]."""
+        """The loss of each sample, [batch]. logits: [batch, outputs]; y: int32 [batch]."""
         smoothing = self.label_smoothing if training else 0.0
         if logits.shape[1] == 1:
-            labels = (1 - smoothing) * tf.cast(y, tf.float32) + smoothing / 2
+            labels = (1 - smoothing) * tf.cast(y, logits.dtype) + smoothing / 2
             return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits[:, 0])
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
         if not smoothing:
@@ -43,16 +49,55 @@ class Classification:
         return (1 - smoothing) * losses - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
 
     def scores(self, logits, y, spread=None):
-        """The score of each sample, float32 [batch]: 1 if the most probable class is the label, else 0."""
-        return tf.cast(tf.equal(self.predictions(logits), y), tf.float32)
+        """The score of each sample, [batch]: 1 if the most probable class is the label, else 0."""
+        return tf.cast(tf.equal(self.predictions(logits), y), logits.dtype)
 
     def predictions(self, logits):
-        """The most probable class of each sample, int32 [batch]. logits: float32 [batch, outputs]."""
+        """The most probable class of each sample, int32 [batch]. logits: [batch, outputs]."""
         return tf.argmax(class_logits(logits), axis=1, output_type=tf.int32)
 
     def probabilities(self, logits):
-        """float32 [batch, classes]; each row sums to 1."""
+        """[batch, classes]; each row sums to 1."""
         return tf.nn.softmax(class_logits(logits), name="probabilities")
+
+
+@dataclass(frozen=True)
+class Multilabel:
+    """Any number of labels for each sample, one output for each label, by the sum of their cross-entropies."""
+
+    outputs: int
+
+    score: ClassVar[str] = "accuracy"
+    averaged: ClassVar[int] = 1
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """1 for each label that the sample has, 0 for the others."""
+        return (self.outputs,)
+
+    def label_type(self, dtype: str) -> str:
+        """That of ones and zeros."""
+        return "int32"
+
+    def spread(self, y, weights):
+        """What scores are relative to: nothing."""
+
+    def losses(self, logits, y, training=False):
+        """The loss of each sample, [batch]. logits: [batch, outputs]; y: int32 [batch, outputs]."""
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(y, logits.dtype), logits=logits)
+        return tf.reduce_sum(losses, axis=1)
+
+    def scores(self, logits, y, spread=None):
+        """The score of each sample, [batch]: 1 if all its labels are predicted and no other, else 0."""
+        return tf.cast(tf.reduce_all(tf.equal(self.predictions(logits), y), axis=1), logits.dtype)
+
+    def predictions(self, logits):
+        """1 for each label that is more probable than not, else 0: int32 [batch, outputs]."""
+        return tf.cast(logits > 0, tf.int32)
+
+    def probabilities(self, logits):
+        """[batch, outputs], each on its own."""
+        return tf.sigmoid(logits, name="probabilities")
 
 
 @dataclass(frozen=True)
@@ -69,40 +114,49 @@ class Regression:
     delta: float = 1.0
     outputs: int = 1
 
-    label_type: ClassVar[tf.DType] = tf.float32
     score: ClassVar[str] = "r2"
+
+    def label_type(self, dtype: str) -> str:
+        """That of the outputs."""
+        return dtype
 
     @property
     def label_shape(self) -> tuple[int, ...]:
         """A number for each output."""
         return (self.outputs,)
 
+    @property
+    def averaged(self) -> int:
+        """Number of outputs whose mean the loss is."""
+        return 1 if self.loss == "poisson" else self.outputs
+
     def spread(self, y, weights):
-        """The variance of each output in a part of the data, float32 [outputs]. weights: float32 [samples] or None."""
+        """The variance of each output in a part of the data, [outputs]. weights: [samples] or None."""
         mean = weighted_mean(y, weights)
         return weighted_mean(tf.square(y - mean), weights)
 
     def losses(self, logits, y, training=False):
-        """The loss of each sample, float32 [batch]. logits, y: float32 [batch, outputs]."""
+        """The loss of each sample, [batch]. logits, y: [batch, outputs]."""
         total = tf.reduce_sum(LOSSES[self.loss](logits, y, self.delta), axis=1)
-        if self.outputs == 1 or self.loss == "poisson":
-            return total
-        return total - tf.stop_gradient(total - total / self.outputs)
+        return total if self.averaged == 1 else total - tf.stop_gradient(total - total / self.averaged)
 
     def scores(self, logits, y, spread):
-        """The score of each sample, float32 [batch], whose mean over a part is R2, the mean of the outputs'. An output
+        """The score of each sample, [batch], whose mean over a part is R2, the mean of the outputs'. An output
         that is the same for all samples counts 1 where it is hit, else 0."""
         squares = tf.square(y - self.predictions(logits))
-        constant = tf.cast(tf.equal(squares, 0), tf.float32)
+        constant = tf.cast(tf.equal(squares, 0), squares.dtype)
         return tf.reduce_mean(tf.where(spread > 0, 1 - tf.math.divide_no_nan(squares, spread), constant), axis=1)
 
     def predictions(self, logits):
-        """The predicted numbers, float32 [batch, outputs]."""
+        """The predicted numbers, [batch, outputs]."""
         return tf.exp(logits) if self.loss == "poisson" else logits
 
     def probabilities(self, logits):
         """None of them: an empty tuple, as `Session.run` takes it."""
         return ()
+
+
+Objective = Classification | Multilabel | Regression
 
 
 def _squared_error(outputs, y, delta):
@@ -138,16 +192,16 @@ class Penalty:
     None where no kernel has such a penalty; `alpha` holds the same number for every kernel's weight.
     """
 
-    def __init__(self, packing, l1: dict | None, l2: dict | None, alpha: dict | None):
-        """packing: of the trained variables. l1, l2, alpha: {kernel name: float32 scalar}."""
+    def __init__(self, packing, dtype, l1: dict | None, l2: dict | None, alpha: dict | None):
+        """packing: of the trained variables, whose type is dtype. l1, l2, alpha: {kernel name: scalar}."""
         self.l1, self.l2, self.alpha = (
-            None if each is None else packing.spread({name: each.get(name, 0.0) for name in packing.names})
+            None if each is None else packing.spread({name: each.get(name, 0.0) for name in packing.names}, dtype)
             for each in (l1, l2, alpha)
         )
 
     def value_and_gradient(self, weights, weight):
-        """The penalty, float32 scalar, and its gradient, packed as `weights` are. weight: of the batch, for alpha."""
-        value, gradient = tf.zeros(()), [None] * len(weights)
+        """The penalty, a scalar, and its gradient, packed as `weights` are. weight: of the batch, for alpha."""
+        value, gradient = tf.zeros((), weights[0].dtype), [None] * len(weights)
         for number, part in enumerate(weights):
             squares = self._squares(number, weight)
             if squares is not None:
@@ -170,8 +224,7 @@ def _sum(one, other):
 
 
 def weighted_mean(values, weights):
-    """Mean of values, float32 [batch, ...], over the batch; weights: float32 [batch], or None where all count the
-    same."""
+    """Mean of values, [batch, ...], over the batch; weights: [batch], or None where all count the same."""
     if weights is None:
         return tf.reduce_mean(values, axis=0)
     weights = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))

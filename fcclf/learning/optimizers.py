@@ -32,9 +32,9 @@ class Optimizer:
         """The optimizer by an entry of `fcclf.settings.config.OPTIMIZERS`, with its default parameters."""
         return cls("momentum", nesterov=True) if name == "nesterov" else cls(name)
 
-    def of_tensorflow(self, learning_rate) -> tf1.train.Optimizer:
-        """The optimizer of tf.compat.v1.train."""
-        return KINDS[self.name].of_tensorflow(self, learning_rate)
+    def of_tensorflow(self, learning_rate, dtype: str = "float32") -> tf1.train.Optimizer:
+        """The optimizer of tf.compat.v1.train. dtype: of the weights."""
+        return KINDS[self.name].of_tensorflow(self, learning_rate, dtype)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def _adadelta(settings, weight, gradient, slots, rate, powers):
 
 class Kind(NamedTuple):
     """An optimizer's rule. step: on tensors; slots: names of what TensorFlow's optimizer keeps for each weight;
-    of_tensorflow: (settings, learning rate) -> that optimizer."""
+    of_tensorflow: (settings, learning rate, dtype) -> that optimizer."""
 
     step: Callable
     slots: tuple[str, ...]
@@ -103,14 +103,16 @@ class Kind(NamedTuple):
 
 
 def _plain(optimizer):
-    return lambda settings, rate: optimizer(rate)
+    return lambda settings, rate, dtype: optimizer(rate)
 
 
-def _adam_of_tensorflow(settings, rate):
-    return tf1.train.AdamOptimizer(rate, settings.beta_1, settings.beta_2, settings.epsilon)
+def _adam_of_tensorflow(settings, rate, dtype):
+    """Its powers are of the type of what it is given."""
+    betas = (tf.constant(each, dtype) for each in (settings.beta_1, settings.beta_2))
+    return tf1.train.AdamOptimizer(rate, *betas, settings.epsilon)
 
 
-def _momentum_of_tensorflow(settings, rate):
+def _momentum_of_tensorflow(settings, rate, dtype):
     return tf1.train.MomentumOptimizer(rate, settings.momentum, use_nesterov=settings.nesterov)
 
 
@@ -148,7 +150,7 @@ class Schedule:
     factor: float = 1.0
 
     def rate(self, initial, step):
-        """float32 scalar: the rate of a step. initial: the kept rate, float32 scalar; step: int64 scalar."""
+        """The rate of a step, a scalar. initial: the kept rate, a scalar; step: int64 scalar."""
         if self.name == "cosine":
             return tf1.train.cosine_decay(initial, step, self.steps)
         if self.name in ("step", "exponential"):
@@ -158,7 +160,7 @@ class Schedule:
     def after_epoch(self, kept, exhausted, given) -> "Rated":
         """The kept rate after an epoch. exhausted: bool, patience has ended. given: `Given`."""
         if self.name == "invscaling":
-            return Rated(given.initial / tf.cast(given.samples + 1, tf.float32) ** given.power_t, exhausted, None)
+            return Rated(given.initial / tf.cast(given.samples + 1, kept.dtype) ** given.power_t, exhausted, None)
         if self.name == "adaptive":
             slowed = tf.logical_and(exhausted, kept > SLOWEST_RATE)
             rate = tf.where(slowed, kept * self.factor, kept)
@@ -167,7 +169,7 @@ class Schedule:
 
 
 class Given(NamedTuple):
-    """What the kept rate depends on. initial, power_t: float32; samples: int64, number of samples trained on so far."""
+    """What the kept rate depends on. initial, power_t: float; samples: int64, number of samples trained on so far."""
 
     initial: tf.Tensor
     power_t: tf.Tensor
@@ -175,7 +177,7 @@ class Given(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """rate: float32, of the next epoch. stopped: bool, training ends. slowed: bool, patience begins again; or None."""
+    """rate: float, of the next epoch. stopped: bool, training ends. slowed: bool, patience begins again; or None."""
 
     rate: tf.Tensor
     stopped: tf.Tensor

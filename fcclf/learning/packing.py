@@ -24,8 +24,10 @@ class Packing:
         self.names = tuple(shapes)
 
     def pack(self, values: dict) -> tuple[tf.Tensor, ...]:
-        """The packed form of {name: float32 tensor}."""
-        small = [tf.reshape(values[name], [-1]) for name in self.small]
+        """The packed form of {name: tensor}, all of one type."""
+        small = [
+            values[name] if len(shape) == 1 else tf.reshape(values[name], [-1]) for name, shape in self.small.items()
+        ]
         vector = [tf.concat(small, axis=0)] if small else []
         return (*vector, *(tf.convert_to_tensor(values[name]) for name in self.large))
 
@@ -38,8 +40,8 @@ class Packing:
                 values[name] = vector if len(shape) == 1 else tf.reshape(vector, shape)
         return {name: values[name] for name in self.names}
 
-    def spread(self, values: dict) -> tuple[tf.Tensor, ...]:
-        """One number for each tensor, {name: float32 scalar}, in a form that multiplies a packed one."""
-        small = [tf.fill([math.prod(shape)], values[name]) for name, shape in self.small.items()]
+    def spread(self, values: dict, dtype) -> tuple[tf.Tensor, ...]:
+        """One number for each tensor, {name: scalar}, in a form that multiplies a packed one."""
+        small = [tf.fill([math.prod(shape)], tf.cast(values[name], dtype)) for name, shape in self.small.items()]
         vector = [tf.concat(small, axis=0)] if small else []
         return (*vector, *(values[name] for name in self.large))

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data.dataset import Part
-from fcclf.learning.objective import Classification, Regression
+from fcclf.data.sparse import SparseRows
+from fcclf.learning.objective import Classification, Objective
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
@@ -41,6 +42,16 @@ class Sizes(NamedTuple):
         return cls(**{name: len(part.y) for name, part in parts.items()})
 
 
+def places(parts: dict[str, Part]) -> Sizes:
+    """The numbers of places in the rows of each part that is sparse; 0 of the others."""
+    return Sizes(**{"train": 0} | {name: part.X.places for name, part in parts.items() if is_sparse(part)})
+
+
+def is_sparse(part: Part) -> bool:
+    """Whether its X are `SparseRows`."""
+    return isinstance(part.X, SparseRows)
+
+
 def weighted_parts(parts: dict[str, Part]) -> tuple[str, ...]:
     """Names of the parts whose samples have weights."""
     return tuple(name for name, part in parts.items() if part.weights is not None)
@@ -50,7 +61,8 @@ def weighted_parts(parts: dict[str, Part]) -> tuple[str, ...]:
 class Plan:
     """All that a program is compiled for.
 
-    layers: (name, block) of the network, without penalties. weighted: parts whose samples have weights. rule: of early
+    layers: (name, block) of the network, without penalties. dtype: of its numbers, "float32" or "float64". places: in
+    the rows of each part that is sparse, 0 of the others. weighted: parts whose samples have weights. rule: of early
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
     session.
@@ -61,9 +73,10 @@ class Plan:
     sizes: Sizes
     batch_size: int
     optimizer: Optimizer
-    objective: Classification | Regression = Classification()  # noqa: RUF009 - frozen, as a default must be
+    objective: Objective = Classification()  # noqa: RUF009 - frozen, as a default must be
     schedule: Schedule = Schedule()  # noqa: RUF009
     rule: Rule | None = None
+    places: Sizes = Sizes(0)  # noqa: RUF009
     weighted: tuple[str, ...] = ()
     clip_norm: float | None = None
     l1: bool = False
@@ -72,6 +85,7 @@ class Plan:
     fed_dropout: bool = False
     compiled: bool = True
     threads: int = 1
+    dtype: str = "float32"
 
     @property
     def n_batches(self) -> int:
@@ -100,7 +114,7 @@ class Plan:
         rows = list(blocks.rows(dict(self.layers), self.n_features))
         kept = 2 + len(self.optimizer.slots) + self.keeps_best
         numbers = (
-            sum(self.sizes) * (self.n_features + 1),
+            sum(size * (1 + (2 * held or self.n_features)) for size, held in zip(self.sizes, self.places, strict=True)),
             self.sizes.train * (2 * self.most_epochs + 3),
             (3 * kept + 2) * sum(row.trained + row.statistics for row in rows),
             self.batch_size * (self.n_features + 3 * sum(math.prod(row.shape) for row in rows)),
@@ -108,7 +122,7 @@ class Plan:
         threads = max(0, self.threads - 2) * THREADS_PER_CORE
         compiler = COMPILER if self.compiled else Needed(0)
         return Needed(
-            SESSION.resident + compiler.resident + 4 * sum(numbers),
+            SESSION.resident + compiler.resident + np.dtype(self.dtype).itemsize * sum(numbers),
             SESSION.mapped + compiler.mapped + threads * THREAD,
         )
 
@@ -140,7 +154,7 @@ class Plan:
 class Hyperparameters(NamedTuple):
     """What is fed to a program.
 
-    seed: of initial weights, masks and orders. l1, l2: float32 [kernels], for each kernel of the plan. alpha: adds to
+    seed: of initial weights, masks and orders. l1, l2: [kernels], for each kernel of the plan. alpha: adds to
     l2, divided by the weight of a batch. dropout: the rate where the plan has fed_dropout. tolerance, patience: of the
     rule. power_t, samples: of the invscaling schedule, its exponent and the samples trained on before epoch 0.
     """

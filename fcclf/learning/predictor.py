@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
+from scipy.sparse import issparse
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf.errors import RunError
@@ -22,7 +23,7 @@ tf1 = tf.compat.v1
 
 SMALL_NETWORK = 16384  # weights
 ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # in a block: many, for a block takes 100 us besides, but few for one row's sake
-MOST_BLOCKS = 128  # given to the graph at once
+MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # given to the graph at once, if they are more than one block
 PROBED = 16  # threads
 
 # Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
@@ -61,12 +62,12 @@ def sessions_own_threads() -> bool:
 class Predictor:
     """A network in a session.
 
-    layers: (name, block) of the network. X: placeholder, float32 [batch, features]. variables: {name: variable} of the
-    graph.
+    layers: (name, block) of the network. dtype: of its numbers, "float32" or "float64". variables: {name: variable} of
+    the graph.
     """
 
-    def __init__(self, layers, n_features: int, threads: int):
-        self.layers, self.n_features = dict(layers), n_features
+    def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32"):
+        self.layers, self.n_features, self.dtype = dict(layers), n_features, dtype
         with tf.Graph().as_default() as graph, tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
@@ -80,10 +81,19 @@ class Predictor:
 
     def build_network(self, seed):
         """seed: int32 scalar, of the initial values."""
-        self.network = Network(self.layers, self.n_features, seed)
-        with tf1.name_scope("input"):
-            self.X = tf1.placeholder(tf.float32, (None, self.n_features), "X")
-        self.layer_outputs = inference(self.X, self.network, Context(self.network.variables, seed))
+        self.network = Network(self.layers, self.n_features, seed, self.dtype)
+
+    @functools.cached_property
+    def X(self) -> tf.Tensor:  # noqa: N802 - as everywhere
+        """Placeholder of samples, [batch, features]."""
+        with self.session.graph.as_default(), tf1.name_scope("input"):
+            return tf1.placeholder(self.dtype, (None, self.n_features), "X")
+
+    @functools.cached_property
+    def layer_outputs(self) -> dict[str, tf.Tensor]:
+        """{scope: what each block makes of X} in prediction."""
+        with self.session.graph.as_default():
+            return inference(self.X, self.network, Context(self.network.variables, 0))
 
     def close(self):
         """Ends the session."""
@@ -107,26 +117,30 @@ class Predictor:
         return self.run(self.variables)
 
     def answers(self, X) -> np.ndarray:
-        """float32 [samples, outputs] of X, [samples, features]; each row's depend on that row alone."""
+        """[samples, outputs] of X, [samples, features], an array or a sparse one of rows; each row's depend on that row
+        alone."""
         return self._in_blocks(self._block_answers, X)
 
     def logits(self, X) -> np.ndarray:
-        """float32 [samples, classes] of X, [samples, features]; each row's depend on that row alone."""
+        """[samples, classes] of X, [samples, features]; each row's depend on that row alone."""
         return class_logits(self.answers(X))
 
     def outputs(self, X) -> dict[str, np.ndarray]:
-        """{layer: float32 [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's
-        depend on that row alone."""
+        """{layer: [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's depend on
+        that row alone."""
         return self._in_blocks(self._block_outputs, X)
 
     def _in_blocks(self, fetches, X):
         """Zeros fill the last block; there is one at least, so that no samples have answers of the right shape."""
-        X, size = np.asarray(X, np.float32), MOST_BLOCKS * self.block_rows
-        answers = [self._answers(fetches, X[first : first + size]) for first in range(0, max(1, len(X)), size)]
+        X = X if issparse(X) else np.asarray(X, self.dtype)
+        at_once = max(1, min(MOST_BLOCKS, MOST_NUMBERS // (self.block_rows * self.n_features)))
+        size = at_once * self.block_rows
+        answers = [self._answers(fetches, X[first : first + size]) for first in range(0, max(1, X.shape[0]), size)]
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *answers)
 
     def _answers(self, fetches, X):
-        blocks = np.zeros((max(1, -(-len(X) // self.block_rows)), self.block_rows, self.n_features), np.float32)
+        X = X.toarray() if issparse(X) else X
+        blocks = np.zeros((max(1, -(-len(X) // self.block_rows)), self.block_rows, self.n_features), self.dtype)
         blocks.reshape(-1, self.n_features)[: len(X)] = X
         answers = self.run(fetches, {self._blocks: blocks})
         return tf.nest.map_structure(lambda each: each.reshape(-1, *each.shape[2:])[: len(X)], answers)
@@ -141,33 +155,27 @@ class Predictor:
     @functools.cached_property
     def _blocks(self):
         with self.session.graph.as_default(), tf1.name_scope("blocks"):
-            return tf1.placeholder(tf.float32, (None, self.block_rows, self.n_features), "X")
+            return tf1.placeholder(self.dtype, (None, self.block_rows, self.n_features), "X")
 
     @functools.cached_property
     def _block_answers(self):
-        return self._of_blocks(lambda outputs: outputs["output"])
+        return self._of_blocks(lambda outputs: outputs["output"], tf.TensorSpec(None, self.dtype))
 
     @functools.cached_property
     def _block_outputs(self):
-        return self._of_blocks(lambda outputs: outputs)
+        return self._of_blocks(dict, dict.fromkeys(self.layer_outputs, tf.TensorSpec(None, self.dtype)))
 
-    def _of_blocks(self, chosen):
-        """chosen(outputs of a block) of all blocks, in the graph."""
+    def _of_blocks(self, chosen, signature):
+        """chosen(outputs of a block) of all blocks, in the graph. signature: theirs."""
 
         def answer(X):
             return chosen(inference(X, self.network, Context(self.network.variables, 0)))
 
         X = self._blocks
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks"):
-            return tf.map_fn(
-                answer, X, fn_output_signature=tf.nest.map_structure(_signature, chosen(self.layer_outputs))
-            )
+            return tf.map_fn(answer, X, fn_output_signature=signature)
 
 
 def class_logits(answers) -> np.ndarray:
-    """float32 [samples, classes] of answers, float32 [samples, outputs], like `fcclf.network.network.class_logits`."""
+    """[samples, classes] of answers, [samples, outputs], like `fcclf.network.network.class_logits`."""
     return answers if answers.shape[1] > 1 else np.concatenate([np.zeros_like(answers), answers], axis=1)
-
-
-def _signature(output):
-    return tf.TensorSpec(None, output.dtype)

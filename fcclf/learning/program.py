@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf.data.dataset import Part
+from fcclf.data.sparse import SparseRows, first_rows
 from fcclf.learning import fed
 from fcclf.learning.loop import Loop, Results
 from fcclf.learning.plan import Hyperparameters, Plan
@@ -24,14 +25,14 @@ tf1 = tf.compat.v1
 
 MOST_IDLE = 32  # programs that are kept
 SAMPLES_SEEN = 1000  # samples whose activations are recorded
-TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others are float32
+TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others: the plan's
 UNSAVED = ("state/epoch_start/", "state/sums")  # prefixes of variables that matter only inside an epoch
 
 
 class Stretch(NamedTuple):
     """What one `Session.run` trained.
 
-    first_epoch: number of epochs finished before. metrics: {name: float32 [epochs finished in it]}, as `Plan.metrics`
+    first_epoch: number of epochs finished before. metrics: {name: [epochs finished in it]}, as `Plan.metrics`
     names them. finite: every weight, slot and sum is a number. stopped: the rule ended training.
     """
 
@@ -57,7 +58,7 @@ class Program(Predictor):
         """Raises RunError if there is not enough memory for the plan."""
         plan.check_memory()
         self.plan, self.given, self.step, self.stopped = plan, None, 0, False
-        super().__init__(plan.layers, plan.n_features, plan.threads)
+        super().__init__(plan.layers, plan.n_features, plan.threads, plan.dtype)
 
     def build(self):
         """Makes the network, the variables of training and the loop in the current graph."""
@@ -72,7 +73,7 @@ class Program(Predictor):
             return Hyperparameters(
                 *(
                     tf1.placeholder(
-                        TYPES.get(name, tf.float32), (len(self.plan.kernels),) if name in vectors else (), name
+                        TYPES.get(name, self.dtype), (len(self.plan.kernels),) if name in vectors else (), name
                     )
                     for name in Hyperparameters._fields
                 )
@@ -82,19 +83,29 @@ class Program(Predictor):
         """Makes the loop with its placeholders."""
         plan = self.plan
         with tf1.name_scope("epoch-loop"):
-            self.parts = {name: self._part(name, size) for name, size in plan.sizes._asdict().items() if size}
+            sizes = plan.sizes._asdict().items()
+            self.parts = {name: self.part_placeholders(name, size) for name, size in sizes if size}
             self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.sizes.train), "order")
             self.bounds = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
             body = Loop(plan, self.network, self.storage, self.fed)
-            run = tf.function(body.run, jit_compile=plan.compiled, autograph=False)
+            run = tf.function(body.run, jit_compile=True, autograph=False) if plan.compiled else body.run
             self.results = run(self.parts, self.order, *self.bounds)
 
-    def _part(self, name, size):
-        weighted = name in self.plan.weighted
+    def part_placeholders(self, name: str, size: int) -> Part:
+        """Placeholders of a part of the data of that size."""
+        weighted, objective = name in self.plan.weighted, self.plan.objective
         return Part(
-            X=tf1.placeholder(tf.float32, (size, self.n_features), f"X_{name}"),
-            y=tf1.placeholder(self.plan.objective.label_type, (size, *self.plan.objective.label_shape), f"y_{name}"),
-            weights=tf1.placeholder(tf.float32, (size,), f"weights_{name}") if weighted else None,
+            X=self._samples_placeholder(name, size, getattr(self.plan.places, name)),
+            y=tf1.placeholder(objective.label_type(self.dtype), (size, *objective.label_shape), f"y_{name}"),
+            weights=tf1.placeholder(self.dtype, (size,), f"weights_{name}") if weighted else None,
+        )
+
+    def _samples_placeholder(self, name, size, places):
+        if not places:
+            return tf1.placeholder(self.dtype, (size, self.n_features), f"X_{name}")
+        return SparseRows(
+            columns=tf1.placeholder(tf.int32, (size, places), f"columns_{name}"),
+            values=tf1.placeholder(self.dtype, (size, places), f"values_{name}"),
         )
 
     # ---- a training
@@ -148,12 +159,19 @@ class Program(Predictor):
 
     def run_loop(self, parts: dict[str, Part], rows, n_epochs: int, first: int, last: int) -> Results:
         """One `Session.run` of the loop, which does not count in `step`. The arguments are those of `Loop.run`."""
-        feed = dict(zip(tf.nest.flatten(self.fed), self.given, strict=True))
-        feed |= dict(zip(self.bounds, (n_epochs, first, last), strict=True)) | {self.order: rows}
-        for name, part in self.parts.items():
-            pairs = zip(part, parts[name], strict=True)
-            feed |= {placeholder: array for placeholder, array in pairs if placeholder is not None}
+        bounds = dict(zip(self.bounds, (n_epochs, first, last), strict=True))
+        feed = self.feed_hyperparameters() | bounds | {self.order: rows} | self.feed_parts(parts)
         return self.run(self.results, feed)
+
+    def feed_hyperparameters(self) -> dict:
+        """The feed of this training's hyperparameters."""
+        return dict(zip(tf.nest.flatten(self.fed), self.given, strict=True))
+
+    def feed_parts(self, parts: dict[str, Part]) -> dict:
+        """The feed of the data, {name: `Part` of arrays}."""
+        placeholders = [each for part in self.parts.values() for each in part.arrays]
+        arrays = [each for name in self.parts for each in parts[name].arrays]
+        return dict(zip(placeholders, arrays, strict=True))
 
     # ---- its variables
 
@@ -187,8 +205,8 @@ class Program(Predictor):
 
     def histograms(self, X) -> bytes:
         """A serialized Summary of the weights, their updates since the epoch began, and the activations that the first
-        samples of X, float32 [samples, features], give."""
-        return self.run(self._histograms, {self.X: X[:SAMPLES_SEEN]})
+        samples of X, dense or sparse, [samples, features], give."""
+        return self.run(self._histograms, {self.X: first_rows(X, SAMPLES_SEEN, self.n_features)})
 
     @functools.cached_property
     def _histograms(self):

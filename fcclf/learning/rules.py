@@ -1,7 +1,7 @@
 """When an epoch is the best so far, and when there has been no better one for too long.
 
 The comparison is written once, with operators alone, so that the loop can make it on tensors, and a reader of a history
-on the same float32 numbers.
+on the same numbers.
 """
 
 from typing import NamedTuple
@@ -37,13 +37,14 @@ class Rule(NamedTuple):
         return quality > best + tolerance, quality > best + tolerance
 
     def standing(self, values, tolerance: float, patience: int, slower=None) -> "Standing":
-        """The `Standing` after epochs with these float32 values of the metric.
+        """The `Standing` after epochs with these values of the metric, an array of the loop's type.
 
         slower: bool for each epoch, whether exhausted patience lowers the learning rate instead of ending training.
         """
-        best, epoch, wait, stopped = np.float32(self.worst), None, 0, False
-        for number, value in enumerate(np.float32(values), start=1):
-            improved, renewed = self.compare(value, best, np.float32(tolerance))
+        best, tolerance = values.dtype.type(self.worst), values.dtype.type(tolerance)
+        epoch, wait, stopped = None, 0, False
+        for number, value in enumerate(values, start=1):
+            improved, renewed = self.compare(value, best, tolerance)
             if improved:
                 best, epoch = value, number
             wait = 0 if renewed else wait + 1
@@ -65,9 +66,10 @@ def rule_of(stopping: Stopping | None) -> Rule | None:
     return Rule(stopping.metric, stopping.rising, stopping.lenient) if stopping else None
 
 
-def standing(columns: dict[str, np.ndarray], stopping: Stopping | None) -> Standing:
-    """The `Standing` after the epochs of a history, the same as the loop's. columns: {metric: values of the epochs}."""
-    values = columns.get(stopping.metric, ()) if stopping else ()
+def standing(columns: dict[str, np.ndarray], stopping: Stopping | None, dtype: str) -> Standing:
+    """The `Standing` after the epochs of a history, the same as the loop's. columns: {metric: values of the epochs};
+    dtype: of the numbers in the loop."""
+    values = np.asarray(columns.get(stopping.metric, ()) if stopping else (), dtype)
     if not len(values):
         return Standing(None, False)
     slower = columns["learning_rate"] > SLOWEST_RATE if stopping.slows else None

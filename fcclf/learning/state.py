@@ -20,8 +20,8 @@ SUMS = ("loss", "total", "score", "weight", "gradient_norm")  # over the samples
 class Learner(NamedTuple):
     """The part of the state that every step changes.
 
-    weights, statistics: packed. slots: packed, one for each of the optimizer's. powers: {name: float32 scalar}.
-    global_step: int64, number of batches trained on. sums: float32 [SUMS].
+    weights, statistics: packed. slots: packed, one for each of the optimizer's. powers: {name: scalar}.
+    global_step: int64, number of batches trained on. sums: [SUMS].
     """
 
     weights: tuple[tf.Tensor, ...]
@@ -33,7 +33,7 @@ class Learner(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best epoch so far. value: float32, its value of the rule's metric. epoch: int64, its number. wait: int64,
+    """The best epoch so far. value: its value of the rule's metric. epoch: int64, its number. wait: int64,
     epochs without improvement. stopped: bool, training is over. weights, statistics: of that epoch, packed, or () where
     they are not kept."""
 
@@ -46,9 +46,9 @@ class Best(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that a stretch changes.
+    """Everything that a stretch changes. Numbers are of the plan's type.
 
-    epoch: int64, number of epochs finished. learning_rate: float32, the kept rate, which a schedule by steps scales.
+    epoch: int64, number of epochs finished. learning_rate: the kept rate, which a schedule by steps scales.
     epoch_start: packed weights that the epoch began with. best: () without a rule.
     """
 
@@ -66,7 +66,7 @@ class Storage:
     """
 
     def __init__(self, network: Network, plan: Plan, learning_rate):
-        """learning_rate: float32 scalar, the kept rate in the beginning."""
+        """learning_rate: a scalar, the kept rate in the beginning."""
         self.network, self.schedule = network, plan.schedule
         self.trained = Packing({name: tuple(each.shape) for name, each in network.trained.items()})
         self.statistics = Packing({name: tuple(each.shape) for name, each in network.statistics.items()})
@@ -74,16 +74,16 @@ class Storage:
         with tf1.variable_scope("state"):
             self.epoch = _scalar("epoch", tf.int64)
             self.learning_rate = tf1.get_variable("learning_rate", initializer=learning_rate, trainable=False)
-            self.sums = tf1.get_variable("sums", initializer=tf.zeros(len(SUMS)), trainable=False)
+            self.sums = tf1.get_variable("sums", initializer=tf.zeros(len(SUMS), plan.dtype), trainable=False)
             self.epoch_start = _copies("epoch_start", network.trained)
-        self._make_slots(plan.optimizer)
-        self._make_best(plan.rule, plan.keeps_best)
+        self._make_slots(plan.optimizer, plan.dtype)
+        self._make_best(plan.rule, plan.keeps_best, plan.dtype)
 
-    def _make_slots(self, optimizer):
+    def _make_slots(self, optimizer, dtype):
         """Makes the slots of TensorFlow's optimizer, under its own names, without a step of it."""
         variables = self.network.trained
         with tf1.name_scope("train"):
-            self.optimizer = optimizer.of_tensorflow(self._rate)
+            self.optimizer = optimizer.of_tensorflow(self._rate, dtype)
             self.optimizer._create_slots(list(variables.values()))
         self.slots = [
             {name: self.optimizer.get_slot(each, slot) for name, each in variables.items()} for slot in optimizer.slots
@@ -95,12 +95,12 @@ class Storage:
         """The learning rate of a fed step."""
         return self.schedule.rate(self.learning_rate.read_value(), self.global_step.read_value())
 
-    def _make_best(self, rule, keeps_best):
+    def _make_best(self, rule, keeps_best, dtype):
         self.best = ()
         if rule:
             with tf1.variable_scope("best"):
                 self.best = Best(
-                    value=_scalar("score" if rule.rising else "loss", tf.float32, rule.worst),
+                    value=_scalar("score" if rule.rising else "loss", dtype, rule.worst),
                     epoch=_scalar("epoch", tf.int64),
                     wait=_scalar("wait", tf.int64),
                     stopped=_scalar("stopped", tf.bool, False),
@@ -174,6 +174,6 @@ def _copies(scope, variables):
     """{name: variable}, zero at first, with the shapes and names of the given ones inside a scope."""
     with tf1.variable_scope(scope or tf1.get_variable_scope()):
         return {
-            name: tf1.get_variable(name, initializer=tf.zeros(each.shape), trainable=False)
+            name: tf1.get_variable(name, initializer=tf.zeros(each.shape, each.dtype), trainable=False)
             for name, each in variables.items()
         }

@@ -57,7 +57,7 @@ STEPS = 1 << 40  # more than any run has; keeps the seeds of the layers' masks a
 
 
 class Phase(NamedTuple):
-    """Training, to the blocks that behave differently in it. step: int64 scalar, the global step; weights: float32
+    """Training, to the blocks that behave differently in it. step: int64 scalar, the global step; weights: float
     [batch], or None where every sample counts the same; updates: {variable name: new value}, which blocks add to."""
 
     step: tf.Tensor
@@ -69,7 +69,7 @@ class Context(NamedTuple):
     """What a network is built with.
 
     values: {variable name: variable or tensor}; seed: int32 scalar, of the masks; fused: the graph will be compiled;
-    phase: None to predict; dropout: float32 scalar that counts instead of the rate of every `Dropout`, None for theirs;
+    phase: None to predict; dropout: float scalar that counts instead of the rate of every `Dropout`, None for theirs;
     outputs: {scope: what the block makes}, which every block adds to, None if nobody asks.
     """
 
@@ -94,7 +94,7 @@ class Place(NamedTuple):
 
 
 def call(block: Block, inputs, place: Place, context: Context):
-    """What `block` makes of inputs, float32 [batch, *shape]: float32 [batch, *block.output_shape(shape)]."""
+    """What `block` makes of inputs, float [batch, *shape]: of their type, [batch, *block.output_shape(shape)]."""
     shape = tuple(inputs.shape[1:].as_list())
     names = (*block.trained(shape), *block.statistics(shape))
     own = {name: context.values[f"{place.scope}/{name}"] for name in names}
@@ -121,12 +121,12 @@ def stack_seed(seed, path: tuple[int, ...]):
     return seed
 
 
-def initial_value(distribution: str, seed, shape):
-    """Initial values of a variable: float32 `shape`, a function of its arguments alone. distribution: as in
-    `Block.initial`; seed: two integers."""
+def initial_value(distribution: str, seed, shape, dtype="float32"):
+    """Initial values of a variable: `shape`, a function of its arguments alone. distribution: as in `Block.initial`;
+    seed: two integers. Those of float64 are the same numbers as those of float32."""
     if distribution in ("zeros", "ones"):
-        return tf.zeros(shape) if distribution == "zeros" else tf.ones(shape)
-    return initial_kernel(distribution, seed, shape)
+        return tf.zeros(shape, dtype) if distribution == "zeros" else tf.ones(shape, dtype)
+    return tf.cast(initial_kernel(distribution, seed, shape), dtype)
 
 
 def initial_kernel(name, seed, shape):
@@ -190,14 +190,15 @@ def _(block: Dropout, inputs, own, place, context):
     rate = block.rate if context.dropout is None else context.dropout
     if not context.phase or (isinstance(rate, float) and not rate):
         return inputs
-    return tf.where(_kept(inputs, rate, place.number, context), inputs / (1 - rate), 0.0)
+    return tf.where(_kept(inputs, rate, place.number, context), inputs / (1 - rate), tf.zeros((), inputs.dtype))
 
 
 @_outputs.register
 def _(block: AlphaDropout, inputs, own, place, context):
     if not context.phase or not block.rate:
         return inputs
-    dropped = tf.where(_kept(inputs, block.rate, place.number, context), inputs, SELU_LIMIT)
+    limit = tf.constant(SELU_LIMIT, inputs.dtype)
+    dropped = tf.where(_kept(inputs, block.rate, place.number, context), inputs, limit)
     slope = ((1 - block.rate) * (1 + block.rate * SELU_LIMIT**2)) ** -0.5
     return slope * dropped - slope * block.rate * SELU_LIMIT
 
@@ -262,4 +263,4 @@ def _kept(inputs, rate, number, context):
     """
     seed = tf.stack([tf.cast(context.seed, tf.int64), (number + 1) * STEPS + context.phase.step])
     drawn = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry" if context.fused else "philox")
-    return drawn >= rate
+    return drawn >= tf.cast(rate, drawn.dtype)

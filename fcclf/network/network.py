@@ -23,9 +23,9 @@ class Network:
     what is measured, in the order of the blocks.
     """
 
-    def __init__(self, named: dict[str, Block], n_features: int, seed):
+    def __init__(self, named: dict[str, Block], n_features: int, seed, dtype="float32"):
         """seed: int32 scalar, of the initial values."""
-        self.layers, self.trained, self.statistics = named, {}, {}
+        self.layers, self.dtype, self.trained, self.statistics = named, dtype, {}, {}
         self.phased = False
         for placed in blocks.placed(named, (n_features,)):
             self.phased = self.phased or placed.block.phased
@@ -38,7 +38,7 @@ class Network:
             for name, shape in shapes.items():
                 initial = functools.partial(_initial, placed.block.initial(name.rpartition("/")[2]), seed)
                 found[name] = tf1.get_variable(
-                    name, shape, initializer=initial, trainable=found is self.trained, use_resource=True
+                    name, shape, self.dtype, initial, trainable=found is self.trained, use_resource=True
                 )
 
     @property
@@ -49,11 +49,11 @@ class Network:
 
 def _initial(distribution, seed, shape, dtype=None, partition_info=None):
     """As get_variable wants its initializers."""
-    return layers.initial_value(distribution, seed, shape)
+    return layers.initial_value(distribution, seed, shape, dtype)
 
 
 def inference(X, network: Network, context: Context) -> dict[str, tf.Tensor]:
-    """{scope: outputs, float32 [batch, ...]} of each block for X, float32 [batch, features]; the logits as "output"."""
+    """{scope: outputs, [batch, ...]} of each block for X, [batch, features]; the logits as "output"."""
     context, (*hidden, last) = context._replace(outputs={}), network.layers
     with tf1.name_scope("full-connect-layer"):
         answered = layers.stack({name: network.layers[name] for name in hidden}, X, context)
@@ -62,6 +62,6 @@ def inference(X, network: Network, context: Context) -> dict[str, tf.Tensor]:
 
 
 def class_logits(logits):
-    """float32 [batch, classes]. A single output is that of class 1 against 0 for class 0, which makes the softmax of
+    """[batch, classes]. A single output is that of class 1 against 0 for class 0, which makes the softmax of
     the two a sigmoid."""
     return logits if logits.shape[1] > 1 else tf.concat([tf.zeros_like(logits), logits], axis=1)

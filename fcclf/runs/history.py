@@ -1,7 +1,7 @@
 """history.csv: one row for each finished epoch.
 
 Rows are appended as chunks of epochs end. A checkpoint notes the file's length once it is on disk, and a resumed run
-cuts the file back to the length that its checkpoint notes. Numbers read back as the same float32.
+cuts the file back to the length that its checkpoint notes. Numbers read back as the same floats.
 """
 
 import os
@@ -32,9 +32,9 @@ class History:
                 self.file.write(",".join([FIRST, *metrics, LAST]) + "\n")
 
     def append(self, first_epoch: int, metrics, seconds: float):
-        """Rows for the epochs from `first_epoch` on. metrics: {name: float32 array}."""
+        """Rows for the epochs from `first_epoch` on. metrics: {name: float32 or float64 array}."""
         with durable.explained("write", self.path):
-            columns = [np.asarray(metrics[name], np.float32) for name in self.metrics]
+            columns = (metrics[name] for name in self.metrics)
             for epoch, row in enumerate(zip(*columns, strict=True), start=first_epoch):
                 self.file.write(f"{epoch},{','.join(map(str, row))},{seconds:.6f}\n")
 

@@ -50,7 +50,7 @@ def read(path: Path) -> Overview:
     """The run in `path`. Raises RunError if there is none or it is damaged."""
     config, epochs = run_directory.read(path).config, _epochs_committed(path)
     columns = history.read_until(path, epochs)
-    best, stopped = standing(columns, config.stopping)
+    best, stopped = standing(columns, config.stopping, config.dtype)
     state = FINISHED if stopped or epochs >= config.epochs else UNFINISHED
     counts = (best or epochs) - 1  # the row of the epoch whose weights count
     shown = [name for name in config.highlights if name in columns]

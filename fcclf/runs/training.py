@@ -13,7 +13,6 @@ from fcclf.data import loading
 from fcclf.data.dataset import Dataset, layer_statistics
 from fcclf.errors import ConfigError
 from fcclf.learning import plan
-from fcclf.learning.interrupts import Interrupts
 from fcclf.learning.plan import Plan, Sizes
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.rules import standing
@@ -22,6 +21,7 @@ from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
+from fcclf.system.interrupts import Interrupts
 from fcclf.views.frames import Frames
 
 
@@ -66,7 +66,7 @@ def train(
             say(f"the run that was here is now {aside}")
         run = recorder.continued(path, config, dataset.facts, planned, say)
         if run.epoch >= config.training.epochs:
-            return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping))
+            return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
             begin(program, config, dataset, run, say)
             program.compile(parts)

@@ -126,6 +126,7 @@ class Config:
 
     maker: ClassVar[str] = "fcclf train"
     score: ClassVar[str] = "accuracy"
+    dtype: ClassVar[str] = "float32"
     named_by: ClassVar[str] = "run_name"
     remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
     loadable: ClassVar[bool] = True

@@ -4,6 +4,7 @@ They are the parameters of the estimator, and what else is needed to open a fitt
 for each estimator. Standard library only: runs are listed without TensorFlow.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class FitConfig:
 
     parameters: {name: value} of the estimator, except `logdir`; class_weight as pairs. seed: of initial weights,
     orders, masks and split. feature_names: of the columns, None where they have none. samples: how many were trained
-    on. stack: the network. score: the name of what `score` returns, in metrics.
+    on. stack: the network. dtype: of its numbers. score: the name of what `score` returns, in metrics.
     """
 
     parameters: dict
@@ -34,6 +35,7 @@ class FitConfig:
     feature_names: tuple[str, ...] | None
     samples: int
     stack: tuple[Block, ...]
+    dtype: str = dataclasses.field(default="float32", kw_only=True)
 
     maker: ClassVar[str]
     score: ClassVar[str]
@@ -92,10 +94,12 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class ClassifierConfig(FitConfig):
-    """The settings of a fit of `FCClassifier`. classes, class_type: the labels in order and their numpy dtype."""
+    """The settings of a fit of `FCClassifier`. classes, class_type: the labels in order and their numpy dtype.
+    multilabel: a sample may have several."""
 
     classes: tuple
     class_type: str
+    multilabel: bool = False
 
     maker: ClassVar[str] = "FCClassifier"
     score: ClassVar[str] = "accuracy"
@@ -108,7 +112,7 @@ class ClassifierConfig(FitConfig):
 
     def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
         """{scope: block} of the network for such data."""
-        return blocks.named(self.stack, 1 if n_classes == 2 else n_classes)
+        return blocks.named(self.stack, n_classes if n_classes > 2 or self.multilabel else 1)
 
     @classmethod
     def wrote(cls, stored) -> bool:
@@ -122,8 +126,9 @@ class ClassifierConfig(FitConfig):
         pairs = pairs and all(_is_label(label) and _is_number(weight) for label, weight in weights)
         yield "class_weight", weights in (None, "balanced") or pairs, "balanced, or pairs of label and weight"
         classes, kind = stored["classes"], stored["class_type"]
-        labels = isinstance(classes, list) and len(classes) > 1 and all(map(_is_label, classes))
+        labels = isinstance(classes, list) and len(classes) > 0 and all(map(_is_label, classes))
         yield "classes", labels, "a list of labels"
+        yield "multilabel", isinstance(stored.get("multilabel", False), bool), "true or false"
         yield "class_type", isinstance(kind, str) and bool(CLASS_TYPE.fullmatch(kind)), "a type of numpy's"
 
 
@@ -177,6 +182,7 @@ def _rules(stored, parameters) -> Iterator[tuple[str, bool, str]]:
         yield name, isinstance(parameters[name], str), "a text"
     for name in ("seed", "samples"):
         yield name, _is_whole(stored[name], 0), "a whole number of at least 0"
+    yield "dtype", stored.get("dtype", "float32") in ("float32", "float64"), "float32 or float64"
     names = stored["feature_names"]
     named = names is None or (isinstance(names, list) and all(isinstance(each, str) for each in names))
     yield "feature_names", named, "a list of texts, or null"

@@ -35,14 +35,15 @@ class Stopping(NamedTuple):
 class RunConfig(Protocol):
     """All settings of a run.
 
-    maker: what made the run, for people; score: the name of the score in metrics, "accuracy" or "r2"; named_by: the
-    setting that names its directory; remedy: what to do where another run has that name. source: the name of the data;
-    loadable: whether the settings tell where the samples come from, so that they can be loaded again. highlights:
-    metrics of an epoch that an overview shows.
+    maker: what made the run, for people; score: the name of the score in metrics, "accuracy" or "r2"; dtype: of the
+    network's numbers, "float32" or "float64"; named_by: the setting that names its directory; remedy: what to do where
+    another run has that name. source: the name of the data; loadable: whether the settings tell where the samples come
+    from, so that they can be loaded again. highlights: metrics of an epoch that an overview shows.
     """
 
     maker: ClassVar[str]
     score: ClassVar[str]
+    dtype: str
     named_by: ClassVar[str]
     remedy: ClassVar[str]
     loadable: ClassVar[bool]
