@@ -294,7 +294,7 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
 def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path, compiled, of_fit, of_run, monkeypatch):
     """The two faces have one core: bit for bit, also with a short last batch."""
     monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 0 if compiled else 10**9)
-    network = {"activation": "elu", "l2": 1e-3}
+    network = {"activation": "elu", "l2": 1e-3, "bias_initializer": "uniform"}
     shared = {"learning_rate_init": 0.01, "n_iter_no_change": np.inf} | of_fit
     fitted = FCClassifier((6, 4), **network, alpha=0, batch_size=23, max_iter=30, tol=0, random_state=0, **shared)
     fixed = {"batch_size": 23, "epochs": 30, "loss": "sigmoid", "seed": fitted._drawn_seed(), "min_delta": 0.0}
@@ -358,7 +358,7 @@ def test_float64_is_trained_on_as_float32_where_that_is_asked_for():
         (lambda: classifier(early_stopping=True).partial_fit(X, y, classes=[0, 1]), ValueError, "does not support"),
         (lambda: classifier().partial_fit(X, y), ValueError, "classes must be passed on the first call"),
         (lambda: classifier().partial_fit(X, y + 1, classes=[0, 1]), ValueError, "`y` has classes not in"),
-        (lambda: classifier(early_stopping=True, validation_fraction=0.001).fit(X, y), ValueError, "should be greater"),
+        (lambda: classifier(early_stopping=True, validation_fraction=0.001).fit(X, y), ValueError, "set is too small"),
         (lambda: classifier().predict(X), NotFittedError, "not fitted yet"),
         (lambda: classifier(solver="sgd", learning_rate_init=1e30).fit(X, y), ValueError, "non-finite parameter"),
         (
@@ -383,7 +383,7 @@ def test_bad_input_is_refused_in_scikit_learns_words(use, error, message):
     ("change", "weights", "message"),
     [
         ({}, -np.ones(150), "Negative values"),
-        ({"early_stopping": True, "validation_fraction": 0.001}, None, "should be greater"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, None, "set is too small"),
         ({"hidden_layer_sizes": (0,)}, None, "must be > 0"),
         ({"solver": "sgd", "learning_rate_init": 1e30}, None, "non-finite"),
     ],

@@ -30,23 +30,6 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-OTHERS = [
-    FCClassifier(max_iter=20, hidden_layer_sizes=(10, 10)),
-    FCClassifier(max_iter=20, batch_norm="before"),
-    FCClassifier(max_iter=20, dropout=0.2),
-    FCClassifier(max_iter=20, solver="sgd"),
-    FCClassifier(max_iter=20, dtype="float32"),
-    FCClassifier(max_iter=20, early_stopping=True),
-    FCClassifier(max_iter=20, solver="lbfgs"),
-]
-
-
-@pytest.mark.campaign
-@parametrize_with_checks(OTHERS)
-def test_scikit_learns_checks_of_other_settings(estimator, check):
-    check(estimator)
-
-
 def search(n_jobs):
     return GridSearchCV(PIPELINE, {"fcclassifier__learning_rate_init": [1e-6, 0.02]}, cv=3, n_jobs=n_jobs).fit(X, y)
 

@@ -41,6 +41,7 @@ def test_every_figure_that_makes_sense_is_written_in_both_formats(finished, tmp_
     drawn = ["learning_curves", "decision_boundary", "confusion_matrix", "calibration", "weights"]
     assert names == [f"{name}.{suffix}" for name in drawn for suffix in ("png", "svg")]
     assert said == [
+        *(f"{name} is left out: the run predicts classes, not numbers" for name in ("fit", "predictions", "residuals")),
         "mistakes is left out: the data have 2 features, which are no square image",
         "boundary is left out: the run has no pictures of its boundary; --image-every of `fcclf train` records them",
     ]

@@ -21,7 +21,7 @@ def run(finished_run, tmp_path):
 def test_a_finished_run_has_its_last_epochs_metrics(finished_run):
     seen, columns = overview.read(finished_run), history.read(finished_run)
     assert (seen.state, seen.epochs, seen.best_epoch) == (overview.FINISHED, 6, None)
-    assert seen.metrics == {name: columns[name][-1] for name in Config.highlights}
+    assert seen.metrics == {name: columns[name][-1] for name in Config().highlights}
 
 
 def test_a_run_that_was_asked_for_more_is_unfinished(run):

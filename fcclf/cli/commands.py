@@ -19,6 +19,7 @@ from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.model import Stack, named_layers
+from fcclf.settings.sources import REGRESSION, Table
 from fcclf.system.durable import explained
 
 FAILED = 1  # the exit code
@@ -26,7 +27,7 @@ FAILED = 1  # the exit code
 
 def train(arguments) -> int:
     """`fcclf train`: trains or continues a run, then evaluates and draws it."""
-    config = config_from_flags(arguments.source, arguments)
+    config = _config(arguments)
     split.check(config)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_logdir(Path(arguments.logdir))
@@ -45,6 +46,18 @@ def train(arguments) -> int:
         return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
     say(_summary(outcome, config, time.perf_counter() - started))
     return _evaluate(path, arguments.json, draw=not arguments.no_figures)
+
+
+def _config(arguments):
+    """What the flags describe; whether a table's labels are classes or numbers, where they do not say, by its look."""
+    if arguments.source is Table and not hasattr(arguments, "task"):
+        from fcclf.data import table
+
+        different = table.different_numbers(Path(arguments.file), getattr(arguments, "label", None))
+        if different:
+            arguments.task = REGRESSION
+            say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
+    return config_from_flags(arguments.source, arguments)
 
 
 def summary(arguments) -> int:
@@ -142,28 +155,40 @@ def _evaluate(path, as_json, draw=False):
 
 def _report(run, as_json):
     """Prints the metrics of the test part and keeps them in metrics.json."""
-    from fcclf.views import evaluation
-
-    dataset = run.dataset()
-    logits = run.logits(dataset.test.X)
-    measured = {"epoch": run.epoch, "test": evaluation.metrics(dataset.test.y, logits, dataset.test.weights)}
-    text = json.dumps(measured, indent=2)
-    if not as_json:
-        text = (
-            f"test loss {measured['test']['loss']:.4f}, accuracy {measured['test']['accuracy']:.4f}\n\n"
-            f"{evaluation.report(dataset.test.y, logits, dataset.classes)}\n\n"
-            f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
-        )
+    found, heading, report = (_measured_numbers if run.is_regression else _measured_classes)(run, run.dataset())
+    measured = {"epoch": run.epoch, "test": found}
+    where = f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
     try:
-        write(text)
+        write(json.dumps(measured, indent=2) if as_json else f"{heading}\n\n{report}\n\n{where}")
     finally:
         run_directory.keep_metrics(run.path, run.description, measured)
+
+
+def _measured_classes(run, dataset):
+    """(metrics, what they say in short, a report) of the test part."""
+    from fcclf.views import evaluation
+
+    logits = run.logits(dataset.test.X)
+    found = evaluation.metrics(dataset.test.y, logits, dataset.test.weights)
+    heading = f"test loss {found['loss']:.4f}, accuracy {found['accuracy']:.4f}"
+    return found, heading, evaluation.report(dataset.test.y, logits, dataset.classes)
+
+
+def _measured_numbers(run, dataset):
+    """The same of a regression."""
+    from fcclf.views import evaluation
+
+    labels, predictions = dataset.numbers(dataset.test.y), run.predictions(dataset.test.X)
+    found = evaluation.regression_metrics(labels, predictions, dataset.test.weights)
+    heading = f"test R2 {found['r2']:.4f}, mean absolute error {found['mae']:.5g}, root mean square {found['rmse']:.5g}"
+    return found, heading, evaluation.regression_report(labels, predictions)
 
 
 def _draw(run):
     """The figures that end a training. The results are out already, so only a full disk is worth an error."""
     try:
-        for _ in figures.write(run, run.path / "figures", figures.AT_THE_END):
+        names = figures.AT_THE_END_OF_REGRESSION if run.is_regression else figures.AT_THE_END
+        for _ in figures.write(run, run.path / "figures", names):
             pass
     except Exception as error:
         if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):

@@ -9,6 +9,7 @@ from fcclf.system import memory
 
 TENSORFLOW = memory.Needed(900_000_000, 1_650_000_000)  # bytes, its import and a session
 PROGRESS_LINES = 10  # in all, where stderr is no terminal
+SCORES = {"accuracy": "accuracy", "r2": "R2"}  # in metrics, and for people
 
 
 def open_standard_streams():
@@ -71,8 +72,7 @@ class ProgressBar:
 
             self.bar = tqdm(total=self.total, initial=epoch, bar_format=self.FORMAT, file=sys.stderr)
         if metrics:
-            shown = f"test loss {metrics['test_loss']:.4f} accuracy {metrics['test_accuracy']:.4f}"
-            self.bar.set_postfix_str(shown, refresh=False)
+            self.bar.set_postfix_str(_measured("test", metrics), refresh=False)
         self.bar.update(epoch - self.bar.n)
 
 
@@ -86,11 +86,14 @@ class ProgressLines:
         tenth = epoch * PROGRESS_LINES // self.total
         if metrics and tenth != self.last:
             self.last = tenth
-            train, test = (
-                f"{part} loss {metrics[f'{part}_loss']:.4f} accuracy {metrics[f'{part}_accuracy']:.4f}"
-                for part in ("train", "test")
-            )
+            train, test = (_measured(part, metrics) for part in ("train", "test"))
             say(f"epoch {epoch} of {self.total}: {train}, {test}")
+
+
+def _measured(part, metrics):
+    """Loss and score of a part, for people."""
+    name, score = next(pair for pair in SCORES.items() if f"{part}_{pair[0]}" in metrics)
+    return f"{part} loss {metrics[f'{part}_loss']:.4f} {score} {metrics[f'{part}_{name}']:.4f}"
 
 
 @contextlib.contextmanager

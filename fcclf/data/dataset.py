@@ -33,7 +33,9 @@ class Dataset(NamedTuple):
     """The arrays of a run.
 
     validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
-    seen in training or not. class_names: theirs, or () where they have numbers only.
+    seen in training or not; class_names: theirs, or () where they have numbers only. Where numbers are to be predicted,
+    y is float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
+    label_stddev are what the labels had.
     """
 
     train: Part
@@ -41,6 +43,17 @@ class Dataset(NamedTuple):
     test: Part
     n_classes: int
     class_names: tuple[str, ...] = ()
+    label_mean: float = 0.0
+    label_stddev: float = 1.0
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether numbers are to be predicted, not classes."""
+        return self.test.y.ndim == 2
+
+    def numbers(self, y) -> np.ndarray:
+        """The labels that stand behind y, or an answer, [samples, 1]: float64 [samples]."""
+        return y[:, 0].astype(np.float64) * self.label_stddev + self.label_mean
 
     @property
     def classes(self) -> list[str]:
@@ -58,7 +71,8 @@ class Dataset(NamedTuple):
         parts = self.train, self.validation, self.test
         arrays = [array for part in parts for array in part[:2]]
         weights = [part.weights for part in parts if part.weights is not None]
-        return Facts(fingerprint([*arrays, *weights]), self.n_features, self.n_classes)
+        digest = fingerprint([*arrays, *weights])
+        return Facts(digest, self.n_features, self.n_classes, self.label_mean, self.label_stddev)
 
 
 def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:
@@ -66,6 +80,18 @@ def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset
     tested = len(y) - test_size
     parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
     return Dataset(*(Part(X[part], y[part]) for part in parts), n_classes)
+
+
+def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
+    """The data set of parts whose y are float [samples], to be predicted as numbers. scaled: bring those of the
+    training part to mean 0 and deviation 1."""
+    y = dataset.train.y.astype(np.float64)
+    mean, stddev = (float(y.mean()), float(y.std()) or 1.0) if scaled else (0.0, 1.0)
+    parts = (
+        part._replace(y=((part.y.astype(np.float64) - mean) / stddev).astype(np.float32)[:, None])
+        for part in (dataset.train, dataset.validation, dataset.test)
+    )
+    return Dataset(*parts, n_classes=1, label_mean=mean, label_stddev=stddev)
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:

@@ -4,8 +4,15 @@ from typing import NamedTuple
 
 
 class Facts(NamedTuple):
-    """Of the samples of a run. fingerprint: sha256 of all arrays, equal for equal data only."""
+    """Of the samples of a run. fingerprint: sha256 of all arrays, equal for equal data only. n_classes: or how many
+    numbers are predicted. label_mean, label_stddev: of the labels trained on, where they are numbers."""
 
     fingerprint: str
     n_features: int
     n_classes: int
+    label_mean: float = 0.0
+    label_stddev: float = 1.0
+
+    def to_dict(self) -> dict:
+        """For JSON, `Facts(**stored)` takes it back. The defaults are left out."""
+        return {name: value for name, value in self._asdict().items() if value != self._field_defaults.get(name)}

@@ -9,13 +9,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
 from fcclf.data import idx, shapes, table
-from fcclf.data.dataset import Dataset, Part, aligned, split
+from fcclf.data.dataset import Dataset, Part, aligned, split, with_numbers
 from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings import class_weight
 from fcclf.settings.config import Config
 from fcclf.settings.fields import brief
-from fcclf.settings.sources import Images, Shape, Table
+from fcclf.settings.sources import Curve, Images, Shape, Table
 from fcclf.system import memory
 
 FASHION_MNIST_CLASSES = (
@@ -46,6 +46,18 @@ def _(source: Shape, config, say):
 
 
 @_load.register
+def _(source: Curve, config, say):
+    X, y = shapes.curve(source)
+    _, *sizes = part_sizes(config, len(y), source.known.test_size)
+    return with_numbers(split(X.astype(np.float32), y, *sizes, 1), _is_scaled(config))
+
+
+def _is_scaled(config):
+    """Whether labels are brought to mean 0 and deviation 1: not where their logarithm is predicted."""
+    return config.training.loss != "poisson"
+
+
+@_load.register
 def _(source: Images, config, say):
     parts = [idx.read_part(Path(source.data_dir), part) for part in idx.PARTS]
     for images, labels in parts:
@@ -67,20 +79,27 @@ def _pixels(X):
 
 @_load.register
 def _(source: Table, config, say):
-    contents = table.read(Path(source.file), source.label, say, source.weight_column)
+    numbers = config.is_regression
+    contents = table.read(Path(source.file), source.label, say, source.weight_column, numbers)
     size = len(contents.y)
     _, validation_size, test_size = part_sizes(config, size, int(size * source.test_ratio))
+    if config.training.loss == "poisson" and contents.y.min() < 0:
+        raise ConfigError("loss", f"is poisson, but {source.file} has labels below 0: use squared_error.")
     if min(test_size, size - test_size) < len(contents.classes):
         raise ConfigError(
             "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
         )
     memory.require(memory.Needed(contents.X.nbytes), f"splitting {source.file}", "take fewer samples")
     train, test = train_test_split(
-        np.arange(size), test_size=test_size, stratify=contents.y, random_state=source.data_seed
+        np.arange(size),
+        test_size=test_size,
+        stratify=None if numbers else contents.y,
+        random_state=source.data_seed,
     )
     train, validation = np.split(train, [len(train) - validation_size])
     parts = [_table_part(contents, rows) for rows in (train, validation, test)]
-    return Dataset(*parts, len(contents.classes), contents.classes)
+    dataset = Dataset(*parts, len(contents.classes), contents.classes)
+    return with_numbers(dataset, _is_scaled(config)) if numbers else dataset
 
 
 def _table_part(contents, rows):
@@ -98,7 +117,7 @@ def parts(config: Config, dataset: Dataset) -> dict[str, Part]:
 
     Raises ConfigError if a weight is for a class that the data do not have, or nothing in a part weighs anything.
     """
-    of_class = _class_weights(config, dataset)
+    of_class = None if dataset.is_regression else _class_weights(config, dataset)
     weighted = {"train": dataset.train, "validation": dataset.validation}
     if of_class is not None:
         weighted = {name: _times(part, of_class[part.y]) for name, part in weighted.items()}

@@ -1,9 +1,9 @@
-"""Points in the plane, made from a seed."""
+"""Points in the plane and on a curve, made from a seed."""
 
 import numpy as np
 from sklearn import datasets
 
-from fcclf.settings.sources import Shape
+from fcclf.settings.sources import Curve, Shape
 from fcclf.system import memory
 
 MAKING = 80  # bytes that a sample takes while it is made
@@ -14,6 +14,23 @@ def points(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     needed = memory.Needed(MAKING * shape.samples)
     memory.require(needed, f"making {shape.samples} samples", "make fewer with --samples")
     return MAKERS[shape.name](shape)
+
+
+def curve(source: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """The samples of a curve: X, float64 [samples, 1], and y, float64 [samples]. Raises RunError without the memory."""
+    needed = memory.Needed(MAKING * source.samples)
+    memory.require(needed, f"making {source.samples} samples", "make fewer with --samples")
+    generator = np.random.Generator(np.random.PCG64(source.data_seed))
+    x = generator.uniform(-1, 1, source.samples)
+    return x[:, None], CURVES[source.shape](x) + generator.normal(scale=source.noise, size=source.samples)
+
+
+CURVES = {
+    "sine": lambda x: np.sin(2 * np.pi * x),
+    "step": lambda x: np.where(x < 0, -1.0, 1.0),
+    "bump": lambda x: np.exp(-20 * x**2),
+    "line": lambda x: x,
+}
 
 
 def _moons(shape):

@@ -1,10 +1,12 @@
 """Tables of numbers with a label for each row, from CSV or NPZ files.
 
 A CSV file is read row by row into one growing array, so that it takes little more memory than its numbers do. Labels
-may be any text. Every error names the line and the column.
+may be any text, or numbers to be predicted. Every error names the line and the column.
 """
 
+import contextlib
 import csv
+import functools
 import itertools
 import math
 import warnings
@@ -26,11 +28,14 @@ MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
 LARGEST = float(np.finfo(np.float32).max)
 SEPARATORS = {";": "semicolons", "\t": "tabs"}  # that other programs write
 FEWEST = 2  # samples of a class: one to train on, one to test
+LOOKED_AT = 10_000  # rows, to tell classes from numbers
+MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes, where all are whole and where some are not
 
 
 class Contents(NamedTuple):
-    """X: float32 [samples, features]; y: int32 [samples], class numbers; classes: the label of each class;
-    columns: the name of each feature; weights: float32 [samples], or None where every row counts the same."""
+    """X: float32 [samples, features]; y: int32 [samples], class numbers, or float64 [samples], numbers to be predicted;
+    classes: the label of each class, () of numbers; columns: the name of each feature; weights: float32 [samples], or
+    None where every row counts the same."""
 
     X: np.ndarray
     y: np.ndarray
@@ -39,8 +44,11 @@ class Contents(NamedTuple):
     weights: np.ndarray | None = None
 
 
-def read(path: Path, label: str | None, say=lambda sentence: None, weight: str | None = None) -> Contents:
+def read(
+    path: Path, label: str | None, say=lambda sentence: None, weight: str | None = None, numbers=False
+) -> Contents:
     """The table in `path`. label, weight: name or number of a column in a CSV file; weight: or of an array in an NPZ.
+    numbers: the labels are to be predicted as numbers.
 
     say(sentence) is called for columns that have one value only. Raises RunError if the file holds no such table.
     """
@@ -48,7 +56,18 @@ def read(path: Path, label: str | None, say=lambda sentence: None, weight: str |
     with durable.explained("read", path, *durable.MALFORMED):
         if not path.stat().st_size:  # as files of /proc are, some of which have no end
             raise RunError(f"{path} is empty.")
-        contents = _read_npz(path, weight) if path.suffix == ".npz" else _read_csv(path, label, weight)
+        read = _read_npz if path.suffix == ".npz" else functools.partial(_read_csv, label=label)
+        contents = read(path, weight=weight, numbers=numbers)
+    if not numbers:
+        _check_classes(path, contents)
+    constant = [contents.columns[column] for column in np.flatnonzero(np.ptp(contents.X, axis=0) == 0)]
+    if constant:
+        say(f"{path} has columns with one value only, which tell nothing: {_listed(constant)}")
+    return contents
+
+
+def _check_classes(path, contents):
+    """Raises RunError unless there are two classes, each with samples to train on and to test."""
     counts = np.bincount(contents.y, minlength=len(contents.classes))
     if len(counts) < 2:
         raise RunError(f"{path} has one class only, {brief(contents.classes[0])}: a classifier needs two or more.")
@@ -57,10 +76,32 @@ def read(path: Path, label: str | None, say=lambda sentence: None, weight: str |
         raise RunError(
             f"{path} has {counts.min()} row with the label {brief(rare)}: each label needs {FEWEST} or more."
         )
-    constant = [contents.columns[column] for column in np.flatnonzero(np.ptp(contents.X, axis=0) == 0)]
-    if constant:
-        say(f"{path} has columns with one value only, which tell nothing: {_listed(constant)}")
-    return contents
+
+
+def different_numbers(path: Path, label: str | None) -> int:
+    """How many different numbers the labels in `path` are, where they look like numbers to be predicted; else 0.
+
+    By its first rows: many different numbers, or a different one in most rows. Raises as `read` does.
+    """
+    durable.check_file(path)
+    with durable.explained("read", path, *durable.MALFORMED):
+        if not path.stat().st_size:
+            raise RunError(f"{path} is empty.")
+        labels = _first_labels(path, label)
+    try:
+        values = {float(text) for text in labels}
+    except ValueError:
+        return 0
+    most = MOST_WHOLE if all(value.is_integer() for value in values) else MOST_BROKEN
+    return len(values) if len(values) > min(most, len(labels) / 2) else 0
+
+
+def _first_labels(path, label):
+    """Those of the first rows, as texts."""
+    if path.suffix == ".npz":
+        return list(map(str, _npz_arrays(path, ["y"])[0][:LOOKED_AT].tolist()))
+    with _opened_csv(path, label, None, False) as table:
+        return [row[table.label] for row in itertools.islice(table.rows, LOOKED_AT) if len(row) > table.label]
 
 
 def _listed(names):
@@ -89,13 +130,24 @@ def _numbered(labels, path):
     return np.array([numbers[values[text]] for text in labels], np.int32), tuple(texts[value] for value in numbers)
 
 
+def _as_numbers(labels):
+    """(float64 of each label, ()): the same for labels to be predicted as numbers."""
+    return np.array([float(text) for text in labels]), ()
+
+
 # ---- CSV -------------------------------------------------------------------------------------------------------------
 
 
-def _read_csv(path, label, weight):
+def _read_csv(path, label, weight, numbers):
+    with _opened_csv(path, label, weight, numbers) as table:
+        return table.contents()
+
+
+@contextlib.contextmanager
+def _opened_csv(path, label, weight, numbers):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            return _Csv(path, file, label, weight).contents()
+            yield _Csv(path, file, label, weight, numbers)
     except (UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path} is no CSV file: {error}.") from error
 
@@ -116,8 +168,8 @@ def _lines(file, path):
 class _Csv:
     """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
 
-    def __init__(self, path, file, label, weight):
-        self.path, self.rows = path, _rows(csv.reader(_lines(file, path), skipinitialspace=True))
+    def __init__(self, path, file, label, weight, numbers):
+        self.path, self.numbers, self.rows = path, numbers, _rows(csv.reader(_lines(file, path), skipinitialspace=True))
         first = next(self.rows, None)
         if first is None or len(first) < 2:
             seen = next((f", not {name}" for mark, name in SEPARATORS.items() if first and mark in first[0]), "")
@@ -163,9 +215,11 @@ class _Csv:
         weights = None if self.weight is None else np.frombuffer(weights, np.float32)
         if not np.isfinite(X).all() or "" in labels or not _are_weights(weights):
             raise self._damage()
-        renumbered, classes = _numbered(labels, self.path)
+        if self.numbers and any(_number(text) is None for text in labels):
+            raise self._damage()
+        distinct, classes = _as_numbers(labels) if self.numbers else _numbered(labels, self.path)
         columns = [name for column, name in enumerate(self.columns) if column not in self._no_features()]
-        return Contents(X, renumbered[np.frombuffer(numbers, np.int32)], classes, columns, weights)
+        return Contents(X, distinct[np.frombuffer(numbers, np.int32)], classes, columns, weights)
 
     def _no_features(self):
         """The columns that are no features, the last first."""
@@ -195,7 +249,7 @@ class _Csv:
         for column, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
             if not cell.rstrip():
                 return f", {brief(name)} is empty"
-            if column != self.label and _number(cell) is None:
+            if (self.numbers or column != self.label) and _number(cell) is None:
                 return f", {brief(name)} is {brief(cell)}, which is no finite number"
             if column == self.weight and _number(cell) < 0:
                 return f", {brief(name)} is {brief(cell)}, but a weight is 0 or more"
@@ -224,20 +278,8 @@ def _number(cell):
 # ---- NPZ -------------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path, weight):
-    try:
-        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old or odd heads
-            names = ["X", "y", *([] if weight is None else [weight])]
-            members = [archive.getinfo(f"{name}.npy") for name in names]
-            size = sum(member.file_size for member in members)
-            memory.require(memory.Needed(2 * size), f"reading {path}", "take fewer samples")
-            X, labels, *weights = (_array(archive, member) for member in members)
-    except RunError:
-        raise
-    except durable.MALFORMED as error:
-        reason = durable.reason(error)
-        raise RunError(f"{path} cannot be read ({reason}): it must be an NPZ file with the arrays X and y.") from error
+def _read_npz(path, weight, numbers):
+    X, labels, *weights = _npz_arrays(path, ["X", "y", *([] if weight is None else [weight])])
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
         raise RunError(
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
@@ -248,10 +290,38 @@ def _read_npz(path, weight):
         raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
     X = X.astype(np.float32, copy=False)
     weights = _npz_weights(path, weight, *weights, labels) if weights else None
-    texts, numbers = np.unique(labels, return_inverse=True)
-    renumbered, classes = _numbered(list(map(str, texts)), path)
     columns = [f"X[:, {column}]" for column in range(X.shape[1])]
-    return Contents(X, renumbered[numbers], classes, columns, weights)
+    if numbers:
+        return Contents(X, _npz_numbers(path, labels), (), columns, weights)
+    texts, places = np.unique(labels, return_inverse=True)
+    renumbered, classes = _numbered(list(map(str, texts)), path)
+    return Contents(X, renumbered[places], classes, columns, weights)
+
+
+def _npz_arrays(path, names):
+    """The arrays of these names. Raises RunError if there are none, or no memory for them."""
+    try:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old or odd heads
+            members = [archive.getinfo(f"{name}.npy") for name in names]
+            size = sum(member.file_size for member in members)
+            memory.require(memory.Needed(2 * size), f"reading {path}", "take fewer samples")
+            return [_array(archive, member) for member in members]
+    except RunError:
+        raise
+    except durable.MALFORMED as error:
+        reason = durable.reason(error)
+        raise RunError(f"{path} cannot be read ({reason}): it must be an NPZ file with the arrays X and y.") from error
+
+
+def _npz_numbers(path, labels):
+    """float64 [samples]. Raises RunError if a label is no number that float32 can hold."""
+    if labels.dtype.kind not in "fiub":
+        raise RunError(f"{path} has y of {labels.dtype}, but labels to be predicted as numbers must be numbers.")
+    if not (float(labels.min()) >= -LARGEST and float(labels.max()) <= LARGEST):
+        row = next(row for row, _ in enumerate(labels) if len(_unfit(labels[row : row + 1])))
+        raise RunError(f"{path} has {labels[row]} at y[{row}], which float32 cannot hold: correct it.")
+    return labels.astype(np.float64)
 
 
 def _npz_weights(path, name, weights, labels):

@@ -24,7 +24,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
-from fcclf.errors import RunError
 from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import DIVERGED, Fit
@@ -258,10 +257,8 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
 
     @classmethod
     def _from_fit(cls, path, description):
-        """The estimator as fit left it, from its run. Raises RunError if it is another estimator's."""
+        """The estimator as fit left it, from its run."""
         config = description.config
-        if not isinstance(config, cls._config_class):
-            raise RunError(f"{path} is a run of {config.maker}, not of {cls.__name__}: open it with that.")
         with durable.explained("read", path / "config.json", *durable.MALFORMED):
             opened = cls(**config.arguments(), logdir=str(path))
             opened._validate_params()
@@ -273,6 +270,15 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
         opened._set_fitted_weights({name: value for name, value in values.items() if not name.startswith(UNSAVED)})
         opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch, config.dtype), config.samples)
         return opened
+
+    def _set_fitted_run(self, description, values):
+        """Sets what a run of the command line has, with its weights, {variable: value}."""
+        config, facts = description.config, description.data
+        self.n_features_in_, self._layers = facts.n_features, tuple(config.layers(*facts[1:3]).items())
+        self.n_outputs_ = self._layers[-1][1].units
+        self._seed, self._dtype, self.t_, self.loss_curve_ = config.training.seed, config.dtype, 0, []
+        self._values = {}
+        self._set_fitted_weights(values)
 
     # ---- predicting
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 
+from fcclf.errors import RunError
 from fcclf.estimator import parameters, samples
 from fcclf.estimator.base import FCEstimator, takes_batches
 from fcclf.learning.objective import Classification, Multilabel
@@ -35,7 +36,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     l1, l2 : add l1 * sum(|W|) and l2 / 2 * sum(W^2) to the loss, whatever the size of a batch.
     dropout : share of each hidden layer's outputs that is dropped in training (Srivastava et al. 2014).
     batch_norm : normalise batches "before" or "after" each hidden activation (Ioffe and Szegedy 2015); True: before.
-    kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`; biases begin at 0.
+    kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`.
+    bias_initializer : "uniform", as in `MLPClassifier`, or "zeros".
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
@@ -84,6 +86,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         dropout=0.0,
         batch_norm=None,
         kernel_initializer="glorot_uniform",
+        bias_initializer="uniform",
         class_weight=None,
         dtype=None,
         logdir=None,
@@ -116,6 +119,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
         self.class_weight = class_weight
         self.dtype = dtype
         self.logdir = logdir
@@ -192,10 +196,10 @@ class FCClassifier(ClassifierMixin, FCEstimator):
             return samples.measured(X, y, sample_weight)
         return samples.samples(X, y, self.classes_, sample_weight, class_weight)
 
-    def _strata(self, y):
-        """y, class numbers, or None of several labels a sample. Raises ValueError if a class has a single sample, which
-        cannot be in both parts."""
-        if self._multilabel:
+    def _strata(self, y, smallest):
+        """y, class numbers; None of several labels a sample, or where a part, of `smallest` samples, has not one for
+        each class. Raises ValueError if a class has a single sample, which cannot be in both parts."""
+        if self._multilabel or smallest < len(self.classes_):
             return None
         single = self.classes_[np.bincount(y, minlength=len(self.classes_)) == 1]
         if len(single):
@@ -214,10 +218,13 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         path: of any trained run. From a fit with a `logdir` comes the classifier as fit left it, which can be trained
         on. From a run of the command line comes one that predicts; `fcclf train` trains the run on.
         classes: the labels in the order of the run's class numbers; by default those the run knows.
-        Raises RunError if there is no run that can be read, ValueError if the labels are not as many as its classes.
+        Raises RunError if there is no run that can be read or it predicts numbers, ValueError if the labels are not as
+        many as its classes.
         """
         path = Path(path)
         description = run_directory.read(path)
+        if description.config.score != "accuracy":
+            raise RunError(f"{path} is a run that predicts numbers: open it with FCRegressor.from_run.")
         fitted = isinstance(description.config, FitConfig)
         opened = cls._from_fit(path, description) if fitted else cls._from_command_line(path)
         if classes is not None:
@@ -230,16 +237,11 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     @classmethod
     def _from_command_line(cls, path):
         with TrainedRun(path) as run:
-            values, config, facts = run.weights(), run.description.config, run.description.data
-        opened = cls()
-        opened.classes_, opened.n_features_in_ = np.arange(facts.n_classes), facts.n_features
-        opened._multilabel = False
-        opened._layers = tuple(config.layers(facts.n_features, facts.n_classes).items())
-        opened.n_outputs_ = opened._layers[-1][1].units
-        opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
-        opened._seed, opened._dtype, opened.t_, opened.loss_curve_ = config.training.seed, config.dtype, 0, []
-        opened._set_fitted_weights(values)
-        return opened
+            opened, facts = cls(), run.description.data
+            opened.classes_, opened._multilabel = np.arange(facts.n_classes), False
+            opened._set_fitted_run(run.description, run.weights())
+            opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
+            return opened
 
     def _own_config(self, given):
         """What `ClassifierConfig` has besides. given: {name: value} of the parameters, whose class_weight becomes
@@ -276,18 +278,14 @@ class FCClassifier(ClassifierMixin, FCEstimator):
 
     def predict_proba(self, X):
         """Probabilities, [samples, classes], in the order of `classes_`; rows sum to 1 unless a sample may have several
-        labels."""
+        labels. None is 0, so that logarithms are finite."""
         logits = self._logits(X)
-        return expit(logits) if self._multilabel else softmax(logits, axis=1)
+        probabilities = expit(logits) if self._multilabel else softmax(logits, axis=1)
+        return np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
 
     def predict_log_proba(self, X):
-        """Logarithms of the probabilities, [samples, classes]; finite where those round to 0."""
-        logits = self._logits(X)
-        if not self._multilabel:
-            return log_softmax(logits, axis=1)
-        probabilities = expit(logits)
-        with np.errstate(divide="ignore"):
-            return np.where(probabilities > 0, np.log(probabilities), logits)
+        """Logarithms of the probabilities, [samples, classes]."""
+        return np.log(self.predict_proba(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -17,7 +17,7 @@ from fcclf.learning.optimizers import Optimizer, Schedule
 from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, places, weighted_parts
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
-from fcclf.settings.blocks import ACTIVATIONS, INITIALIZERS, Dropout
+from fcclf.settings.blocks import ACTIVATIONS, BIAS_INITIALIZERS, INITIALIZERS, Dropout
 from fcclf.settings.fit_config import stopping
 from fcclf.settings.model import Model
 
@@ -57,6 +57,7 @@ RULES = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
+    "bias_initializer": [StrOptions(set(BIAS_INITIALIZERS))],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "logdir": [str, os.PathLike, None],
 }
@@ -87,6 +88,7 @@ def _model(parameters, dropout):
         hidden=tuple(sizes),
         activation="sigmoid" if parameters.activation == "logistic" else parameters.activation,
         initializer=parameters.kernel_initializer,
+        bias_initializer=parameters.bias_initializer,
         l2=0.0,
         batch_norm={None: "none", False: "none", True: "before"}.get(parameters.batch_norm, parameters.batch_norm),
         dropout=dropout,

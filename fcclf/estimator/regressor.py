@@ -11,6 +11,7 @@ from fcclf.estimator import parameters, samples
 from fcclf.estimator.base import FCEstimator, takes_batches
 from fcclf.learning.objective import Regression
 from fcclf.runs import run_directory
+from fcclf.runs.trained import TrainedRun
 from fcclf.settings.fit_config import RegressorConfig
 
 
@@ -29,8 +30,8 @@ class FCRegressor(RegressorMixin, FCEstimator):
         `delta` and growing in a line from there (Huber 1964). Losses of several outputs are averaged, those of
         "poisson" added up.
     delta : where the loss "huber" changes.
-    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, dtype, logdir : as in
-        `FCClassifier`.
+    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer, dtype,
+        logdir : as in `FCClassifier`.
 
     Attributes
     ----------
@@ -74,6 +75,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         dropout=0.0,
         batch_norm=None,
         kernel_initializer="glorot_uniform",
+        bias_initializer="uniform",
         delta=1.0,
         dtype=None,
         logdir=None,
@@ -107,6 +109,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
         self.delta = delta
         self.dtype = dtype
         self.logdir = logdir
@@ -160,22 +163,35 @@ class FCRegressor(RegressorMixin, FCEstimator):
             raise ValueError(f"y_val has {y.shape[1]} outputs, but y has {self.n_outputs_}.")
         return samples.measured(X, y, sample_weight)
 
-    def _strata(self, y):
+    def _strata(self, y, smallest):
         """None: a held-out part is any share."""
 
     # ---- runs
 
     @classmethod
     def from_run(cls, path):
-        """The regressor as fit with a `logdir` left it; it can be trained on.
+        """A fitted regressor from a run directory, with the weights that count: the last, or the best.
 
-        Raises RunError if there is no run of a regressor that can be read.
+        From a fit with a `logdir` comes the regressor as fit left it, which can be trained on. From a run of the
+        command line comes one that predicts; its last layer answers in the unit of the labels.
+        Raises RunError if there is no run that can be read, or it classifies.
         """
         path = Path(path)
         description = run_directory.read(path)
-        if description.config.loadable:
-            raise RunError(f"{path} is a run of {description.config.maker}, which classifies: open it with open_run.")
-        return cls._from_fit(path, description)
+        if description.config.score != "r2":
+            raise RunError(f"{path} is a run that classifies: open it with FCClassifier.from_run.")
+        return cls._from_command_line(path) if description.config.loadable else cls._from_fit(path, description)
+
+    @classmethod
+    def _from_command_line(cls, path):
+        with TrainedRun(path) as run:
+            training, facts, values = run.description.config.training, run.description.data, run.weights()
+            values["output/kernel"] = values["output/kernel"] * np.float32(facts.label_stddev)
+            values["output/bias"] = np.float32(values["output/bias"] * facts.label_stddev + facts.label_mean)
+            opened = cls(training.loss, delta=training.delta)
+            opened._set_fitted_run(run.description, values)
+            opened.out_activation_ = "exp" if training.loss == "poisson" else "identity"
+            return opened
 
     def _own_config(self, given):
         """What `RegressorConfig` has besides."""

@@ -1,5 +1,7 @@
 """The samples given to an estimator, checked by scikit-learn's rules, in its wording, and made arrays."""
 
+import math
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
@@ -112,18 +114,19 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
     if any(own) and not all(own[:2]):
         raise ValueError("Validation data need both, X_val and y_val.")
     if not any(own):
-        train, validation = _held_out(given, estimator._strata(given.y), estimator.validation_fraction, seed)
+        train, validation = _held_out(estimator, given, seed)
         return {"train": train, "validation": _with_weights(validation)}
     validation = estimator._checked(X_val, y_val, sample_weight_val)
     return {"train": given, "validation": _with_weights(validation)}
 
 
-def _held_out(given, strata, fraction, seed):
-    """A training and a validation part, with the same share of each of the strata unless they are None. Raises
-    ValueError if one is too small."""
-    train, validation = train_test_split(
-        np.arange(len(given.y)), test_size=fraction, random_state=seed, stratify=strata
-    )
+def _held_out(estimator, given, seed):
+    """A training and a validation part, with the same share of each of the strata. Raises ValueError if one is too
+    small."""
+    size, fraction = len(given.y), estimator.validation_fraction
+    held_out = math.ceil(size * fraction)  # as scikit-learn counts
+    strata = estimator._strata(given.y, min(held_out, size - held_out))
+    train, validation = train_test_split(np.arange(size), test_size=fraction, random_state=seed, stratify=strata)
     if len(validation) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return tuple(Part(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))

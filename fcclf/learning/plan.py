@@ -13,7 +13,7 @@ import numpy as np
 
 from fcclf.data.dataset import Part
 from fcclf.data.sparse import SparseRows
-from fcclf.learning.objective import Classification, Objective
+from fcclf.learning.objective import Classification, Objective, Regression
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
@@ -204,7 +204,7 @@ def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=(),
         sizes=Sizes(*sizes),
         batch_size=training.batch_size,
         optimizer=Optimizer.named(training.optimizer),
-        objective=Classification(training.label_smoothing),
+        objective=_objective(config, n_classes),
         schedule=_schedule(training),
         rule=rule_of(config.stopping),
         weighted=tuple(weighted),
@@ -214,6 +214,13 @@ def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=(),
         compiled=is_compiled(config.session.jit, layers, n_features),
         threads=config.session.threads or threads or cores(),
     )
+
+
+def _objective(config, n_outputs):
+    training = config.training
+    if not config.is_regression:
+        return Classification(training.label_smoothing)
+    return Regression(training.loss, training.delta if training.loss == "huber" else 1.0, n_outputs)
 
 
 def cores() -> int:

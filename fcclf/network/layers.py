@@ -53,6 +53,7 @@ LARGEST_FUSED_KERNEL = 64
 
 SELU_LIMIT = -1.7580993408473766  # -alpha * scale: what SELU gives for minus infinity
 
+BLOCKS = 1 << 20  # more than any stack has; keeps the seeds of kernels and biases apart
 STEPS = 1 << 40  # more than any run has; keeps the seeds of the layers' masks and of the kernels apart
 
 
@@ -127,6 +128,14 @@ def initial_value(distribution: str, seed, shape, dtype="float32"):
     if distribution in ("zeros", "ones"):
         return tf.zeros(shape, dtype) if distribution == "zeros" else tf.ones(shape, dtype)
     return tf.cast(initial_kernel(distribution, seed, shape), dtype)
+
+
+def initial_bias(kernel, seed, shape, dtype="float32"):
+    """Initial values of a bias, `shape`, within the limits of a kernel of that shape that begins as glorot_uniform, as
+    scikit-learn draws them. seed: two integers, those of the kernel."""
+    limit = math.sqrt(6 / sum(kernel))
+    first, second = seed
+    return tf.cast(tf.random.stateless_uniform(shape, (first, second + BLOCKS), -limit, limit), dtype)
 
 
 def initial_kernel(name, seed, shape):

@@ -36,7 +36,9 @@ class Network:
         """seed: two integers, of the block's initial values."""
         for found, shapes in ((self.trained, placed.trained), (self.statistics, placed.statistics)):
             for name, shape in shapes.items():
-                initial = functools.partial(_initial, placed.block.initial(name.rpartition("/")[2]), seed)
+                distribution = placed.block.initial(name.rpartition("/")[2])
+                kernel = placed.trained.get(f"{placed.scope}/kernel")
+                initial = functools.partial(_initial, distribution, seed, kernel)
                 found[name] = tf1.get_variable(
                     name, shape, self.dtype, initial, trainable=found is self.trained, use_resource=True
                 )
@@ -47,8 +49,10 @@ class Network:
         return {**self.trained, **self.statistics}
 
 
-def _initial(distribution, seed, shape, dtype=None, partition_info=None):
+def _initial(distribution, seed, kernel, shape, dtype=None, partition_info=None):
     """As get_variable wants its initializers."""
+    if distribution == "uniform":
+        return layers.initial_bias(kernel, seed, shape, dtype)
     return layers.initial_value(distribution, seed, shape, dtype)
 
 

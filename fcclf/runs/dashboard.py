@@ -46,7 +46,7 @@ LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at
 def about(description: Description, run_name: str) -> bytes:
     """Layout, session and text of a run."""
     settings = description.config.for_display()
-    facts = {**description.data._asdict(), **description.versions}
+    facts = {**description.data.to_dict(), **description.versions}
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
     return _merged(
         custom_scalar_summary.pb(_layout(description.config.score)),

@@ -19,13 +19,27 @@ class LeftOutError(Exception):
 
 
 class Shown(NamedTuple):
-    """What figures are made of. run: an open `trained.TrainedRun`; dataset: its data; probabilities: float32 [samples,
-    classes], its answers for the test part; title: of every figure."""
+    """What figures are made of. run: an open `trained.TrainedRun`; dataset: its data; answers: for the test part,
+    probabilities, float32 [samples, classes], or the numbers predicted, float64 [samples]; title: of every figure."""
 
     run: object
     dataset: object
-    probabilities: object
+    answers: object
     title: str
+
+    @property
+    def probabilities(self):
+        """The answers of a run that classifies. Raises LeftOutError if this one does not."""
+        if self.dataset.is_regression:
+            raise LeftOutError("the run predicts numbers, not classes")
+        return self.answers
+
+    @property
+    def predictions(self):
+        """The answers of a regression. Raises LeftOutError if the run is none."""
+        if not self.dataset.is_regression:
+            raise LeftOutError("the run predicts classes, not numbers")
+        return self.answers
 
 
 # ---- one function for each figure ------------------------------------------------------------------------------------
@@ -45,14 +59,15 @@ def _learning_curves(shown):
 def _decision_boundary(shown):
     from fcclf.views import plots
 
-    _check_plane(shown.dataset)
+    _check_plane(shown)
     return plots.decision_boundary(shown.dataset, shown.run.probabilities, shown.title)
 
 
-def _check_plane(dataset):
+def _check_plane(shown):
     """Raises LeftOutError unless a boundary can be drawn."""
     from fcclf.views import plots
 
+    dataset, _ = shown.dataset, shown.probabilities
     if dataset.n_features != 2:
         raise LeftOutError(f"the data have {dataset.n_features} features, and a boundary is drawn for 2")
     if dataset.n_classes > plots.MOST_CLASSES:
@@ -76,6 +91,29 @@ def _calibration(shown):
     return diagnostics.calibration(evaluation.calibration(shown.dataset.test.y, shown.probabilities), shown.title)
 
 
+def _fit(shown):
+    from fcclf.views import plots
+
+    shown.predictions  # noqa: B018 - of a regression alone
+    if shown.dataset.n_features != 1:
+        raise LeftOutError(f"the data have {shown.dataset.n_features} features, and a fit is drawn for 1")
+    return plots.fit(shown.dataset, shown.run.predictions, shown.title)
+
+
+def _predictions(shown):
+    from fcclf.views import plots
+
+    predictions = shown.predictions
+    return plots.predictions_against_labels(shown.dataset.numbers(shown.dataset.test.y), predictions, shown.title)
+
+
+def _residuals(shown):
+    from fcclf.views import plots
+
+    predictions = shown.predictions
+    return plots.residuals(shown.dataset.numbers(shown.dataset.test.y), predictions, shown.title)
+
+
 def _weights(shown):
     from fcclf.views import diagnostics
 
@@ -88,25 +126,29 @@ def _weights(shown):
 def _mistakes(shown):
     from fcclf.views import diagnostics
 
-    (X, y, _), n_features = shown.dataset.test, shown.dataset.n_features
+    (X, y, _), n_features, probabilities = shown.dataset.test, shown.dataset.n_features, shown.probabilities
     if diagnostics.image_side(n_features) is None:
         raise LeftOutError(f"the data have {n_features} features, which are no square image")
-    if (shown.probabilities.argmax(axis=1) == y).all():
+    if (probabilities.argmax(axis=1) == y).all():
         raise LeftOutError("every test sample is predicted right")
-    return diagnostics.mistakes(X, y, shown.probabilities, shown.dataset.classes, shown.title)
+    return diagnostics.mistakes(X, y, probabilities, shown.dataset.classes, shown.title)
 
 
 DRAWN = {  # name: what draws it
     "learning_curves": _learning_curves,
     "decision_boundary": _decision_boundary,
     "confusion_matrix": _confusion_matrix,
+    "fit": _fit,
+    "predictions": _predictions,
+    "residuals": _residuals,
     "calibration": _calibration,
     "weights": _weights,
     "mistakes": _mistakes,
 }
 ANIMATION = "boundary"
 NAMES = (*DRAWN, ANIMATION)
-AT_THE_END = NAMES[:3]  # drawn whenever training has ended
+AT_THE_END = ("learning_curves", "decision_boundary", "confusion_matrix")  # drawn whenever training has ended
+AT_THE_END_OF_REGRESSION = ("learning_curves", "fit", "predictions", "residuals")
 FORMATS = ("png", "svg")
 
 
@@ -120,7 +162,8 @@ def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, s
     Raises RunError, after the others are written, if one cannot be, or what it is made of cannot be read.
     """
     dataset, failed = run.dataset(), None
-    shown = Shown(run, dataset, run.probabilities(dataset.test.X), f"{run.path.resolve().name}, epoch {run.epoch}")
+    answers = (run.predictions if dataset.is_regression else run.probabilities)(dataset.test.X)
+    shown = Shown(run, dataset, answers, f"{run.path.resolve().name}, epoch {run.epoch}")
     for name in names:
         try:
             yield from _write(shown, name, directory, formats)
@@ -145,7 +188,7 @@ def _animate(shown, path):
     from fcclf.runs import events
     from fcclf.views import animation
 
-    _check_plane(shown.dataset)
+    _check_plane(shown)
     pictures = events.read_pictures(shown.run.path, "pictures/boundary")
     if not pictures:
         raise LeftOutError("the run has no pictures of its boundary; --image-every of `fcclf train` records them")

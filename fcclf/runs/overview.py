@@ -83,14 +83,15 @@ def _epochs_committed(path):
 
 
 def listing(runs: list[Overview]) -> list[dict]:
-    """A row for each run: name, data, epochs done and asked for, test accuracy and state."""
+    """A row for each run: name, data, epochs done and asked for, test scores and state."""
+    scores = ["test_accuracy", *(["test_r2"] if any("test_r2" in (run.metrics or {}) for run in runs) else [])]
     return [
         {
             "run": run.path.name,
             "data": run.config.source if run.config else None,
             "epochs": run.epochs if run.config else None,
             "of": run.config.epochs if run.config else None,
-            "test_accuracy": (run.metrics or {}).get("test_accuracy"),
+            **{score: (run.metrics or {}).get(score) for score in scores},
             "state": run.state,
         }
         for run in runs

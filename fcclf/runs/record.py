@@ -30,7 +30,7 @@ CURVES = {  # directory: {tag: column of the history, or of what `_with_derived`
         "training/epochs_per_second": "epochs_per_second",
     },
     "validation": {"loss": "validation_loss", "accuracy": "validation_accuracy", "r2": "validation_r2"},
-    "test": {"loss": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy"},
+    "test": {"loss": "test_loss", "loss/total": "test_total", "accuracy": "test_accuracy", "r2": "test_r2"},
 }
 
 

@@ -132,11 +132,18 @@ class Recorder:
         if self._is_interval(self.session.histogram_every):
             self.record.summary("train", epoch, self.program.histograms(self.samples))
         if self.frames and self._is_interval(self.session.image_every) and self._is_round():
-            logits = self.program.logits(self.frames.dataset.test.X)
-            curves = dashboard.pr_curves(self.frames.dataset.test.y, softmax(logits, axis=1))
-            self.record.summary("test", epoch, curves)
-            for directory, tag, png in self.frames.draw(logits, f"epoch {epoch}"):
-                self.record.summary(directory, epoch, dashboard.image(tag, png))
+            self._draw(epoch)
+
+    def _draw(self, epoch):
+        """Records the pictures, and of classes how well each is told from the others."""
+        test = self.frames.dataset.test
+        if self.frames.dataset.is_regression:
+            answers = self.program.answers(test.X)
+        else:
+            answers = self.program.logits(test.X)
+            self.record.summary("test", epoch, dashboard.pr_curves(test.y, softmax(answers, axis=1)))
+        for directory, tag, png in self.frames.draw(answers, f"epoch {epoch}"):
+            self.record.summary(directory, epoch, dashboard.image(tag, png))
 
     def _is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -60,7 +61,7 @@ class Description(NamedTuple):
 def fingerprint(config: RunConfig, data: Facts) -> str:
     """sha256 of all that decides the result: equal for the same settings and data only."""
     return hashlib.sha256(
-        json.dumps([config.identity(), data._asdict()], sort_keys=True, default=repr).encode()
+        json.dumps([config.identity(), data.to_dict()], sort_keys=True, default=repr).encode()
     ).hexdigest()
 
 
@@ -244,7 +245,7 @@ def describe(path: Path, config: RunConfig, data: Facts, warn, threads: int | st
     elif _members(path):
         (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
         raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
-    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict(), "data": data._asdict()}
+    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict(), "data": data.to_dict()}
     try:
         _parsed(document)
     except ValueError as error:
@@ -261,7 +262,7 @@ def _members(path):
 def _check_same(path, stored, now):
     old, new = stored.config, now.config
     if old.maker == new.maker:
-        changes = differences(old, new) + _changes(stored.data._asdict(), now.data._asdict())
+        changes = differences(old, new) + _changes(stored.data.to_dict(), now.data.to_dict())
     else:
         changes = [f"made by: {old.maker} -> {new.maker}"]
     if changes:
@@ -301,11 +302,13 @@ def read_with_data(path: Path) -> Description:
 def _parsed(document):
     if document["format"] != FORMAT:
         raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
-    data = Facts(*(document["data"][name] for name in Facts._fields))
+    data = Facts(**document["data"])
     sizes = [data.n_features, data.n_classes]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         shown = "its data have {} features and {} classes".format(*map(brief, sizes))
         raise ValueError(f"{shown}, but each must be from 1 to 1000000")
+    if not (math.isfinite(data.label_mean) and 0 < data.label_stddev < math.inf):
+        raise ValueError(f"its labels have mean {data.label_mean:g} and deviation {data.label_stddev:g}")
     kinds = [kind for kind in (ClassifierConfig, RegressorConfig) if kind.wrote(document["config"])]
     config = (kinds or [Config])[0].from_dict(document["config"])
     if config.loadable:

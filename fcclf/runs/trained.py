@@ -1,4 +1,4 @@
-"""A trained run, opened from its directory alone: logits, probabilities and predictions in batches, weights as numpy.
+"""A trained run, opened from its directory alone: its answers for any samples, and its weights, as numpy.
 
 No lock is taken: a run may be read while it is trained. If a checkpoint is pruned while it is read, the next is taken.
 """
@@ -50,17 +50,30 @@ class TrainedRun:
     def __exit__(self, *exception):
         self.predictor.close()
 
+    @property
+    def is_regression(self) -> bool:
+        """Whether the run predicts numbers, not classes."""
+        return self.description.config.is_regression
+
     def logits(self, X) -> np.ndarray:
-        """float32 [samples, classes] of X, [samples, features]."""
+        """float32 [samples, classes] of X, [samples, features]. Raises RunError if the run predicts numbers."""
+        if self.is_regression:
+            raise RunError(f"{self.path} predicts numbers, which have no logits and no probabilities: see predictions.")
         return self.predictor.logits(X)
 
     def probabilities(self, X) -> np.ndarray:
-        """float32 [samples, classes]; each row sums to 1."""
+        """float32 [samples, classes]; each row sums to 1. Raises RunError as `logits` does."""
         return softmax(self.logits(X), axis=1)
 
     def predictions(self, X) -> np.ndarray:
-        """int64 [samples], class numbers."""
-        return self.logits(X).argmax(axis=1)
+        """int64 [samples], class numbers; or float64 [samples], the numbers predicted."""
+        return self._numbers(X) if self.is_regression else self.logits(X).argmax(axis=1)
+
+    def _numbers(self, X):
+        answers, data = self.predictor.answers(X)[:, 0].astype(np.float64), self.description.data
+        if self.description.config.training.loss == "poisson":
+            answers = np.exp(answers)
+        return answers * data.label_stddev + data.label_mean
 
     def weights(self) -> dict[str, np.ndarray]:
         """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""

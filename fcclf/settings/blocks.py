@@ -16,6 +16,7 @@ from fcclf.errors import ConfigError
 from fcclf.settings.fields import Section, brief, required, setting
 
 ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
+BIAS_INITIALIZERS = ("zeros", "uniform")  # uniform: within the limits of a kernel of glorot_uniform
 INITIALIZERS = (
     "he_normal",
     "he_uniform",
@@ -73,9 +74,9 @@ class Block(Section):
         return {}
 
     def initial(self, name: str) -> str:
-        """How a variable of the block begins: an entry of INITIALIZERS, "zeros" or "ones"."""
-        if name == "kernel":
-            return self.initializer
+        """How a variable of the block begins: an entry of INITIALIZERS or BIAS_INITIALIZERS, or "ones"."""
+        if name in ("kernel", "bias"):
+            return self.initializer if name == "kernel" else self.bias_initializer
         return "ones" if name in ("gamma", "moving_variance", "stddev") else "zeros"
 
     def without_penalties(self) -> "Block":
@@ -106,6 +107,7 @@ class Dense(Block):
     l1: float = setting(0.0, "L1 penalty on the kernel", at_least=0, at_most=1e6)
     l2: float = setting(0.0, "L2 penalty on the kernel", at_least=0, at_most=1e6)
     use_bias: bool = setting(True, "add a bias")
+    bias_initializer: str = setting("zeros", "initial distribution of the bias", choices=BIAS_INITIALIZERS)
 
     label: typing.ClassVar[str] = "fc"
     has_units: typing.ClassVar[bool] = True
@@ -134,6 +136,7 @@ class Conv2D(Block):
     l2: float = setting(0.0, "L2 penalty on the kernel", at_least=0, at_most=1e6)
     use_bias: bool = setting(True, "add a bias")
 
+    bias_initializer: typing.ClassVar[str] = "zeros"
     label: typing.ClassVar[str] = "conv"
     compiles: typing.ClassVar[bool] = False  # it becomes ten times slower
 

@@ -22,10 +22,11 @@ from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
 from fcclf.settings.run_config import Stopping
-from fcclf.settings.sources import SOURCES, Moons, Source
+from fcclf.settings.sources import REGRESSION, SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
-LOSSES = ("softmax", "sigmoid")
+CLASS_LOSSES = ("softmax", "sigmoid")
+NUMBER_LOSSES = ("squared_error", "absolute_error", "huber", "poisson")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "adaptive")
 
 LONGEST_RUN_NAME = 120  # characters; leaves room for suffixes below the 255 bytes of most file systems
@@ -47,8 +48,14 @@ class Training(Section):
     )
     decay_rate: float = setting(0.1, "factor of the step, exponential and adaptive schedules", above=0, at_most=1)
     power_t: float = setting(0.5, "exponent of the invscaling schedule", at_least=0, at_most=100)
-    loss: str = setting(
-        "softmax", "cross-entropy of one output for each class, or (sigmoid) of one for two", choices=LOSSES
+    loss: str | None = setting(
+        None,
+        "of classes, the cross-entropy of one output for each (softmax, the default) or of one for two (sigmoid); of "
+        "numbers, squared_error (the default) or another",
+        choices=(*CLASS_LOSSES, *NUMBER_LOSSES),
+    )
+    delta: float = setting(
+        1.0, "error from which huber is a line, in standard deviations of the labels", above=0, at_most=1e6
     )
     label_smoothing: float = setting(0.0, "share of each label that is spread over all classes", at_least=0, below=1)
     class_weight: tuple[str, ...] = setting(
@@ -125,12 +132,47 @@ class Config:
     session: Session = field(default_factory=Session)
 
     maker: ClassVar[str] = "fcclf train"
-    score: ClassVar[str] = "accuracy"
     dtype: ClassVar[str] = "float32"
     named_by: ClassVar[str] = "run_name"
     remedy: ClassVar[str] = "choose another --run-name, or move it aside with --fresh."
     loadable: ClassVar[bool] = True
-    highlights: ClassVar[tuple[str, ...]] = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
+
+    def __post_init__(self):
+        loss = self.training.loss or self._defaults["loss"]
+        object.__setattr__(self, "training", dataclasses.replace(self.training, loss=loss))
+        self._check_task()
+
+    def _check_task(self):
+        """Raises ConfigError for a setting of training that is for another task."""
+        training, numbers = self.training, self.is_regression
+        if training.loss not in (NUMBER_LOSSES if numbers else CLASS_LOSSES):
+            fitting = NUMBER_LOSSES if numbers else CLASS_LOSSES
+            kinds = ("numbers", "classes") if numbers else ("classes", "numbers")
+            remedy = f"the labels are {kinds[0]}, so it must be one of {', '.join(fitting)}."
+            raise ConfigError("loss", f"is {training.loss}, which is for {kinds[1]}, but {remedy}")
+        for name in ("label_smoothing", "class_weight"):
+            if numbers and getattr(training, name):
+                raise ConfigError(name, "is for classes, but the labels are numbers: leave it out.")
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether numbers are to be predicted, not classes."""
+        return self.data.task == REGRESSION
+
+    @property
+    def _defaults(self) -> dict:
+        """{setting: value} of the settings whose default depends on others."""
+        return {"loss": "squared_error" if self.is_regression else "softmax", **self.model.preset_defaults}
+
+    @property
+    def score(self) -> str:
+        """The name of the score in metrics."""
+        return "r2" if self.is_regression else "accuracy"
+
+    @property
+    def highlights(self) -> tuple[str, ...]:
+        """Metrics of an epoch that an overview shows."""
+        return ("test_loss", f"test_{self.score}", "train_loss", f"train_{self.score}")
 
     @property
     def epochs(self) -> int:
@@ -152,7 +194,8 @@ class Config:
         return Stopping(metric, training.min_delta, training.patience, slows=slows)
 
     def layers(self, n_features, n_classes) -> dict[str, Block]:
-        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
+        """{scope: block} of the network for such data; n_classes: or numbers to predict. Raises ConfigError if it does
+        not fit them."""
         sigmoid = self.training.loss == "sigmoid"
         if sigmoid and n_classes != 2:
             raise ConfigError(
@@ -162,13 +205,13 @@ class Config:
 
     def run_name(self) -> str:
         """The data's name and every result-changing setting that is not the default, fit for a file name."""
-        parts = [part for section in sections(self) for part in section.name_parts(self.model.preset_defaults)]
+        parts = [part for section in sections(self) for part in section.name_parts(self._defaults)]
         return _shortened("-".join(parts))
 
     def command(self) -> str:
         """The command line that makes this run, except for layers that no preset has: every setting that is not the
         default."""
-        words = [word for section in sections(self) for word in section.words(self.model.preset_defaults)]
+        words = [word for section in sections(self) for word in section.words(self._defaults)]
         return shlex.join(["fcclf", "train", self.data.name, *words])
 
     def identity(self) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fcclf.settings import blocks, presets
 from fcclf.settings.blocks import (
     ACTIVATIONS,
+    BIAS_INITIALIZERS,
     INITIALIZERS,
     OVER,
     Activation,
@@ -30,6 +31,7 @@ class Model(Section):
     )
     activation: str = setting("elu", "activation of the hidden layers", choices=ACTIVATIONS)
     initializer: str = setting("he_normal", "initial distribution of the kernels", choices=INITIALIZERS)
+    bias_initializer: str = setting("zeros", "initial distribution of the biases", choices=BIAS_INITIALIZERS)
     l1: float = setting(0.0, "L1 penalty on every kernel", at_least=0, at_most=1e6)
     l2: float = setting(
         1e-3, "L2 penalty on every kernel: adds l2 * sum(kernel^2) / 2 to the loss", at_least=0, at_most=1e6
@@ -50,11 +52,14 @@ class Model(Section):
         """The stack of blocks that these settings are short for."""
         first = () if self.standardize == "none" else (Standardize(self.standardize),)
         hidden = [block for units in self.hidden for block in self._hidden(units)]
-        return (*first, *hidden, Dense(None, "identity", self.initializer, self.l1, self.l2))
+        return (*first, *hidden, self._dense(None, "identity", True))
+
+    def _dense(self, units, activation, use_bias):
+        return Dense(units, activation, self.initializer, self.l1, self.l2, use_bias, self.bias_initializer)
 
     def _hidden(self, units):
         activation = "identity" if self.batch_norm == "before" else self.activation
-        yield Dense(units, activation, self.initializer, self.l1, self.l2, use_bias=self.batch_norm != "before")
+        yield self._dense(units, activation, use_bias=self.batch_norm != "before")
         if self.batch_norm != "none":
             yield BatchNorm()
         if self.batch_norm == "before":

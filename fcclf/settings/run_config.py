@@ -42,12 +42,12 @@ class RunConfig(Protocol):
     """
 
     maker: ClassVar[str]
-    score: ClassVar[str]
+    score: str
     dtype: str
     named_by: ClassVar[str]
     remedy: ClassVar[str]
     loadable: ClassVar[bool]
-    highlights: ClassVar[tuple[str, ...]]
+    highlights: tuple[str, ...]
     source: str
 
     @property

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from fcclf.settings.fields import Section, required, setting, slug
 
+TASKS = CLASSIFICATION, REGRESSION = ("classification", "regression")
+CURVES = ("sine", "step", "bump", "line")
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
 
 
@@ -24,10 +26,12 @@ class Known(typing.NamedTuple):
 
 @dataclass(frozen=True)
 class Source(Section):
-    """A kind of data. name: in config.json and on the command line; known: None where only the files tell."""
+    """A kind of data. name: in config.json and on the command line; known: None where only the files tell; task: what
+    is to be predicted, an entry of TASKS."""
 
     name: typing.ClassVar[str]
     known: typing.ClassVar[Known | None] = None
+    task = CLASSIFICATION  # a setting of tables
 
     @property
     def prefix(self) -> str:
@@ -106,6 +110,28 @@ class Spirals(ManyClasses):
     name: typing.ClassVar[str] = "spirals"
 
 
+# ---- points on a curve -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Curve(Source):
+    """Points of a curve from -1 to 1 with noise; the last `test_ratio` of them is the test part."""
+
+    shape: str = setting("sine", "the curve", choices=CURVES)
+    noise: float = setting(0.1, "standard deviation of the Gaussian noise on the label", at_least=0, at_most=1e6)
+    samples: int = setting(500, "points in all", at_least=2, at_most=100_000_000)
+    test_ratio: float = setting(0.2, "share of the samples kept for the test part", above=0, below=1)
+    data_seed: int = setting(42, "seed of the points", at_least=0, at_most=2**32 - 1)
+
+    name: typing.ClassVar[str] = "curve"
+    task = REGRESSION
+
+    @property
+    def known(self) -> Known:
+        """Numbers of samples, features and outputs."""
+        return Known(self.samples, int(self.samples * self.test_ratio), 1, 1)
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -130,11 +156,16 @@ class Images(Source):
 
 @dataclass(frozen=True)
 class Table(Source):
-    """A CSV file with a column of labels, or an NPZ file with arrays X and y."""
+    """A CSV file with a column of labels, classes or numbers, or an NPZ file with arrays X and y."""
 
     file: str = required("the file, .csv or .npz", metavar="FILE", changes_result=False)
     label: str | None = setting(
         None, "name or number, from 1, of the CSV column that holds the labels (default: the last)", metavar="COLUMN"
+    )
+    task: str | None = setting(
+        None,
+        "whether labels are classes or numbers (default: as they look; in Python, classification)",
+        choices=TASKS,
     )
     weight_column: str | None = setting(
         None,
@@ -149,10 +180,17 @@ class Table(Source):
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "file", os.path.abspath(self.file))
+        object.__setattr__(self, "task", self.task or CLASSIFICATION)
+
+    def name_parts(self, defaults):
+        return super().name_parts({"task": CLASSIFICATION, **defaults})
+
+    def words(self, defaults):
+        return super().words({"task": CLASSIFICATION, **defaults})
 
     @property
     def prefix(self):
         return slug(Path(self.file).stem)
 
 
-SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Images, Table)}
+SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Curve, Images, Table)}

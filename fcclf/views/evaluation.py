@@ -1,10 +1,17 @@
-"""How good predictions are: labels and logits in, numbers and a report out."""
+"""How good predictions are: labels with logits or numbers in, metrics and a report out."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import classification_report, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    classification_report,
+    confusion_matrix,
+    mean_absolute_error,
+    mean_squared_error,
+    precision_recall_fscore_support,
+    r2_score,
+)
 
 FEWEST_FOR_PAIRS = 4  # classes, from which on the report names the pairs that are confused most
 PAIRS = 5
@@ -50,6 +57,31 @@ def report(y, logits, names) -> str:
     ]
     heading = f"{'predicted':<{first}}" + "".join(f"{name[: width - 2]:>{width}}" for name in names)
     return "\n".join([table, heading, *rows, *_most_confused(matrix, names)])
+
+
+def regression_metrics(labels, predictions, weights=None) -> dict:
+    """JSON-ready metrics of predictions, float [samples], against labels, float [samples], in the labels' unit.
+
+    weights: as for `metrics`. mae: mean absolute error; rmse: root of the mean squared error; r2: the share of the
+    variance that is explained, 1 at best.
+    """
+    given = {"sample_weight": weights}
+    return {
+        "mae": float(mean_absolute_error(labels, predictions, **given)),
+        "rmse": float(np.sqrt(mean_squared_error(labels, predictions, **given))),
+        "r2": float(r2_score(labels, predictions, **given)),
+    }
+
+
+def regression_report(labels, predictions) -> str:
+    """Labels and predictions for people: how the errors are spread."""
+    errors = np.abs(predictions - labels)
+    rows = [("labels", labels), ("predictions", predictions), ("absolute errors", errors)]
+    shares = {"mean": np.mean, "lowest": np.min, "median": np.median, "highest": np.max}
+    heading = " " * 17 + "".join(f"{name:>12}" for name in shares)
+    return "\n".join(
+        [heading, *(f"{name:<17}" + "".join(f"{of(values):>12.5g}" for of in shares.values()) for name, values in rows)]
+    )
 
 
 def _letters(names, fewest=6):

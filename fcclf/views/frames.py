@@ -2,12 +2,13 @@
 
 boundary: the plane as the network divides it, with the data. units: what each hidden unit answers over the plane, row
 by row the layers, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
-matrix. The first two need data of two features, the first few classes too.
+matrix. The first two need data of two features, the first few classes too. Of a regression, fit: the predicted curve
+over the one feature of the data; predictions: those of the test part against their labels.
 """
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, r2_score
 
 from fcclf.views import plots
 
@@ -20,16 +21,45 @@ NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take
 
 
 class Frames:
-    """The pictures of one run. predictor: the network, with `layers`, `logits` and `outputs`; dataset: its data, which
-    say which pictures make sense."""
+    """The pictures of one run. predictor: its `Program`; dataset: its data, which say which pictures make sense."""
 
     def __init__(self, predictor, dataset):
         self.predictor, self.dataset = predictor, dataset
         self.is_plane = dataset.n_features == 2
         *self.hidden, _ = (name for name, block in predictor.layers.items() if block.has_units)
 
-    def draw(self, logits, title: str):
-        """Yields (directory of the run, tag, PNG) of each picture. logits: float32 [test samples, classes]."""
+    def draw(self, answers, title: str):
+        """Yields (directory of the run, tag, PNG) of each picture. answers: the logits of the test part, float32
+        [samples, classes], or of a regression what the network puts out, [samples, 1]."""
+        return (self._of_numbers if self.dataset.is_regression else self._of_classes)(answers, title)
+
+    def _of_numbers(self, answers, title):
+        labels, predictions = self.dataset.numbers(self.dataset.test.y), self._predictions(answers)
+        title = f"{title}, test R2 {r2_score(labels, predictions):.4f}"
+        if self.dataset.n_features == 1:
+            yield "", "pictures/fit", self.fit(title)
+        if self.is_plane and self.hidden:
+            yield "", "pictures/units", self.units(title)
+        yield "test", "pictures/predictions", self.predictions(labels, predictions, title)
+
+    def _predictions(self, answers):
+        objective = self.predictor.plan.objective
+        return self.dataset.numbers(np.exp(answers) if objective.loss == "poisson" else answers)
+
+    def fit(self, title):
+        """As `plots.fit`, without ticks and legend."""
+        figure, axes = _frame(WIDTH, HEIGHT, title)
+        plots.draw_fit(axes, self.dataset, lambda X: self._predictions(self.predictor.answers(X)), GRID)
+        axes.set(**NO_TICKS)
+        return plots.png(figure)
+
+    def predictions(self, labels, predictions, title):
+        """As `plots.predictions_against_labels`, without legend."""
+        figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.16, 0.14))
+        plots.draw_predictions(axes, labels, predictions)
+        return plots.png(figure)
+
+    def _of_classes(self, logits, title):
         accuracy = np.mean(logits.argmax(axis=1) == self.dataset.test.y)
         title = f"{title}, test accuracy {accuracy:.4f}"
         if self.is_plane and self.dataset.n_classes <= plots.MOST_CLASSES:

@@ -24,6 +24,7 @@ PALENESS = 0.56  # share of white where a classifier is sure
 SIZE, DPI = (8, 5), 120  # inches, pixels an inch: 960 by 600 pixels
 MOST_CLASSES = len(COLORS)
 MOST_POINTS = 5000  # drawn of each part; more would only cover each other
+LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
 
 
 def save(figure, path: Path):
@@ -72,37 +73,51 @@ PARTS = {"train": COLORS[0], "validation": COLORS[2], "test": COLORS[1]}
 
 
 def learning_curves(columns: dict[str, np.ndarray], best_epoch: int | None, title: str):
-    """Loss and accuracy of every part over the epochs. columns: as `history.read` gives them, one row at least.
+    """Loss and score of every part over the epochs. columns: as `history.read` gives them, one row at least.
 
     best_epoch: the one that early stopping chose; None marks that of the lowest test loss, which chose nothing.
     """
-    figure, (loss, accuracy) = new_figure(title, ncols=2)
+    figure, (loss, score) = new_figure(title, ncols=2)
     lowest = int(columns["epoch"][columns["test_loss"].argmin()])
     marked = best_epoch or lowest
     name = "best epoch, by validation loss" if best_epoch else "lowest test loss, only noted"
-    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
+    for axes, metric in ((loss, "loss"), (score, score_of(columns))):
         draw_curves(axes, columns, metric)
         axes.axvline(marked, color="black", linestyle=":", linewidth=1, label=f"{name}: epoch {marked}")
     lay_legend(figure, loss, widest=14)
     return figure
 
 
+def score_of(columns) -> str:
+    """The name of the score in a history, "accuracy" or "r2"."""
+    return "r2" if "test_r2" in columns else "accuracy"
+
+
 def draw_curves(axes, columns: dict[str, np.ndarray], metric: str):
-    """One curve of `metric`, "loss" or "accuracy", for each part in `columns`."""
+    """One curve of `metric`, "loss" or a score, for each part in `columns`."""
     for part, color in PARTS.items():
         if f"{part}_{metric}" in columns:
             _draw_curve(axes, columns["epoch"], columns[f"{part}_{metric}"], color=color, label=part)
-    _label_curves(axes, metric)
+    _label_curves(axes, metric, loss=_loss_name([columns]))
+
+
+def _loss_name(histories):
+    """What the losses are, of runs that classify or predict numbers or of both."""
+    classify = {score_of(columns) == "accuracy" for columns in histories}
+    return "cross-entropy in nats" if classify == {True} else "loss"
 
 
 def comparison(histories: dict[str, dict[str, np.ndarray]], title: str):
-    """Test loss and test accuracy of several runs over the epochs. histories: {run name: columns}."""
-    figure, (loss, accuracy) = new_figure(title, size=(SIZE[0], 4 + 0.2 * len(histories)), ncols=2)
-    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
+    """Test loss and test scores of several runs over the epochs. histories: {run name: columns}."""
+    scores = dict.fromkeys(map(score_of, histories.values()))
+    figure, all_axes = new_figure(title, size=(SIZE[0], 4 + 0.2 * len(histories)), ncols=1 + len(scores))
+    loss = all_axes[0]
+    for axes, metric in zip(all_axes, ("loss", *scores), strict=True):
         for number, (name, columns) in enumerate(histories.items()):
             style = {"color": COLORS[number % len(COLORS)], "linestyle": ("-", "--", ":")[number // len(COLORS) % 3]}
-            _draw_curve(axes, columns["epoch"], columns[f"test_{metric}"], label=name, **style)
-        _label_curves(axes, metric, "test ")
+            if f"test_{metric}" in columns:
+                _draw_curve(axes, columns["epoch"], columns[f"test_{metric}"], label=name, **style)
+        _label_curves(axes, metric, "test ", _loss_name(histories.values()))
     lay_legend(figure, loss, widest=max(map(len, histories)))
     return figure
 
@@ -112,11 +127,13 @@ def _draw_curve(axes, epochs, values, **style):
     axes.plot(epochs, values, linewidth=1.2, **few, **style)
 
 
-def _label_curves(axes, metric, whose=""):
+def _label_curves(axes, metric, whose="", loss="loss"):
     values = np.concatenate([line.get_ydata() for line in axes.lines])
     if metric == "loss" and values.min() > 0 and values.max() > 5 * values.min():
         _scale_by_powers(axes, subdivided=values.max() < 1000 * values.min())
-    axes.set(xlabel="epoch", ylabel=whose + ("cross-entropy in nats" if metric == "loss" else metric))
+    axes.set(xlabel="epoch", ylabel=whose + {"loss": loss, "r2": "R2"}.get(metric, metric))
+    if metric == "r2":
+        axes.set_ylim(max(values.min(), LOWEST_R2) - 0.02, min(values.max() + 0.02, 1.02))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
 
@@ -221,6 +238,62 @@ def _two_colors():
 
     pale = _pale_colors()
     return LinearSegmentedColormap.from_list("classes", [pale[0], (1, 1, 1), pale[1]])
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def fit(dataset, predictions, title: str):
+    """The predicted curve over the one feature of the data, with the samples. predictions: a function of X, float32
+    [samples, 1], to the numbers predicted, [samples]."""
+    figure, axes = new_figure(title)
+    draw_fit(axes, dataset, predictions)
+    lay_legend(figure, axes)
+    return figure
+
+
+def draw_fit(axes, dataset, predictions, resolution=500):
+    """Draws `fit` without legend. resolution: points at which the curve is looked at."""
+    for name, part, color in (("training", dataset.train, COLORS[5]), ("test", dataset.test, COLORS[1])):
+        step = -(-len(part.y) // MOST_POINTS) or 1
+        y = dataset.numbers(part.y)
+        axes.scatter(part.X[::step, 0], y[::step], s=8, alpha=0.5, linewidths=0, c=color, label=name, rasterized=True)
+    every = np.concatenate([dataset.train.X, dataset.test.X])
+    x = np.linspace(every.min(), every.max(), resolution, dtype=np.float32)
+    axes.plot(x, predictions(x[:, None]), color="black", linewidth=1.5, label="predicted")
+    axes.set(xlabel="feature 1", ylabel="label")
+
+
+def predictions_against_labels(labels, predictions, title: str):
+    """Each test sample's prediction over its label, beside the line where they are equal. labels, predictions: float
+    [samples]."""
+    figure, axes = new_figure(title, size=(6, 5.5))
+    draw_predictions(axes, labels, predictions)
+    lay_legend(figure, axes)
+    return figure
+
+
+def draw_predictions(axes, labels, predictions):
+    """Draws `predictions_against_labels` without legend."""
+    step = -(-len(labels) // MOST_POINTS) or 1
+    ends = np.array([min(labels.min(), predictions.min()), max(labels.max(), predictions.max())])
+    axes.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="equal")
+    style = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0]}
+    axes.scatter(labels[::step], predictions[::step], label="test samples", rasterized=True, **style)
+    axes.set(xlabel="label", ylabel="predicted")
+
+
+def residuals(labels, predictions, title: str):
+    """How far predictions miss their labels: over what was predicted, and how often by how much."""
+    figure, (upper, lower) = new_figure(title, size=(6, 6), nrows=2, height_ratios=(3, 2))
+    step, errors = -(-len(labels) // MOST_POINTS) or 1, predictions - labels
+    style = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0]}
+    upper.axhline(0, color="black", linestyle="--", linewidth=1)
+    upper.scatter(predictions[::step], errors[::step], rasterized=True, **style)
+    upper.set(xlabel="predicted", ylabel="predicted - label")
+    lower.hist(errors, bins="auto" if np.ptp(errors) > 0 else 1, color=COLORS[7])
+    lower.set(xlabel="predicted - label", ylabel="test samples")
+    return figure
 
 
 # ---- confusion matrix ------------------------------------------------------------------------------------------------
