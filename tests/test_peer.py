@@ -18,7 +18,7 @@ CANNOT_HOLD = {
     "test_n_iter_no_change": f"{PRIVATE}_no_improvement_count",
     "test_n_iter_no_change_inf": f"{PRIVATE}_no_improvement_count",
     "test_early_stopping_stratified": "wants the label 1 to be called 'True' in a message",
-    "test_lbfgs_regression_maxfun": "wants more than 10 steps of a linear model, which our initial weights may not need",
+    "test_lbfgs_regression_maxfun": "wants more than 10 steps, which other initial weights may not need",
 }
 CHANCE = {"test_lbfgs_regression_maxfun"}  # may hold on another machine
 
