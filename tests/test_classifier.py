@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import runs
 from peers import scikit_learns
+from sklearn import config_context
 from sklearn.datasets import make_multilabel_classification
+from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from fcclf import FCClassifier, FCRegressor
 
@@ -192,3 +196,40 @@ def test_weights_that_fit_no_layer_are_refused():
     normed.intercepts_[0] = np.ones(5)
     with pytest.raises(ValueError, match=r"intercepts_\[0\] has shape \(5,\), but the layer has None"):
         normed.predict(X)
+
+
+# ---- what the network has learned ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_norm": "before", "dropout": 0.2}, {"batch_norm": "after"}], ids=str)
+def test_a_hidden_layer_is_what_the_next_one_multiplies(settings):
+    fitted = classifier(hidden_layer_sizes=(7, 5), activation="tanh", **settings).fit(X, y)
+    assert fitted.hidden(X, 0).shape == (60, 7)
+    last = fitted.hidden(X)
+    np.testing.assert_array_equal(fitted.hidden(X, 1), last)
+    logits = last @ fitted.coefs_[-1] + fitted.intercepts_[-1]
+    np.testing.assert_allclose(logits[:, 0], fitted.decision_function(X), atol=1e-12)
+
+
+def test_it_transforms_samples_into_the_features_of_its_last_layer():
+    fitted = classifier().fit(X, y)
+    np.testing.assert_array_equal(fitted.transform(X), fitted.hidden(X))
+    assert fitted.get_feature_names_out().tolist() == [f"fcclassifier{number}" for number in range(5)]
+    pipeline = make_pipeline(classifier(max_iter=50, learning_rate_init=0.05), LogisticRegression())
+    assert pipeline.fit(X, y).score(X, y) > 0.9
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    fitted = classifier().fit(X, y)
+    with pytest.raises(ValueError, match="layer is 1, but there are 1 hidden layers, counted from 0"):
+        fitted.hidden(X, 1)
+    with pytest.raises(ValueError, match="layer is -1, but there are 0 hidden layers"):
+        classifier(hidden_layer_sizes=()).fit(X, y).transform(X)
+
+
+def test_weights_and_validation_data_are_routed():
+    with config_context(enable_metadata_routing=True):
+        asked = classifier(early_stopping=True).set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), asked)
+        pipeline.fit(X, y, sample_weight=np.ones(60), X_val=X, y_val=y)
+    assert len(pipeline[-1].validation_scores_) == 5

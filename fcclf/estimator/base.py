@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -45,7 +45,7 @@ def takes_batches(estimator) -> bool:
     return estimator.solver != "lbfgs"
 
 
-class FCEstimator(CallbackSupportMixin, BaseEstimator):
+class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A fully-connected network in scikit-learn's form. What it is trained for is its subclass's:
 
     _config_class: its `FitConfig`. _objective(): what is trained for, once `_start` was called. _given, _checked: the
@@ -285,13 +285,43 @@ class FCEstimator(CallbackSupportMixin, BaseEstimator):
     def _answers(self, X) -> np.ndarray:
         """What the network puts out for X: [samples, outputs]."""
         check_is_fitted(self)
+        return self._computed(Predictor.answers, X)
+
+    def _computed(self, compute, X):
+        """compute(predictor with the weights, X as it takes it)."""
         X = samples.features(self, X)
         with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS, self._dtype) as predictor:
             values = self._current_values()
             predictor.load({name: value for name, value in values.items() if name in predictor.variables})
-            return predictor.answers(X)
+            return compute(predictor, X)
+
+    def hidden(self, X, layer=-1) -> np.ndarray:
+        """What a hidden layer answers for X, after its activation and normalisation: [samples, units].
+
+        layer: its place in `hidden_layer_sizes`, by default the last. Raises ValueError if there is none.
+        """
+        check_is_fitted(self)
+        scopes = self._hidden_scopes()
+        if not -len(scopes) <= layer < len(scopes):
+            raise ValueError(f"layer is {layer}, but there are {len(scopes)} hidden layers, counted from 0.")
+        return self._computed(lambda predictor, X: predictor.outputs(X)[scopes[layer]], X)
+
+    def _hidden_scopes(self):
+        """The scope of the last block of each hidden layer: the one before the next dense one."""
+        names = [name for name, _ in self._layers]
+        dense = [number for number, (_, block) in enumerate(self._layers) if isinstance(block, Dense)]
+        return [names[number - 1] for number in dense[1:]]
+
+    def transform(self, X) -> np.ndarray:
+        """What the last hidden layer answers for X, [samples, units]: features that the network has learned."""
+        return self.hidden(X)
+
+    @property
+    def _n_features_out(self):
+        return self.coefs_[-1].shape[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else [self.dtype]
         return tags
