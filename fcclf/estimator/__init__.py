@@ -6,6 +6,7 @@ regressor     FCRegressor: numbers
 samples       what is given to them, checked
 parameters    the rules of their parameters, and the plan that follows from them
 fitting       the session loop of a fit
+scoring       early stopping by any scorer
 lbfgs         a fit with that solver
 fit_run       a fit as a run directory
 callbacks     those of scikit-learn

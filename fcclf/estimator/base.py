@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
-from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples
+from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples, scoring
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import DIVERGED, Fit
 from fcclf.learning.full_batch import FullBatch
@@ -49,8 +49,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     """A fully-connected network in scikit-learn's form. What it is trained for is its subclass's:
 
     _config_class: its `FitConfig`. _objective(): what is trained for, once `_start` was called. _given, _checked: the
-    samples as a `Part`. _strata: labels whose shares a held-out part keeps, or None. _own_config(), _facts_size():
-    what a run notes of the targets.
+    samples as a `Part`. _labels(y): those of a `Part`, as a user has them. _strata: labels whose shares a held-out part
+    keeps, or None. _own_config(), _facts_size(): what a run notes of the targets.
     """
 
     _config_class: ClassVar[type[FitConfig]]
@@ -77,6 +77,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
                 lbfgs.check(self, (X_val, y_val, sample_weight_val))
                 self._minimize(given)
             else:
+                if self.scoring is not None:
+                    scoring.check(self)
                 parts = samples.parts(self, given, self._seed, X_val, y_val, sample_weight_val)
                 self._fit(parts, tasks)
         if tasks:
@@ -151,7 +153,14 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
         values: {variable: value} that count instead of those of the last call.
         """
-        layers, parts = self._checked_layers(), {name: samples.prepared(part) for name, part in parts.items()}
+        layers, scorer = self._checked_layers(), None
+        if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
+            self.validation_scores_, self.best_validation_score_ = [], None
+        if self.scoring is not None and "validation" in parts:
+            parts, validation = {"train": parts["train"]}, parts["validation"]
+            patience = parameters.patience(self)
+            scorer = scoring.Scoring(self, validation, self._labels(validation.y), patience)
+        parts = {name: samples.prepared(part) for name, part in parts.items()}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
         epochs = len(self.loss_curve_)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
@@ -159,7 +168,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         with borrowed(Program, plan) as program:
             program.begin(given, values, epochs)
             with self._run(program, parts) as (recorder, earlier):
-                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier)
+                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier, scorer)
                 fit.train(self.verbose, tasks)
             self._set_fitted(fit)
         if fit.interrupted:
@@ -201,7 +210,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _standing(self, plan):
         """{variable: value} of the stopping rule, where this fit begins with others than the last one left."""
-        if not self._values:
+        if not self._values or not plan.rule:
             return {}
         watched = "best/score" if plan.rule.rising else "best/loss"
         return GOING_ON | ({} if watched in self._values else NONE_YET)
@@ -224,10 +233,16 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _set_fitted(self, fit):
         """Sets the fitted attributes from the variables and the metrics of a `Fit`."""
-        self._set_fitted_weights(fit.program.kept_values())
+        self._set_fitted_weights(fit.program.kept_values() | self._best_values(fit))
+        self._scored_by = self.scoring
         if not all(np.isfinite(each).all() for each in self.coefs_):  # nor is the best epoch's, where there is one
             raise ValueError(DIVERGED)
         self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
+
+    def _best_values(self, fit):
+        """{variable: value} of the network at the epoch that a scorer found best; {} where the graph knows it."""
+        scored = fit.scoring.values if fit.scoring else {}
+        return {name: values for name, values in scored.items() if name in fit.program.network.variables}
 
     def _set_fitted_curves(self, metrics, n_train):
         """Sets the attributes that describe the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""

@@ -33,6 +33,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         without batches, and so without early stopping, dropout, batch_norm, partial_fit and logdir.
     alpha : adds alpha / 2 * sum(W^2), divided by the samples (their weight) in a batch, to the loss.
     warm_start : fit goes on with the weights, and the optimizer's slots, of the last fit.
+    scoring : the scorer that early stopping follows, by its name in scikit-learn or a callable; default: accuracy,
+        measured in the graph. A fit with one runs epoch by epoch and cannot be kept as a run.
     l1, l2 : add l1 * sum(|W|) and l2 / 2 * sum(W^2) to the loss, whatever the size of a batch.
     dropout : share of each hidden layer's outputs that is dropped in training (Srivastava et al. 2014).
     batch_norm : normalise batches "before" or "after" each hidden activation (Ioffe and Szegedy 2015); True: before.
@@ -81,6 +83,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        scoring=None,
         l1=0.0,
         l2=0.0,
         dropout=0.0,
@@ -114,6 +117,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.scoring = scoring
         self.l1 = l1
         self.l2 = l2
         self.dropout = dropout
@@ -195,6 +199,10 @@ class FCClassifier(ClassifierMixin, FCEstimator):
                 raise ValueError("class_weight is for one label a sample: set it to None, or give sample_weight.")
             return samples.measured(X, y, sample_weight)
         return samples.samples(X, y, self.classes_, sample_weight, class_weight)
+
+    def _labels(self, y):
+        """The labels that stand behind y of a `Part`."""
+        return y if self._multilabel else self.classes_[y]
 
     def _strata(self, y, smallest):
         """y, class numbers; None of several labels a sample, or where a part, of `smallest` samples, has not one for

@@ -26,11 +26,20 @@ class Fit:
     metrics: {name: values of all epochs, those of earlier calls included}. interrupted: by the user.
     """
 
-    def __init__(self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, earlier=None):
+    def __init__(
+        self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, earlier=None, scoring=None
+    ):
         """program: one that has begun. parts: {name: `Part`}. n_epochs: the last epoch to train, counted from the first
-        of `earlier`, the metrics of epochs that are trained already. recorder: of a fit that is kept, or None.
+        of `earlier`, the metrics of epochs that are trained already. recorder: of a fit that is kept, or None. scoring:
+        the `Scoring` that ends it, or None.
         """
-        self.program, self.parts, self.sampling, self.recorder = program, parts, sampling, recorder
+        self.program, self.parts, self.sampling, self.recorder, self.scoring = (
+            program,
+            parts,
+            sampling,
+            recorder,
+            scoring,
+        )
         self.metrics = {name: list(values) for name, values in (earlier or {}).items()}
         self.n_epochs, self.interrupted, self.tasks, self.task = n_epochs, False, None, None
         self.most_epochs = program.epoch - self.epochs + n_epochs  # of the program
@@ -43,7 +52,7 @@ class Fit:
     @property
     def stopped(self) -> bool:
         """Whether the stopping rule ended it."""
-        return self.program.stopped
+        return self.scoring.stopped if self.scoring else self.program.stopped
 
     def train(self, verbose: bool, tasks: Tasks | None):
         """Trains to the last epoch, or until the rule or the user stops it.
@@ -89,13 +98,14 @@ class Fit:
             self.recorder.finish()
 
     def _next_stop(self):
-        """The step that the next stretch ends before: with callbacks, which see each epoch, the next epoch's end."""
+        """The step that the next stretch ends before: with callbacks or a scorer, which see each epoch, the next
+        epoch's end."""
         program, stops = self.program, [self.recorder.next_stop()] if self.recorder else []
-        if self.tasks:
+        if self.tasks or self.scoring:
             stops.append((program.epoch + 1) * program.plan.n_batches)
-            if not program.batch:
-                with self._saved_on_error():
-                    self.task = self.tasks.begin_epoch()
+        if self.tasks and not program.batch:
+            with self._saved_on_error():
+                self.task = self.tasks.begin_epoch()
         return min(stops, default=program.furthest_stop)
 
     def _note(self, stretch, stop):
@@ -105,10 +115,18 @@ class Fit:
             self.recorder.note(stretch)
         for name, values in stretch.metrics.items():
             self.metrics.setdefault(name, []).extend(values.tolist())
+        if self.scoring and stretch.epochs:
+            self._score(stop)
         if self.tasks and stretch.epochs:
             with self._saved_on_error():
                 if self.tasks.end_epoch(self.task, self):
                     stop.set()
+
+    def _score(self, stop):
+        score = self.scoring.note(self.program.kept_values())
+        self.metrics.setdefault(f"validation_{self.program.plan.objective.score}", []).append(score)
+        if self.scoring.stopped:
+            stop.set()
 
     @contextlib.contextmanager
     def _saved_on_error(self):

@@ -9,6 +9,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
@@ -52,6 +53,7 @@ RULES = {
     "epsilon": [Interval(Real, 0, None, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     "l1": [Interval(Real, 0, None, closed="left")],
     "l2": [Interval(Real, 0, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -118,7 +120,7 @@ def plan(
         optimizer=_optimizer(parameters),
         objective=objective,
         schedule=_schedule(parameters),
-        rule=rule_of(stopping(parameters.get_params(deep=False), objective.score)),
+        rule=None if _is_scored(parameters) else rule_of(stopping(parameters.get_params(deep=False), objective.score)),
         places=places(parts),
         weighted=weighted_parts(parts),
         l1=parameters.l1 > 0,
@@ -129,6 +131,16 @@ def plan(
         threads=THREADS,
         dtype=str(parts["train"].X.dtype),
     )
+
+
+def patience(parameters) -> int:
+    """Number of epochs without a better one before a fit ends."""
+    return stopping(parameters.get_params(deep=False), "score").patience
+
+
+def _is_scored(parameters):
+    """Whether a scorer outside the graph decides early stopping."""
+    return parameters.early_stopping and parameters.scoring is not None
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:

@@ -30,6 +30,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         `delta` and growing in a line from there (Huber 1964). Losses of several outputs are averaged, those of
         "poisson" added up.
     delta : where the loss "huber" changes.
+    scoring : as in `FCClassifier`; default: R2.
     activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer, dtype,
         logdir : as in `FCClassifier`.
 
@@ -70,6 +71,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        scoring=None,
         l1=0.0,
         l2=0.0,
         dropout=0.0,
@@ -104,6 +106,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.scoring = scoring
         self.l1 = l1
         self.l2 = l2
         self.dropout = dropout
@@ -162,6 +165,10 @@ class FCRegressor(RegressorMixin, FCEstimator):
         if y.shape[1] != self.n_outputs_:
             raise ValueError(f"y_val has {y.shape[1]} outputs, but y has {self.n_outputs_}.")
         return samples.measured(X, y, sample_weight)
+
+    def _labels(self, y):
+        """The targets that stand behind y of a `Part`."""
+        return y[:, 0] if self.n_outputs_ == 1 else y
 
     def _strata(self, y, smallest):
         """None: a held-out part is any share."""
