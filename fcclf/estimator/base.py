@@ -155,7 +155,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """
         layers, scorer = self._checked_layers(), None
         if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
-            self.validation_scores_, self.best_validation_score_ = [], None
+            self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
         if self.scoring is not None and "validation" in parts:
             parts, validation = {"train": parts["train"]}, parts["validation"]
             patience = parameters.patience(self)
