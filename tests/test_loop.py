@@ -89,6 +89,15 @@ def test_the_graph_has_the_names_and_scopes_of_the_tutorial():
     assert {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop"} <= scopes
 
 
+def test_samples_and_layers_have_their_names_whoever_asks_for_them_first():
+    program = Program(training.plan_on(runs.config(), loading.load(runs.config())))
+    training.begin(program, runs.config(), loading.load(runs.config()))
+    program.histograms(np.zeros((3, 2), np.float32))
+    assert program.X.op.name == "input/X"
+    assert program.layer_outputs["fc1"].op.name.startswith("full-connect-layer/fc1/")
+    program.close()
+
+
 def test_nothing_is_added_to_the_default_graph():
     Program(training.plan_on(runs.config(), loading.load(runs.config()))).close()
     assert tf1.get_default_graph().get_operations() == []

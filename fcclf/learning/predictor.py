@@ -5,6 +5,7 @@ threads it asks for, whatever the process did before and however many cores ther
 blocks of one number of rows, so that a row's answer depends on that row alone.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -86,14 +87,21 @@ class Predictor:
     @functools.cached_property
     def X(self) -> tf.Tensor:  # noqa: N802 - as everywhere
         """Placeholder of samples, [batch, features]."""
-        with self.session.graph.as_default(), tf1.name_scope("input"):
+        with self._outside_scopes(), tf1.name_scope("input"):
             return tf1.placeholder(self.dtype, (None, self.n_features), "X")
 
     @functools.cached_property
     def layer_outputs(self) -> dict[str, tf.Tensor]:
         """{scope: what each block makes of X} in prediction."""
-        with self.session.graph.as_default():
-            return inference(self.X, self.network, Context(self.network.variables, 0))
+        X = self.X
+        with self._outside_scopes():
+            return inference(X, self.network, Context(self.network.variables, 0))
+
+    @contextlib.contextmanager
+    def _outside_scopes(self):
+        """For what belongs to the network, whoever asks for it first."""
+        with self.session.graph.as_default(), tf1.name_scope(None):
+            yield
 
     def close(self):
         """Ends the session."""
