@@ -6,6 +6,7 @@ import runs
 from peers import scikit_learns
 from sklearn import config_context
 from sklearn.datasets import make_multilabel_classification
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -72,6 +73,11 @@ def test_labels_of_the_other_kind_are_refused():
         begun.partial_fit(SEVERAL, LABELS[:, :3])
     with pytest.raises(ValueError, match="class_weight is for one label a sample"):
         classifier(class_weight="balanced").fit(SEVERAL, LABELS)
+
+
+def test_a_matrix_of_other_numbers_says_no_labels():
+    with pytest.raises(ValueError, match="it must say by 1 and 0 which labels a sample has"):
+        classifier().fit(X, np.where(X > 0, 1, -1))
 
 
 # ---- other labels ----------------------------------------------------------------------------------------------------
@@ -184,6 +190,21 @@ def test_a_new_fit_forgets_weights_that_were_set():
     np.testing.assert_array_equal(fitted.fit(X, y).coefs_[0], expected.coefs_[0])
 
 
+def test_a_fit_that_goes_on_from_weights_that_were_set_forgets_the_best_epoch_before():
+    fitted = classifier(early_stopping=True, warm_start=True, learning_rate_init=1e-9, max_iter=3)
+    fitted.fit(X, y, X_val=X, y_val=y)
+    fitted.coefs_ = [np.zeros((3, 5)), np.zeros((5, 1))]
+    fitted.intercepts_ = [np.zeros(5), np.array([7.0])]
+    assert fitted.fit(X, y, X_val=X, y_val=y).intercepts_[1] == pytest.approx(7.0)
+
+
+def test_weights_alone_make_no_fitted_model():
+    model = classifier()
+    model.coefs_ = [np.zeros((3, 5)), np.zeros((5, 1))]
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
 def test_weights_that_fit_no_layer_are_refused():
     fitted = classifier().fit(X, y)
     fitted.coefs_[0] = np.zeros((2, 5))
@@ -223,7 +244,7 @@ def test_a_layer_that_is_not_there_is_refused():
     fitted = classifier().fit(X, y)
     with pytest.raises(ValueError, match="layer is 1, but there are 1 hidden layers, counted from 0"):
         fitted.hidden(X, 1)
-    with pytest.raises(ValueError, match="layer is -1, but there are 0 hidden layers"):
+    with pytest.raises(ValueError, match="There is no hidden layer"):
         classifier(hidden_layer_sizes=()).fit(X, y).transform(X)
 
 

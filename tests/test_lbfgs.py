@@ -108,3 +108,18 @@ def test_each_iteration_is_printed(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == fitted.n_iter_
     assert printed[-1] == f"Iteration {fitted.n_iter_}, loss = {fitted.loss_:.8f}"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_no_number_is_one_sentence():
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        FCRegressor("poisson", **SETTINGS | {"activation": "identity"}).fit(1e6 * X, abs(X[:, 0]))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_by_steps_may_follow_one_by_lbfgs():
+    fitted = FCClassifier(**SETTINGS, warm_start=True, max_iter=5).fit(X, y)
+    fitted.set_params(solver="sgd", learning_rate="invscaling").fit(X, y)
+    assert fitted._values["state/epoch"] == fitted.n_iter_ == 5
+    assert len(fitted.loss_curve_) == 10
+    assert fitted.set_params(solver="lbfgs").fit(X, y).loss_ <= fitted.loss_curve_[9]

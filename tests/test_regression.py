@@ -11,6 +11,8 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from fcclf import Config, FCClassifier, FCRegressor, Model, Session, Training, open_run
 from fcclf.cli import entry
 from fcclf.data import loading, table
+from fcclf.data.dataset import numbers
+from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs import events, history, training, verification
 from fcclf.settings.sources import CURVES, Curve, Moons, Table
@@ -139,6 +141,20 @@ def test_poisson_is_not_for_numbers_below_0(tmp_path):
         loading.load(config(Table(str(tmp_path / "below.npz"), task="regression"), loss="poisson"))
 
 
+def test_one_test_sample_is_not_enough():
+    with pytest.raises(ConfigError, match="leaves one test sample, but R2 needs two"):
+        loading.load(config(Curve(samples=60, test_ratio=0.02)))
+
+
+@pytest.mark.parametrize("flags", [["--loss", "softmax"], ["--class-weight", "balanced"], ["--label-smoothing", "0.1"]])
+def test_a_flag_for_classes_says_that_labels_are_classes(tmp_path, capsys, flags):
+    rows = [f"{row % 7},{row % 11},{row % 110}" for row in range(1320)]
+    (tmp_path / "many.csv").write_text("\n".join(rows))
+    command = ["train", "table", str(tmp_path / "many.csv"), "--logdir", str(tmp_path), "--epochs", "1", *flags]
+    assert entry.main([*command, "--quiet", "--no-figures", "--jit", "off", "--image-every", "0"]) == 0
+    assert "predicted as numbers" not in capsys.readouterr().err
+
+
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +226,11 @@ def test_a_run_of_numbers_has_no_probabilities(curve_run):
         run.probabilities(np.zeros((1, 1)))
 
 
+def test_answers_beyond_all_numbers_are_large_ones():
+    facts = Facts("", n_features=1, n_classes=1)
+    assert np.isfinite(numbers(np.float32([[1e6], [0], [-1e6]]), facts, logarithms=True)).all()
+
+
 # ---- in scikit-learn's form ------------------------------------------------------------------------------------------
 
 
@@ -220,6 +241,14 @@ def test_a_run_can_be_opened_as_a_regressor(tmp_path, loss):
     opened = FCRegressor.from_run(tmp_path / "run")
     with open_run(tmp_path / "run") as run:
         np.testing.assert_allclose(opened.predict(FEATURES), run.predictions(FEATURES), rtol=1e-5)
+
+
+def test_labels_far_from_0_keep_their_digits(tmp_path):
+    np.savez(tmp_path / "far.npz", X=FEATURES, y=1.7e9 + PRICES / 1000)
+    training.train(config(Table(str(tmp_path / "far.npz"), task="regression")), tmp_path / "run")
+    with open_run(tmp_path / "run") as run:
+        predicted = run.predictions(FEATURES)
+    np.testing.assert_allclose(FCRegressor.from_run(tmp_path / "run").predict(FEATURES), predicted, atol=0.01)
 
 
 def test_a_run_of_the_other_task_is_refused(curve_run, finished_run):

@@ -69,6 +69,13 @@ def test_other_outputs_than_before_are_refused():
         regressor(early_stopping=True).fit(X, Y, X_val=X, y_val=Y[:, 0])
 
 
+def test_a_loss_that_makes_other_numbers_of_the_outputs_is_refused_in_a_warm_start():
+    fitted = regressor(warm_start=True).fit(X, abs(Y))
+    with pytest.raises(ValueError, match="loss='poisson' makes another number of the outputs"):
+        fitted.set_params(loss="poisson").fit(X, abs(Y))
+    assert fitted.set_params(loss="huber").fit(X, abs(Y)).out_activation_ == "identity"
+
+
 def test_partial_fits_are_epochs_of_one_fit():
     whole, parts = regressor(shuffle=False, max_iter=3).fit(X, Y), regressor(shuffle=False)
     for _ in range(3):

@@ -89,3 +89,36 @@ def test_what_cannot_be_scored_is_refused(settings, words, tmp_path, monkeypatch
     with pytest.raises(ValueError, match=words):
         classifier(**{"scoring": "roc_auc"} | settings).fit(X, y)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_warm_start_that_finds_nothing_better_keeps_the_best_weights():
+    fitted = classifier("neg_log_loss", warm_start=True).fit(X[40:], y[40:], **OWN)
+    best = fitted.best_validation_score_
+    fitted.set_params(learning_rate_init=3.0, max_iter=1).fit(X[40:], y[40:], **OWN)
+    assert fitted.best_validation_score_ == best
+    assert get_scorer("neg_log_loss")(fitted, X[:40], y[:40]) == pytest.approx(best)
+
+
+def test_a_scorer_that_takes_no_weights_is_named():
+    with pytest.raises(ValueError, match="takes no weights, which sample_weight and class_weight need"):
+        classifier(lambda model, X, y: 0.5, class_weight={"lower": 2.0}).fit(X, y)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_frames_are_scored_without_a_warning():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abc"))
+    assert classifier("roc_auc", max_iter=2).fit(frame, y).feature_names_in_.tolist() == list("abc")
+
+
+def test_the_score_of_each_epoch_is_printed(capsys):
+    fitted = classifier("roc_auc", max_iter=3, verbose=True).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1::2] == [f"Validation score: {score:.6f}" for score in fitted.validation_scores_]
+
+
+def test_what_diverges_keeps_the_best_epoch():
+    settings = {"solver": "sgd", "activation": "identity", "learning_rate_init": 0.3, "max_iter": 200}
+    targets = X[:, 0] + X[:, 1] ** 2
+    fitted = FCRegressor(**SETTINGS, **settings, scoring="r2").fit(X, targets, X_val=X, y_val=targets)
+    assert np.isnan(fitted.validation_scores_[-1])
+    assert np.isfinite(fitted.predict(X)).all()

@@ -8,6 +8,8 @@ from scipy import sparse
 
 from fcclf import FCClassifier, FCRegressor
 from fcclf.data.sparse import SparseRows, first_rows, rows_of
+from fcclf.errors import RunError
+from fcclf.system import memory
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -30,6 +32,19 @@ def test_rows_hold_what_the_matrix_holds(form):
 def test_entries_of_one_place_are_added_up():
     twice = sparse.csr_matrix(([1.0, 2.0], ([0, 0], [3, 3])), shape=(2, 40))
     np.testing.assert_array_equal(first_rows(rows_of(twice), 2, 40)[0, 3], 3.0)
+
+
+def test_the_users_matrix_is_left_alone():
+    twice = sparse.csr_matrix(([1.0, 2.0], [3, 3], [0, 2, 2]), shape=(2, 40))
+    twice.data.setflags(write=False)
+    rows_of(twice)
+    assert twice.nnz == 2
+
+
+def test_rows_that_do_not_fit_into_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(RunError, match=r"holding sparse samples needs about .*: take fewer"):
+        rows_of(sparse.csr_array(DENSE))
 
 
 def test_rows_that_would_take_more_memory_than_an_array_are_one():

@@ -18,6 +18,7 @@ from fcclf.data import split
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
+from fcclf.settings.config import CLASS_LOSSES
 from fcclf.settings.model import Stack, named_layers
 from fcclf.settings.sources import REGRESSION, Table
 from fcclf.system.durable import explained
@@ -50,7 +51,7 @@ def train(arguments) -> int:
 
 def _config(arguments):
     """What the flags describe; whether a table's labels are classes or numbers, where they do not say, by its look."""
-    if arguments.source is Table and not hasattr(arguments, "task"):
+    if arguments.source is Table and not hasattr(arguments, "task") and not _says_classes(arguments):
         from fcclf.data import table
 
         different = table.different_numbers(Path(arguments.file), getattr(arguments, "label", None))
@@ -58,6 +59,12 @@ def _config(arguments):
             arguments.task = REGRESSION
             say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
     return config_from_flags(arguments.source, arguments)
+
+
+def _says_classes(arguments):
+    """Whether a flag is given that makes sense for classes alone."""
+    flags = any(hasattr(arguments, name) for name in ("class_weight", "label_smoothing"))
+    return flags or getattr(arguments, "loss", None) in CLASS_LOSSES
 
 
 def summary(arguments) -> int:

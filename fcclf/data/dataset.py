@@ -11,6 +11,7 @@ from fcclf.data.facts import Facts
 from fcclf.data.sparse import SparseRows
 from fcclf.settings.blocks import Block
 
+LARGEST_LOGARITHM = 88.0  # of a float32
 BLOCK = 8192  # samples whose statistics are taken at once
 
 
@@ -51,9 +52,9 @@ class Dataset(NamedTuple):
         """Whether numbers are to be predicted, not classes."""
         return self.test.y.ndim == 2
 
-    def numbers(self, y) -> np.ndarray:
-        """The labels that stand behind y, or an answer, [samples, 1]: float64 [samples]."""
-        return y[:, 0].astype(np.float64) * self.label_stddev + self.label_mean
+    def numbers(self, y, logarithms=False) -> np.ndarray:
+        """The labels that stand behind y, or behind answers, [samples, 1]: float64 [samples]."""
+        return numbers(y, self, logarithms)
 
     @property
     def classes(self) -> list[str]:
@@ -80,6 +81,15 @@ def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset
     tested = len(y) - test_size
     parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
     return Dataset(*(Part(X[part], y[part]) for part in parts), n_classes)
+
+
+def numbers(answers, data: Dataset | Facts, logarithms=False) -> np.ndarray:
+    """What a network's answers, [samples, 1], say in the unit of the labels: float64 [samples]. logarithms: the
+    answers are such."""
+    values = answers[:, 0].astype(np.float64)
+    if logarithms:
+        values = np.exp(np.minimum(values, LARGEST_LOGARITHM))
+    return values * data.label_stddev + data.label_mean
 
 
 def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:

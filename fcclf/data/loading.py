@@ -49,12 +49,16 @@ def _(source: Shape, config, say):
 def _(source: Curve, config, say):
     X, y = shapes.curve(source)
     _, *sizes = part_sizes(config, len(y), source.known.test_size)
-    return with_numbers(split(X.astype(np.float32), y, *sizes, 1), _is_scaled(config))
+    return _with_numbers(config, split(X.astype(np.float32), y, *sizes, 1))
 
 
-def _is_scaled(config):
-    """Whether labels are brought to mean 0 and deviation 1: not where their logarithm is predicted."""
-    return config.training.loss != "poisson"
+def _with_numbers(config, dataset):
+    """Labels are brought to mean 0 and deviation 1, but not where their logarithm is predicted."""
+    if len(dataset.test.y) < 2:
+        raise ConfigError(
+            "test_ratio", f"is {config.data.test_ratio:g}, which leaves one test sample, but R2 needs two: raise it."
+        )
+    return with_numbers(dataset, scaled=config.training.loss != "poisson")
 
 
 @_load.register
@@ -99,7 +103,7 @@ def _(source: Table, config, say):
     train, validation = np.split(train, [len(train) - validation_size])
     parts = [_table_part(contents, rows) for rows in (train, validation, test)]
     dataset = Dataset(*parts, len(contents.classes), contents.classes)
-    return with_numbers(dataset, _is_scaled(config)) if numbers else dataset
+    return _with_numbers(config, dataset) if numbers else dataset
 
 
 def _table_part(contents, rows):

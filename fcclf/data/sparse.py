@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.system import memory
+
 
 class SparseRows(NamedTuple):
     """Samples, row by row. columns: int32 [samples, places], the number of features where a row has no more entries;
@@ -28,15 +30,22 @@ class SparseRows(NamedTuple):
 
 
 def rows_of(X) -> SparseRows | np.ndarray:
-    """A sparse matrix or array of scipy in the form above; a dense array where that takes no more memory.
+    """A sparse matrix or array of scipy in the form above; a dense array where that takes no more memory than the form.
+    Raises RunError if there is no memory for it: the fullest row decides.
 
     The number of places is a power of two: programs are compiled for it, and the parts of a cross-validation would
     differ in it by a little.
     """
     X = X.tocsr()
-    X.sum_duplicates()
+    if not X.has_canonical_format:
+        X = X.copy()  # it is the user's
+        X.sum_duplicates()
     counts = np.diff(X.indptr)
     places = 1 << int(max(1, counts.max(initial=1)) - 1).bit_length()
+    numbers = X.shape[0] * min(2 * places, X.shape[1])
+    memory.require(
+        memory.Needed(8 * numbers), "holding sparse samples", "take fewer, or features that fewer of them have"
+    )
     if 2 * places >= X.shape[1]:
         return X.toarray()
     filled = np.arange(places) < counts[:, None]

@@ -99,7 +99,7 @@ def different_numbers(path: Path, label: str | None) -> int:
 def _first_labels(path, label):
     """Those of the first rows, as texts."""
     if path.suffix == ".npz":
-        return list(map(str, _npz_arrays(path, ["y"])[0][:LOOKED_AT].tolist()))
+        return list(map(str, np.ravel(_npz_arrays(path, ["y"])[0])[:LOOKED_AT].tolist()))
     with _opened_csv(path, label, None, False) as table:
         return [row[table.label] for row in itertools.islice(table.rows, LOOKED_AT) if len(row) > table.label]
 

@@ -110,8 +110,13 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self.n_iter_, self.loss_curve_ = minimum.result.nit, [*self.loss_curve_, *minimum.losses]
         self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
 
+    def __sklearn_is_fitted__(self):
+        return bool(getattr(self, "_values", None))
+
     def _check_partial(self):
         """Raises ValueError for parameters that `partial_fit` cannot have."""
+        if self.scoring is not None:
+            raise ValueError("partial_fit has no early stopping, which scoring decides: set scoring=None.")
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.logdir is not None:
@@ -137,7 +142,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self.n_outputs_, self.out_activation_, self._dtype = n_outputs, out_activation, dtype
         self._seed = self._drawn_seed()
         self._values, self._layers = {}, parameters.network(self, n_outputs)
-        self.t_, self.loss_curve_ = 0, []
+        self.t_, self._epochs, self.loss_curve_ = 0, 0, []
         self.best_loss_ = self.best_validation_score_ = None
         self.validation_scores_ = [] if self.early_stopping else None
 
@@ -162,11 +167,10 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             scorer = scoring.Scoring(self, validation, self._labels(validation.y), patience)
         parts = {name: samples.prepared(part) for name, part in parts.items()}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
-        epochs = len(self.loss_curve_)
-        given = parameters.hyperparameters(self, plan, self._seed, self.t_, epochs)
+        given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
         values = self._current_values() | self._standing(plan) | values
         with borrowed(Program, plan) as program:
-            program.begin(given, values, epochs)
+            program.begin(given, values, self._epochs)
             with self._run(program, parts) as (recorder, earlier):
                 fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier, scorer)
                 fit.train(self.verbose, tasks)
@@ -194,7 +198,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     def _current_values(self):
         """{variable: value} that the next call begins with: those of the last one, with `coefs_` and `intercepts_` as
         they are now. Raises ValueError if those do not fit the layers."""
-        values = dict(self._values)
+        values, were_set = dict(self._values), False
         for name, attribute in (("kernel", "coefs_"), ("bias", "intercepts_")):
             given, dense = getattr(self, attribute, ()), self._dense()
             if len(given) not in (0, len(dense)):
@@ -205,7 +209,10 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
                     continue  # batch_norm="before": zeros stand for a bias that is not there
                 if np.shape(array) != shape:
                     raise ValueError(f"{attribute}[{number}] has shape {np.shape(array)}, but the layer has {shape}.")
+                were_set = were_set or array is not values.get(f"{scope}/{name}")
                 values[f"{scope}/{name}"] = np.asarray(array, self._dtype)
+        if were_set:  # then the best epoch so far had other weights
+            values = {name: value for name, value in values.items() if not name.startswith("best/")}
         return values
 
     def _standing(self, plan):
@@ -247,6 +254,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     def _set_fitted_curves(self, metrics, n_train):
         """Sets the attributes that describe the epochs. metrics: {name: values of the epochs}, as in `Plan.metrics`."""
         self.n_iter_ = len(metrics["train_total"])
+        self._epochs += self.n_iter_
         self.t_ += self.n_iter_ * n_train
         self.loss_curve_ = [*self.loss_curve_, *metrics["train_total"]]
         self.loss_ = self.loss_curve_[-1]
@@ -291,7 +299,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         config, facts = description.config, description.data
         self.n_features_in_, self._layers = facts.n_features, tuple(config.layers(*facts[1:3]).items())
         self.n_outputs_ = self._layers[-1][1].units
-        self._seed, self._dtype, self.t_, self.loss_curve_ = config.training.seed, config.dtype, 0, []
+        self._seed, self._dtype, self.t_ = config.training.seed, config.dtype, 0
+        self._epochs, self.loss_curve_ = 0, []
         self._values = {}
         self._set_fitted_weights(values)
 
@@ -317,6 +326,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """
         check_is_fitted(self)
         scopes = self._hidden_scopes()
+        if not scopes:
+            raise ValueError("There is no hidden layer, so nothing is hidden.")
         if not -len(scopes) <= layer < len(scopes):
             raise ValueError(f"layer is {layer}, but there are {len(scopes)} hidden layers, counted from 0.")
         return self._computed(lambda predictor, X: predictor.outputs(X)[scopes[layer]], X)

@@ -19,7 +19,8 @@ from fcclf.settings.fit_config import ClassifierConfig, FitConfig
 
 
 class FCClassifier(ClassifierMixin, FCEstimator):
-    """A fully-connected neural network that classifies, trained on the cross-entropy by stochastic gradients.
+    """A fully-connected neural network that classifies, trained on the cross-entropy, by stochastic gradients unless
+    the solver is lbfgs. y is a label for each sample, or a matrix of ones and zeros where a sample may have several.
 
     These parameters mean what they mean in `sklearn.neural_network.MLPClassifier`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,

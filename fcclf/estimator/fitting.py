@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sklearn import config_context, get_config
 
 from fcclf.estimator.callbacks import Tasks
-from fcclf.learning.program import Program, Stretch
+from fcclf.learning.program import Program
 from fcclf.learning.stretches import stretches
 
 DIVERGED = (
@@ -93,7 +93,7 @@ class Fit:
             ):
                 self._note(stretch, stop)
                 if verbose:
-                    _print(stretch, self.epochs, self.program.plan.objective.score)
+                    self._print(stretch.epochs)
         if self.recorder:
             self.recorder.finish()
 
@@ -109,7 +109,8 @@ class Fit:
         return min(stops, default=program.furthest_stop)
 
     def _note(self, stretch, stop):
-        if not stretch.finite and (self.recorder or not self.program.plan.keeps_best):
+        keeps_best = self.scoring or self.program.plan.keeps_best
+        if not stretch.finite and (self.recorder or not keeps_best):
             raise ValueError(DIVERGED)
         if self.recorder:
             self.recorder.note(stretch)
@@ -138,10 +139,10 @@ class Fit:
                 self.recorder.finish()
             raise
 
-
-def _print(stretch: Stretch, epochs, score):
-    """Prints the epochs of a stretch as scikit-learn does. epochs: finished, those of the stretch included."""
-    for row, number in enumerate(range(epochs - stretch.epochs + 1, epochs + 1)):
-        print(f"Iteration {number}, loss = {stretch.metrics['train_total'][row]:.8f}")
-        if f"validation_{score}" in stretch.metrics:
-            print(f"Validation score: {stretch.metrics[f'validation_{score}'][row]:.6f}")
+    def _print(self, count):
+        """Prints the last `count` epochs as scikit-learn does."""
+        scores = self.metrics.get(f"validation_{self.program.plan.objective.score}")
+        for number in range(self.epochs - count, self.epochs):
+            print(f"Iteration {number + 1}, loss = {self.metrics['train_total'][number]:.8f}")
+            if scores:
+                print(f"Validation score: {scores[number]:.6f}")

@@ -17,9 +17,9 @@ def check(estimator, validation):
         raise ValueError("solver='lbfgs' keeps no run: set logdir=None, or choose another solver.")
     if estimator.dropout or estimator.batch_norm:
         name = "dropout" if estimator.dropout else "batch_norm"
-        raise ValueError(f"solver='lbfgs' has no batches, which {name} needs: set {name} to 0, or choose 'adam'.")
-    if estimator.early_stopping or any(each is not None for each in validation):
-        warnings.warn("solver='lbfgs' has no early stopping: validation data have no effect.", stacklevel=4)
+        raise ValueError(f"solver='lbfgs' has no batches, which {name} needs: leave it out, or choose 'adam'.")
+    if estimator.early_stopping or estimator.scoring is not None or any(each is not None for each in validation):
+        warnings.warn("solver='lbfgs' has no early stopping: validation data and scoring have no effect.", stacklevel=4)
 
 
 def minimize(estimator, program: FullBatch, given: Part) -> Minimum:
@@ -27,7 +27,7 @@ def minimize(estimator, program: FullBatch, given: Part) -> Minimum:
     minimum = program.minimize(
         {"train": given}, estimator.max_iter, estimator.max_fun, estimator.tol, _print if estimator.verbose else _quiet
     )
-    if not np.isfinite(minimum.result.x).all():
+    if not (np.isfinite(minimum.result.fun) and np.isfinite(minimum.result.x).all()):
         raise ValueError(DIVERGED)
     _check_optimize_result("lbfgs", minimum.result, estimator.max_iter)
     return minimum

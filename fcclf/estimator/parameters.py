@@ -13,6 +13,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
+from fcclf.learning.loop import EVALUATION_BATCH
 from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
 from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, places, weighted_parts
@@ -146,7 +147,7 @@ def _is_scored(parameters):
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:
     """What the program of a fit with the solver lbfgs is made for."""
     made = plan(parameters, objective, layers, n_features, {"train": given}, parameters.max_iter)
-    return dataclasses.replace(made, rule=None, compiled=True)
+    return dataclasses.replace(made, batch_size=min(EVALUATION_BATCH, made.batch_size), rule=None, compiled=True)
 
 
 def _batch_size(parameters, size):

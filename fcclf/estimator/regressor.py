@@ -17,7 +17,7 @@ from fcclf.settings.fit_config import RegressorConfig
 
 class FCRegressor(RegressorMixin, FCEstimator):
     """A fully-connected neural network that predicts numbers, one or several for a sample, trained by stochastic
-    gradients.
+    gradients unless the solver is lbfgs.
 
     These parameters mean what they mean in `sklearn.neural_network.MLPRegressor`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
@@ -130,8 +130,12 @@ class FCRegressor(RegressorMixin, FCEstimator):
         return self
 
     def _start(self, n_outputs, dtype):
-        """Forgets what was fitted before."""
-        self._begin(n_outputs, "exp" if self.loss == "poisson" else "identity", str(dtype))
+        """Begins with nothing fitted."""
+        self._begin(n_outputs, self._activation(), str(dtype))
+
+    def _activation(self):
+        """What makes numbers of the outputs."""
+        return "exp" if self.loss == "poisson" else "identity"
 
     def _start_as(self, config):
         """Like `_start`, with the outputs of a run."""
@@ -149,6 +153,10 @@ class FCRegressor(RegressorMixin, FCEstimator):
             raise ValueError(
                 f"y has {y.shape[1]} outputs, but there were {self.n_outputs_} in the previous call: set "
                 "warm_start=False, or bring the same."
+            )
+        elif self.out_activation_ != self._activation():
+            raise ValueError(
+                f"loss={self.loss!r} makes another number of the outputs: set warm_start=False, or set it back."
             )
         return samples.measured(X, y, sample_weight)
 
@@ -193,10 +201,12 @@ class FCRegressor(RegressorMixin, FCEstimator):
     def _from_command_line(cls, path):
         with TrainedRun(path) as run:
             training, facts, values = run.description.config.training, run.description.data, run.weights()
-            values["output/kernel"] = values["output/kernel"] * np.float32(facts.label_stddev)
-            values["output/bias"] = np.float32(values["output/bias"] * facts.label_stddev + facts.label_mean)
+            values = {name: value.astype(np.float64) for name, value in values.items()}  # labels may be far from 0
+            values["output/kernel"] = values["output/kernel"] * facts.label_stddev
+            values["output/bias"] = values["output/bias"] * facts.label_stddev + facts.label_mean
             opened = cls(training.loss, delta=training.delta)
             opened._set_fitted_run(run.description, values)
+            opened._dtype = "float64"
             opened.out_activation_ = "exp" if training.loss == "poisson" else "identity"
             return opened
 

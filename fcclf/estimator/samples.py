@@ -43,7 +43,10 @@ def labelled(estimator, X, y, *, reset=False):
     )
     check_classification_targets(y)
     if type_of_target(y) == "multilabel-indicator":
-        return X, (y.toarray() if issparse(y) else y).astype(np.int32)
+        y = y.toarray() if issparse(y) else y
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError("y has several columns, so it must say by 1 and 0 which labels a sample has.")
+        return X, y.astype(np.int32)
     return X, column_or_1d(y, warn=True)
 
 

@@ -28,20 +28,32 @@ class Scoring:
         self.rule = Rule("score", rising=True, lenient=True)
         self.best, self.values, self.wait, self.stopped = -math.inf, {}, 0, False
         if estimator.best_validation_score_ is not None:
-            self.best = estimator.best_validation_score_
+            self.best, self.values = estimator.best_validation_score_, estimator._current_values()
 
     def note(self, values: dict[str, np.ndarray]) -> float:
         """The score of an epoch that has ended. values: {variable: value} of all variables."""
-        model = copy.copy(self.estimator)
-        model._set_fitted_weights(values)
-        weights = {} if (self.validation.weights == 1).all() else {"sample_weight": self.validation.weights}
-        score = float(self.scorer(model, self.validation.X, self.labels, **weights))
+        score = self._score(values)
         improved, renewed = self.rule.compare(score, self.best, self.estimator.tol)
         if improved:
             self.best, self.values = score, values
         self.wait = 0 if renewed else self.wait + 1
         self.stopped = self.wait >= self.patience
         return score
+
+    def _score(self, values):
+        model = copy.copy(self.estimator)
+        model._set_fitted_weights(values)
+        model.__dict__.pop("feature_names_in_", None)  # the part has no names
+        if not all(np.isfinite(kernel).all() for kernel in model.coefs_):
+            return math.nan
+        weights = {} if (self.validation.weights == 1).all() else {"sample_weight": self.validation.weights}
+        try:
+            return float(self.scorer(model, self.validation.X, self.labels, **weights))
+        except TypeError as error:
+            if not weights:
+                raise
+            needed = "which sample_weight and class_weight need: choose one that does"
+            raise ValueError(f"scoring={self.estimator.scoring!r} takes no weights, {needed}.") from error
 
 
 def check(estimator):

@@ -47,22 +47,24 @@ class FullBatch(Program):
         parts: {"train": `Part`}. max_iter, max_fun: iterations, and evaluations of the loss, at most. tolerance: on the
         largest component of the gradient. note(number, loss): called after each iteration.
         """
-        totals, losses = {}, []
+        seen, losses = [], []  # what was minimised with its loss, of the evaluations of an iteration
 
         def evaluated(vector):
             total, minimized, gradient = self.run(self.results, self._feed(parts) | self._vectors(vector))
-            totals[float(minimized)] = float(total)
-            return float(minimized), _joined(gradient)
+            seen.append((float(minimized), float(total)))
+            return seen[-1][0], _joined(gradient)
 
         def iterated(intermediate_result):
-            losses.append(totals[float(intermediate_result.fun)])
+            chosen = [total for minimized, total in seen if minimized == intermediate_result.fun]
+            losses.append((chosen or [seen[-1][1]])[-1])
+            seen.clear()
             note(len(losses), losses[-1])
 
         options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tolerance}
         start = _joined(self.run(self.packed))
         result = minimize(evaluated, start, method="L-BFGS-B", jac=True, callback=iterated, options=options)
         self.run(self.assigns, self._vectors(result.x))
-        return Minimum(result, losses or [totals[float(result.fun)]])
+        return Minimum(result, losses or [seen[-1][1]])
 
     def _feed(self, parts):
         return self.feed_hyperparameters() | self.feed_parts(parts)

@@ -21,7 +21,7 @@ from fcclf.network.network import Network, inference
 
 tf1 = tf.compat.v1
 
-EVALUATION_BATCH = 4096  # samples evaluated at once; bounds the memory of a large part
+EVALUATION_BATCH, EVALUATION_NUMBERS = 4096, 1 << 24  # samples, and their features, evaluated at once
 
 
 class Results(NamedTuple):
@@ -153,29 +153,28 @@ class Loop:
         return penalty, [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
 
     def full_descent(self, packed, part: Part):
-        """(loss with penalties, what is minimised, its packed gradient) of a whole part, at most EVALUATION_BATCH
-        samples at a time, where the packed weights of the network are `packed`.
+        """(loss with penalties, what is minimised, its packed gradient) of a whole part, where the packed weights of
+        the network are `packed`.
 
         Steps follow the sum over outputs, whose mean the loss is.
         """
 
         def batch(X, y, weights):
-            weight = float(size) if weights is None else tf.reduce_sum(weights)
+            weight = float(X.shape[0]) if weights is None else tf.reduce_sum(weights)
             _, loss, gradients = self.descent(packed, {}, X, y, weights, None)
             return loss * weight, [each * weight for each in gradients], tf.cast(weight, loss.dtype)
 
         self.penalty, total = self._penalty(), self.plan.sizes.train
-        size = min(EVALUATION_BATCH, total)
         zero, zeros = tf.zeros((), self.plan.dtype), [tf.zeros_like(each) for each in packed]
         loss, gradients, weight = self._summed(part, total, batch, (zero, zeros, zero))
-        loss, gradients = loss / weight, [each / weight for each in gradients]
+        loss, gradients = divided(loss, weight), [divided(each, weight) for each in gradients]
         penalty, gradients = self.penalized(packed, gradients, weight)
         return loss + penalty, loss * self.plan.objective.averaged + penalty, gradients
 
     def _summed(self, part, total, batch, zeros):
-        """The sums of what batch(X, y, weights) makes, of the same structure as `zeros`, over all samples of a part, at
-        most EVALUATION_BATCH at a time."""
-        size = min(EVALUATION_BATCH, total)
+        """The sums of what batch(X, y, weights) makes, of the same structure as `zeros`, over all samples of a part, so
+        many at a time that they do not take much memory."""
+        size = min(EVALUATION_BATCH, max(1, EVALUATION_NUMBERS // self.plan.n_features), total)
 
         def add(number, sums):
             first, counted = window(number, size, total, self.plan.dtype)
@@ -268,7 +267,7 @@ class Loop:
         return state.best._replace(value=value, epoch=state.epoch, weights=weights, statistics=statistics)
 
     def evaluate(self, name, part: Part, values):
-        """Mean loss and score of a part of the data, at most EVALUATION_BATCH samples at a time: scalars."""
+        """Mean loss and score of a part of the data, scalars."""
         objective = self.plan.objective
 
         def batch(X, y, weights):

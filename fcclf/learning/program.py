@@ -33,7 +33,7 @@ class Stretch(NamedTuple):
     """What one `Session.run` trained.
 
     first_epoch: number of epochs finished before. metrics: {name: [epochs finished in it]}, as `Plan.metrics`
-    names them. finite: every weight, slot and sum is a number. stopped: the rule ended training.
+    names them. finite: every weight, slot and statistic is a number. stopped: the rule ended training.
     """
 
     first_epoch: int

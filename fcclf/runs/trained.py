@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from fcclf.data import loading
-from fcclf.data.dataset import Dataset
+from fcclf.data.dataset import Dataset, numbers
 from fcclf.errors import RunError
 from fcclf.learning.plan import cores
 from fcclf.learning.predictor import Predictor
@@ -70,10 +70,8 @@ class TrainedRun:
         return self._numbers(X) if self.is_regression else self.logits(X).argmax(axis=1)
 
     def _numbers(self, X):
-        answers, data = self.predictor.answers(X)[:, 0].astype(np.float64), self.description.data
-        if self.description.config.training.loss == "poisson":
-            answers = np.exp(answers)
-        return answers * data.label_stddev + data.label_mean
+        logarithms = self.description.config.training.loss == "poisson"
+        return numbers(self.predictor.answers(X), self.description.data, logarithms)
 
     def weights(self) -> dict[str, np.ndarray]:
         """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""

@@ -43,8 +43,7 @@ class Frames:
         yield "test", "pictures/predictions", self.predictions(labels, predictions, title)
 
     def _predictions(self, answers):
-        objective = self.predictor.plan.objective
-        return self.dataset.numbers(np.exp(answers) if objective.loss == "poisson" else answers)
+        return self.dataset.numbers(answers, logarithms=self.predictor.plan.objective.loss == "poisson")
 
     def fit(self, title):
         """As `plots.fit`, without ticks and legend."""

@@ -133,7 +133,7 @@ def _label_curves(axes, metric, whose="", loss="loss"):
         _scale_by_powers(axes, subdivided=values.max() < 1000 * values.min())
     axes.set(xlabel="epoch", ylabel=whose + {"loss": loss, "r2": "R2"}.get(metric, metric))
     if metric == "r2":
-        axes.set_ylim(max(values.min(), LOWEST_R2) - 0.02, min(values.max() + 0.02, 1.02))
+        axes.set_ylim(max(values.min(), LOWEST_R2) - 0.02, min(max(values.max(), LOWEST_R2) + 0.02, 1.02))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
 
