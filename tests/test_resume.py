@@ -7,8 +7,8 @@ import runs
 
 from fcclf.runs import training
 
-FLAGS = ["train", "moons", "--noise", "0.3", "--epochs", "2500", "--quiet"]
-FLAGS += ["--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
+MOONS, CURVE = ["moons", "--noise", "0.3"], ["curve", "--noise", "0.2"]
+FLAGS = ["--epochs", "2500", "--quiet", "--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
 EARLY = ["--early-stopping", "--patience", "2000", "--validation-fraction", "0.2"]
 
 
@@ -23,14 +23,17 @@ def wait_for_another_checkpoint(process, directory, saved):
 
 
 @pytest.mark.parametrize(
-    ("kills", "flags"),
-    [(1, ["--epochs", "300", "--jit", "off", *EARLY]), runs.campaign(6, EARLY), runs.campaign(6, [])],
+    ("kills", "data", "flags"),
+    [
+        (1, MOONS, ["--epochs", "300", "--jit", "off", *EARLY]),
+        *(runs.campaign(6, data, flags) for data in (MOONS, CURVE) for flags in (EARLY, [])),
+    ],
 )
-def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, flags):
+def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, data, flags):
     """kill -9 at random moments from the start on, before and after the best epoch, the same command each time."""
-    moments, saved = random.Random(7), []
+    moments, saved, command = random.Random(7), [], ["train", *data, *FLAGS, *flags, "--run-name", "run", "--logdir"]
     while True:
-        process = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "killed")
+        process = runs.start(*command, tmp_path / "killed")
         if len(saved) < kills:
             wait_for_another_checkpoint(process, tmp_path / "killed/run/checkpoints", saved)
             process.join(timeout=moments.uniform(0, 0.2))
@@ -40,7 +43,7 @@ def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, 
             break
         process.kill()
         process.join()
-    untouched = runs.start(*FLAGS, *flags, "--run-name", "run", "--logdir", tmp_path / "untouched")
+    untouched = runs.start(*command, tmp_path / "untouched")
     untouched.join()
     assert process.exitcode == untouched.exitcode == 0
     assert len(set(saved)) == kills
