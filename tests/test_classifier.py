@@ -127,11 +127,11 @@ def test_labels_of_numpys_new_texts_are_texts():
 @pytest.mark.parametrize(
     ("given", "dtype", "expected"),
     [
-        (np.float64, None, np.float64),
         (np.float32, None, np.float32),
         (np.int64, None, np.float64),
         (np.float64, "float32", np.float32),
-        (np.float32, "float64", np.float64),
+        runs.campaign(np.float64, None, np.float64),
+        runs.campaign(np.float32, "float64", np.float64),
     ],
 )
 @pytest.mark.parametrize("estimator", [FCClassifier, FCRegressor])
@@ -143,7 +143,7 @@ def test_weights_and_answers_are_of_the_type_asked_for(estimator, given, dtype, 
     assert answer((10 * X).astype(given)).dtype == answer(10 * X.astype(np.float32)).dtype == expected
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "adagrad", "adadelta"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", *map(runs.campaign, ["rmsprop", "adagrad", "adadelta"])])
 @pytest.mark.parametrize("max_iter", [3, runs.campaign(2000)])
 def test_both_types_begin_with_the_same_weights_and_learn_the_same(solver, max_iter):
     settings = {"solver": solver, "max_iter": max_iter, "activation": "tanh"} | ({"alpha": 1.0} if max_iter > 3 else {})

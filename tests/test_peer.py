@@ -36,6 +36,7 @@ def _source():
     return compile(text.replace(PEERS, OURS), source, "exec")
 
 
+pytestmark = pytest.mark.campaign
 exec(_source())
 for name, reason in CANNOT_HOLD.items():
     globals()[name] = pytest.mark.xfail(reason=reason, strict=name not in CHANCE)(globals()[name])

@@ -146,7 +146,10 @@ def test_one_test_sample_is_not_enough():
         loading.load(config(Curve(samples=60, test_ratio=0.02)))
 
 
-@pytest.mark.parametrize("flags", [["--loss", "softmax"], ["--class-weight", "balanced"], ["--label-smoothing", "0.1"]])
+@pytest.mark.parametrize(
+    "flags",
+    [["--class-weight", "balanced"], *map(runs.campaign, [["--loss", "softmax"], ["--label-smoothing", "0.1"]])],
+)
 def test_a_flag_for_classes_says_that_labels_are_classes(tmp_path, capsys, flags):
     rows = [f"{row % 7},{row % 11},{row % 110}" for row in range(1320)]
     (tmp_path / "many.csv").write_text("\n".join(rows))
@@ -158,7 +161,7 @@ def test_a_flag_for_classes_says_that_labels_are_classes(tmp_path, capsys, flags
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "poisson"])
+@pytest.mark.parametrize("loss", ["huber", *map(runs.campaign, ["squared_error", "absolute_error", "poisson"])])
 def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(tmp_path, loss):
     np.savez(tmp_path / "counts.npz", X=FEATURES, y=np.round(np.exp(FEATURES[:, 0] + 1)))
     settings = config(Table(str(tmp_path / "counts.npz"), task="regression"), loss=loss, early_stopping=True)

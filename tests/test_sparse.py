@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import runs
 from scipy import sparse
 
 from fcclf import FCClassifier, FCRegressor
@@ -52,8 +53,19 @@ def test_rows_that_would_take_more_memory_than_an_array_are_one():
     np.testing.assert_array_equal(rows_of(sparse.csr_array(full)), full)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    ("form", "settings"),
+    [
+        (sparse.csr_array, {}),
+        (sparse.csc_matrix, {"early_stopping": True}),
+        (sparse.coo_array, {"solver": "lbfgs"}),
+        *(
+            runs.campaign(form, settings)
+            for form in FORMS
+            for settings in ({}, {"early_stopping": True}, {"solver": "lbfgs"})
+        ),
+    ],
+)
 def test_a_fit_learns_and_predicts_the_bits_of_dense_samples(form, settings):
     expected = FCClassifier(**SETTINGS | settings).fit(DENSE, Y > 0)
     fitted = FCClassifier(**SETTINGS | settings).fit(form(DENSE), Y > 0)
