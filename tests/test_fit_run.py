@@ -296,6 +296,7 @@ def kill_until_finished(path, settings, moments):
     return exit_codes.count(-signal.SIGKILL)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.campaign
 @pytest.mark.parametrize("settings", [{"max_iter": 2000, "tol": 0, "n_iter_no_change": np.inf}, HARDEST])
 def test_a_fit_killed_at_random_moments_ends_bit_identical_to_an_untouched_one(tmp_path, settings):
