@@ -18,7 +18,7 @@ from fcclf.data import split
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
-from fcclf.settings.config import CLASS_LOSSES
+from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
 from fcclf.settings.sources import REGRESSION, Table
 from fcclf.system.durable import explained
@@ -63,8 +63,7 @@ def _config(arguments):
 
 def _says_classes(arguments):
     """Whether a flag is given that makes sense for classes alone."""
-    flags = any(hasattr(arguments, name) for name in ("class_weight", "label_smoothing"))
-    return flags or getattr(arguments, "loss", None) in CLASS_LOSSES
+    return any(hasattr(arguments, name) for name in OF_CLASSES) or getattr(arguments, "loss", None) in CLASS_LOSSES
 
 
 def summary(arguments) -> int:

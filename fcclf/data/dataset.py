@@ -24,9 +24,14 @@ class Part(NamedTuple):
     weights: np.ndarray | None = None
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether X are `SparseRows`."""
+        return isinstance(self.X, SparseRows)
+
+    @property
     def arrays(self) -> list[np.ndarray]:
         """Those arrays that are there."""
-        X = self.X if isinstance(self.X, SparseRows) else [self.X]
+        X = self.X if self.is_sparse else [self.X]
         return [each for each in (*X, self.y, self.weights) if each is not None]
 
 

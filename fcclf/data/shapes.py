@@ -11,18 +11,21 @@ MAKING = 80  # bytes that a sample takes while it is made
 
 def points(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]. Raises RunError without the memory."""
-    needed = memory.Needed(MAKING * shape.samples)
-    memory.require(needed, f"making {shape.samples} samples", "make fewer with --samples")
+    _check_memory(shape)
     return MAKERS[shape.name](shape)
 
 
 def curve(source: Curve) -> tuple[np.ndarray, np.ndarray]:
     """The samples of a curve: X, float64 [samples, 1], and y, float64 [samples]. Raises RunError without the memory."""
-    needed = memory.Needed(MAKING * source.samples)
-    memory.require(needed, f"making {source.samples} samples", "make fewer with --samples")
+    _check_memory(source)
     generator = np.random.Generator(np.random.PCG64(source.data_seed))
     x = generator.uniform(-1, 1, source.samples)
     return x[:, None], CURVES[source.shape](x) + generator.normal(scale=source.noise, size=source.samples)
+
+
+def _check_memory(source):
+    needed = memory.Needed(MAKING * source.samples)
+    memory.require(needed, f"making {source.samples} samples", "make fewer with --samples")
 
 
 CURVES = {

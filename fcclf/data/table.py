@@ -52,10 +52,7 @@ def read(
 
     say(sentence) is called for columns that have one value only. Raises RunError if the file holds no such table.
     """
-    durable.check_file(path)
-    with durable.explained("read", path, *durable.MALFORMED):
-        if not path.stat().st_size:  # as files of /proc are, some of which have no end
-            raise RunError(f"{path} is empty.")
+    with _readable(path):
         read = _read_npz if path.suffix == ".npz" else functools.partial(_read_csv, label=label)
         contents = read(path, weight=weight, numbers=numbers)
     if not numbers:
@@ -64,6 +61,16 @@ def read(
     if constant:
         say(f"{path} has columns with one value only, which tell nothing: {_listed(constant)}")
     return contents
+
+
+@contextlib.contextmanager
+def _readable(path):
+    """Raises RunError if the file is none to read, or turns out malformed inside the block."""
+    durable.check_file(path)
+    with durable.explained("read", path, *durable.MALFORMED):
+        if not path.stat().st_size:  # as files of /proc are, some of which have no end
+            raise RunError(f"{path} is empty.")
+        yield
 
 
 def _check_classes(path, contents):
@@ -83,10 +90,7 @@ def different_numbers(path: Path, label: str | None) -> int:
 
     By its first rows: many different numbers, or a different one in most rows. Raises as `read` does.
     """
-    durable.check_file(path)
-    with durable.explained("read", path, *durable.MALFORMED):
-        if not path.stat().st_size:
-            raise RunError(f"{path} is empty.")
+    with _readable(path):
         labels = _first_labels(path, label)
     try:
         values = {float(text) for text in labels}

@@ -158,16 +158,14 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
         values: {variable: value} that count instead of those of the last call.
         """
-        layers, scorer = self._checked_layers(), None
+        layers = self._checked_layers()
         if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
             self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
-        if self.scoring is not None and "validation" in parts:
-            parts, validation = {"train": parts["train"]}, parts["validation"]
-            patience = parameters.patience(self)
-            scorer = scoring.Scoring(self, validation, self._labels(validation.y), patience)
-        parts = {name: samples.prepared(part) for name, part in parts.items()}
+        scored = parts.get("validation") if self.scoring is not None else None
+        parts = {name: samples.prepared(part) for name, part in parts.items() if part is not scored}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
+        scorer = None if scored is None else scoring.Scoring(self, scored, self._labels(scored.y), given.patience)
         values = self._current_values() | self._standing(plan) | values
         with borrowed(Program, plan) as program:
             program.begin(given, values, self._epochs)
@@ -192,15 +190,18 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _dense(self):
         """[(scope, {variable: shape}), ...] of the dense layers, in the order of `coefs_`."""
-        network = blocks.placed(dict(self._layers), (self.n_features_in_,))
-        return [(placed.scope, placed.trained) for placed in network if isinstance(placed.block, Dense)]
+        return [(placed.scope, placed.trained) for placed in self._placed() if isinstance(placed.block, Dense)]
+
+    def _placed(self):
+        """Every block of the network in its place."""
+        return blocks.placed(dict(self._layers), (self.n_features_in_,))
 
     def _current_values(self):
         """{variable: value} that the next call begins with: those of the last one, with `coefs_` and `intercepts_` as
         they are now. Raises ValueError if those do not fit the layers."""
-        values, were_set = dict(self._values), False
+        values, were_set, dense = dict(self._values), False, self._dense()
         for name, attribute in (("kernel", "coefs_"), ("bias", "intercepts_")):
-            given, dense = getattr(self, attribute, ()), self._dense()
+            given = getattr(self, attribute, ())
             if len(given) not in (0, len(dense)):
                 raise ValueError(f"{attribute} has {len(given)} arrays, but there are {len(dense)} layers.")
             for number, (array, (scope, shapes)) in enumerate(zip(given, dense, strict=False)):
@@ -267,8 +268,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _set_fitted_weights(self, values):
         """Sets the weights. values: {variable: value}, the best epoch's where they are kept; no array is copied."""
-        network = list(blocks.placed(dict(self._layers), (self.n_features_in_,)))
-        last = {name: values[name] for placed in network for name in (*placed.trained, *placed.statistics)}
+        last = {name: values[name] for placed in self._placed() for name in (*placed.trained, *placed.statistics)}
         self._values = values = values | best_weights(last, values)
         dense = [scope for scope, _ in self._dense()]
         self.coefs_ = [values[f"{name}/kernel"] for name in dense]

@@ -15,7 +15,7 @@ from fcclf.learning.objective import Classification, Multilabel
 from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
-from fcclf.settings.fit_config import ClassifierConfig, FitConfig
+from fcclf.settings.fit_config import ClassifierConfig
 
 
 class FCClassifier(ClassifierMixin, FCEstimator):
@@ -234,8 +234,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         description = run_directory.read(path)
         if description.config.score != "accuracy":
             raise RunError(f"{path} is a run that predicts numbers: open it with FCRegressor.from_run.")
-        fitted = isinstance(description.config, FitConfig)
-        opened = cls._from_fit(path, description) if fitted else cls._from_command_line(path)
+        loadable = description.config.loadable
+        opened = cls._from_command_line(path) if loadable else cls._from_fit(path, description)
         if classes is not None:
             if len(classes) != len(opened.classes_):
                 known = f"The run has {len(opened.classes_)} classes"

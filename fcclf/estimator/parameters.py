@@ -113,6 +113,7 @@ def plan(
     """
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
+    watched = stopping(parameters.get_params(deep=False), objective.score)
     return Plan(
         layers=layers,
         n_features=n_features,
@@ -121,7 +122,7 @@ def plan(
         optimizer=_optimizer(parameters),
         objective=objective,
         schedule=_schedule(parameters),
-        rule=None if _is_scored(parameters) else rule_of(stopping(parameters.get_params(deep=False), objective.score)),
+        rule=rule_of(watched) if parameters.scoring is None else None,  # else the scorer decides, outside the graph
         places=places(parts),
         weighted=weighted_parts(parts),
         l1=parameters.l1 > 0,
@@ -132,16 +133,6 @@ def plan(
         threads=THREADS,
         dtype=str(parts["train"].X.dtype),
     )
-
-
-def patience(parameters) -> int:
-    """Number of epochs without a better one before a fit ends."""
-    return stopping(parameters.get_params(deep=False), "score").patience
-
-
-def _is_scored(parameters):
-    """Whether a scorer outside the graph decides early stopping."""
-    return parameters.early_stopping and parameters.scoring is not None
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:

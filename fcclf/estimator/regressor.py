@@ -207,7 +207,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
             opened = cls(training.loss, delta=training.delta)
             opened._set_fitted_run(run.description, values)
             opened._dtype = "float64"
-            opened.out_activation_ = "exp" if training.loss == "poisson" else "identity"
+            opened.out_activation_ = opened._activation()
             return opened
 
     def _own_config(self, given):

@@ -28,19 +28,16 @@ def _types(estimator, reset):
     return estimator.dtype or (np.float64, np.float32)
 
 
+def _validated(estimator, X, y, reset, **of_y):
+    """(X, y) as scikit-learn checks them. of_y: what its check is told of y."""
+    given = {"dtype": _types(estimator, reset), "order": "C", "accept_sparse": SPARSE, "multi_output": True}
+    return validate_data(estimator, X, y, reset=reset, **given, **of_y)
+
+
 def labelled(estimator, X, y, *, reset=False):
     """(X, [samples, features]; y, the labels unchanged, [samples], or int32 [samples, labels] of ones and zeros where a
     sample may have several). reset: note type, number and names of the features instead of comparing them."""
-    X, y = validate_data(
-        estimator,
-        X,
-        _plain(y),
-        reset=reset,
-        dtype=_types(estimator, reset),
-        order="C",
-        accept_sparse=SPARSE,
-        multi_output=True,
-    )
+    X, y = _validated(estimator, X, _plain(y), reset)
     check_classification_targets(y)
     if type_of_target(y) == "multilabel-indicator":
         y = y.toarray() if issparse(y) else y
@@ -81,17 +78,7 @@ def _checked_weights(sample_weight, X):
 
 def targeted(estimator, X, y, *, reset=False):
     """(X, [samples, features]; y, [samples, outputs]), of one type. reset: as for `labelled`."""
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        reset=reset,
-        dtype=_types(estimator, reset),
-        order="C",
-        accept_sparse=SPARSE,
-        multi_output=True,
-        y_numeric=True,
-    )
+    X, y = _validated(estimator, X, y, reset, y_numeric=True)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return X, np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype)

@@ -47,10 +47,11 @@ class FullBatch(Program):
         parts: {"train": `Part`}. max_iter, max_fun: iterations, and evaluations of the loss, at most. tolerance: on the
         largest component of the gradient. note(number, loss): called after each iteration.
         """
+        feed = self.feed_hyperparameters() | self.feed_parts(parts)
         seen, losses = [], []  # what was minimised with its loss, of the evaluations of an iteration
 
         def evaluated(vector):
-            total, minimized, gradient = self.run(self.results, self._feed(parts) | self._vectors(vector))
+            total, minimized, gradient = self.run(self.results, feed | self._vectors(vector))
             seen.append((float(minimized), float(total)))
             return seen[-1][0], _joined(gradient)
 
@@ -65,9 +66,6 @@ class FullBatch(Program):
         result = minimize(evaluated, start, method="L-BFGS-B", jac=True, callback=iterated, options=options)
         self.run(self.assigns, self._vectors(result.x))
         return Minimum(result, losses or [seen[-1][1]])
-
-    def _feed(self, parts):
-        return self.feed_hyperparameters() | self.feed_parts(parts)
 
     def _vectors(self, vector):
         """The feed of the weights in one vector."""

@@ -14,7 +14,7 @@ from fcclf.data.dataset import Part
 from fcclf.learning import optimizers
 from fcclf.learning.objective import Penalty, divided, weighted_mean
 from fcclf.learning.optimizers import Given
-from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch, is_sparse
+from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch
 from fcclf.learning.state import SUMS, Learner, State, Storage
 from fcclf.network.layers import Context, Phase
 from fcclf.network.network import Network, inference
@@ -108,7 +108,7 @@ class Loop:
 
     def taken(self, part: Part, take):
         """(X, y, weights) of some samples of a part, X dense. take(array): the same rows of each of its arrays."""
-        X = dense(*map(take, part.X), self.plan.n_features) if is_sparse(part) else take(part.X)
+        X = dense(*map(take, part.X), self.plan.n_features) if part.is_sparse else take(part.X)
         return X, take(part.y), None if part.weights is None else take(part.weights)
 
     def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:

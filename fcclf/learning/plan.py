@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data.dataset import Part
-from fcclf.data.sparse import SparseRows
 from fcclf.learning.objective import Classification, Objective, Regression
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
 from fcclf.learning.rules import Rule, rule_of
@@ -44,12 +43,7 @@ class Sizes(NamedTuple):
 
 def places(parts: dict[str, Part]) -> Sizes:
     """The numbers of places in the rows of each part that is sparse; 0 of the others."""
-    return Sizes(**{"train": 0} | {name: part.X.places for name, part in parts.items() if is_sparse(part)})
-
-
-def is_sparse(part: Part) -> bool:
-    """Whether its X are `SparseRows`."""
-    return isinstance(part.X, SparseRows)
+    return Sizes(**{"train": 0} | {name: part.X.places for name, part in parts.items() if part.is_sparse})
 
 
 def weighted_parts(parts: dict[str, Part]) -> tuple[str, ...]:

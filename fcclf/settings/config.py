@@ -22,10 +22,11 @@ from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
 from fcclf.settings.run_config import Stopping
-from fcclf.settings.sources import REGRESSION, SOURCES, Moons, Source
+from fcclf.settings.sources import CLASSIFICATION, REGRESSION, SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 CLASS_LOSSES = ("softmax", "sigmoid")
+OF_CLASSES = ("label_smoothing", "class_weight")  # settings that numbers do not have
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber", "poisson")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "adaptive")
 
@@ -150,7 +151,7 @@ class Config:
             kinds = ("numbers", "classes") if numbers else ("classes", "numbers")
             remedy = f"the labels are {kinds[0]}, so it must be one of {', '.join(fitting)}."
             raise ConfigError("loss", f"is {training.loss}, which is for {kinds[1]}, but {remedy}")
-        for name in ("label_smoothing", "class_weight"):
+        for name in OF_CLASSES:
             if numbers and getattr(training, name):
                 raise ConfigError(name, "is for classes, but the labels are numbers: leave it out.")
 
@@ -162,7 +163,8 @@ class Config:
     @property
     def _defaults(self) -> dict:
         """{setting: value} of the settings whose default depends on others."""
-        return {"loss": "squared_error" if self.is_regression else "softmax", **self.model.preset_defaults}
+        loss = "squared_error" if self.is_regression else "softmax"
+        return {"task": CLASSIFICATION, "loss": loss, **self.model.preset_defaults}
 
     @property
     def score(self) -> str:

@@ -182,12 +182,6 @@ class Table(Source):
         object.__setattr__(self, "file", os.path.abspath(self.file))
         object.__setattr__(self, "task", self.task or CLASSIFICATION)
 
-    def name_parts(self, defaults):
-        return super().name_parts({"task": CLASSIFICATION, **defaults})
-
-    def words(self, defaults):
-        return super().words({"task": CLASSIFICATION, **defaults})
-
     @property
     def prefix(self):
         return slug(Path(self.file).stem)

@@ -24,6 +24,7 @@ PALENESS = 0.56  # share of white where a classifier is sure
 SIZE, DPI = (8, 5), 120  # inches, pixels an inch: 960 by 600 pixels
 MOST_CLASSES = len(COLORS)
 MOST_POINTS = 5000  # drawn of each part; more would only cover each other
+DOTS = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0], "rasterized": True}  # test samples of a regression
 LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
 
 
@@ -218,12 +219,17 @@ def draw_plane(axes, low, high, probabilities, resolution):
 
 def _draw_points(axes, X, y, style, labels=None):
     """labels: of each class, for the legend."""
-    step = -(-len(y) // MOST_POINTS) or 1
-    X, y = X[::step], y[::step]
+    X, y = _thinned(X, y)
     for label, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
         name = labels[label] if labels and label < len(labels) else None
         if name or np.any(y == label):
             axes.scatter(*X[y == label].T, c=color, marker=marker, label=name, rasterized=True, **style)
+
+
+def _thinned(*columns):
+    """Every so many samples of each array, MOST_POINTS at most."""
+    step = -(-len(columns[0]) // MOST_POINTS) or 1
+    return [each[::step] for each in columns]
 
 
 def _pale_colors():
@@ -255,9 +261,8 @@ def fit(dataset, predictions, title: str):
 def draw_fit(axes, dataset, predictions, resolution=500):
     """Draws `fit` without legend. resolution: points at which the curve is looked at."""
     for name, part, color in (("training", dataset.train, COLORS[5]), ("test", dataset.test, COLORS[1])):
-        step = -(-len(part.y) // MOST_POINTS) or 1
-        y = dataset.numbers(part.y)
-        axes.scatter(part.X[::step, 0], y[::step], s=8, alpha=0.5, linewidths=0, c=color, label=name, rasterized=True)
+        X, y = _thinned(part.X[:, 0], dataset.numbers(part.y))
+        axes.scatter(X, y, s=8, alpha=0.5, linewidths=0, c=color, label=name, rasterized=True)
     every = np.concatenate([dataset.train.X, dataset.test.X])
     x = np.linspace(every.min(), every.max(), resolution, dtype=np.float32)
     axes.plot(x, predictions(x[:, None]), color="black", linewidth=1.5, label="predicted")
@@ -275,21 +280,18 @@ def predictions_against_labels(labels, predictions, title: str):
 
 def draw_predictions(axes, labels, predictions):
     """Draws `predictions_against_labels` without legend."""
-    step = -(-len(labels) // MOST_POINTS) or 1
     ends = np.array([min(labels.min(), predictions.min()), max(labels.max(), predictions.max())])
     axes.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="equal")
-    style = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0]}
-    axes.scatter(labels[::step], predictions[::step], label="test samples", rasterized=True, **style)
+    axes.scatter(*_thinned(labels, predictions), label="test samples", **DOTS)
     axes.set(xlabel="label", ylabel="predicted")
 
 
 def residuals(labels, predictions, title: str):
     """How far predictions miss their labels: over what was predicted, and how often by how much."""
     figure, (upper, lower) = new_figure(title, size=(6, 6), nrows=2, height_ratios=(3, 2))
-    step, errors = -(-len(labels) // MOST_POINTS) or 1, predictions - labels
-    style = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0]}
+    errors = predictions - labels
     upper.axhline(0, color="black", linestyle="--", linewidth=1)
-    upper.scatter(predictions[::step], errors[::step], rasterized=True, **style)
+    upper.scatter(*_thinned(predictions, errors), **DOTS)
     upper.set(xlabel="predicted", ylabel="predicted - label")
     lower.hist(errors, bins="auto" if np.ptp(errors) > 0 else 1, color=COLORS[7])
     lower.set(xlabel="predicted - label", ylabel="test samples")
