@@ -198,6 +198,15 @@ def test_a_fit_that_goes_on_from_weights_that_were_set_forgets_the_best_epoch_be
     assert fitted.fit(X, y, X_val=X, y_val=y).intercepts_[1] == pytest.approx(7.0)
 
 
+def test_copies_of_the_weights_are_not_other_weights():
+    """As joblib makes them when it loads a model."""
+    fitted = classifier(early_stopping=True, warm_start=True, learning_rate_init=0.05, max_iter=30)
+    best = fitted.fit(X, y, X_val=X, y_val=y).coefs_
+    fitted.coefs_, fitted.intercepts_ = ([each.copy() for each in given] for given in (best, fitted.intercepts_))
+    fitted.set_params(learning_rate_init=30.0, max_iter=1).fit(X, y, X_val=X, y_val=y)
+    np.testing.assert_array_equal(fitted.coefs_[0], best[0])
+
+
 def test_weights_alone_make_no_fitted_model():
     model = classifier()
     model.coefs_ = [np.zeros((3, 5)), np.zeros((5, 1))]

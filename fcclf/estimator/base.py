@@ -210,7 +210,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
                     continue  # batch_norm="before": zeros stand for a bias that is not there
                 if np.shape(array) != shape:
                     raise ValueError(f"{attribute}[{number}] has shape {np.shape(array)}, but the layer has {shape}.")
-                were_set = were_set or array is not values.get(f"{scope}/{name}")
+                known = values.get(f"{scope}/{name}")
+                were_set = were_set or not (array is known or np.array_equal(array, known))
                 values[f"{scope}/{name}"] = np.asarray(array, self._dtype)
         if were_set:  # then the best epoch so far had other weights
             values = {name: value for name, value in values.items() if not name.startswith("best/")}
