@@ -22,6 +22,7 @@ from fcclf.settings.blocks import (
 )
 from fcclf.settings.config import Config
 from fcclf.settings.model import Model, Stack
+from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import Images
 
 
@@ -131,7 +132,7 @@ def test_blocks_that_are_nested_too_deep_are_refused_in_one_sentence(depth):
 def test_a_layer_that_does_not_fit_the_one_before_it_is_refused(layers, words):
     config = Config(Images(), Stack(layers=(*layers, Dense(None))))
     with pytest.raises(ConfigError, match=words):
-        config.layers(n_features=6, n_classes=2)
+        config.layers(DataShape(6, 2))
 
 
 def test_scopes_are_numbered_by_kind_and_the_last_layer_is_the_output():

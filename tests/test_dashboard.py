@@ -14,6 +14,7 @@ from tensorboard.util import tensor_util
 from fcclf.learning.plan import planned
 from fcclf.learning.program import Program
 from fcclf.runs import dashboard, run_directory
+from fcclf.settings.run_config import DataShape
 
 
 def values(serialized):
@@ -75,7 +76,7 @@ def test_a_picture_has_the_size_that_its_file_says(tmp_path):
 
 
 def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
-    program = Program(planned(runs.config(), 2, 2, (80, 0, 20)))
+    program = Program(planned(runs.config(), DataShape(2, 2), (80, 0, 20)))
     program.fed_step  # noqa: B018 - adds the tutorial's half
     picture = dashboard.graph_picture(program.session.graph)
     nodes = {node.name: node for node in picture.node}
@@ -89,7 +90,7 @@ def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variab
 
 
 def test_the_picture_of_the_graph_has_blocks_inside_blocks_with_their_variables():
-    program = Program(planned(runs.config(layers=RESIDUAL), 2, 2, (80, 0, 20)))
+    program = Program(planned(runs.config(layers=RESIDUAL), DataShape(2, 2), (80, 0, 20)))
     program.fed_step  # noqa: B018 - adds the tutorial's half
     nodes = {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
     for inside in ("fc1", "residual1/fc1", "projection"):

@@ -22,6 +22,7 @@ from fcclf.network.network import class_logits
 from fcclf.runs import training
 from fcclf.settings.blocks import Conv2D, Dense, Flatten, MaxPool, Reshape, Residual
 from fcclf.settings.config import OPTIMIZERS
+from fcclf.settings.run_config import DataShape
 
 tf1 = tf.compat.v1
 
@@ -330,7 +331,7 @@ def test_every_optimizer_of_the_loop_takes_the_steps_of_tensorflows(optimizer):
 
 def test_another_seed_rate_and_penalty_need_no_other_program():
     one, other = (runs.config(), runs.config(seed=9, learning_rate=0.1, l2=0.5, min_delta=0.1))
-    assert planned(one, 2, 2, (80, 0, 20)) == planned(other, 2, 2, (80, 0, 20))
+    assert planned(one, DataShape(2, 2), (80, 0, 20)) == planned(other, DataShape(2, 2), (80, 0, 20))
 
 
 def kernel_after_a_stretch(disable):
@@ -410,6 +411,6 @@ HALVED = Residual((MaxPool(2),))  # its projection is a convolution
     ],
 )
 def test_auto_compiles_all_but_convolutions_inside_blocks_too(layers, compiled):
-    layers = runs.config(layers=layers).layers(2, 2)
+    layers = runs.config(layers=layers).layers(DataShape(2, 2))
     assert is_compiled("auto", layers, 2) == compiled
     assert is_compiled("on", layers, 2)

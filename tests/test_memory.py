@@ -76,7 +76,7 @@ def test_more_than_there_is_is_refused_with_both_figures_and_a_remedy(monkeypatc
 def planned(**settings):
     config = runs.config(**settings)
     known = config.data.known
-    return plan.planned(config, 2, 2, (known.samples - known.test_size, 0, known.test_size))
+    return plan.planned(config, known.shape, (known.samples - known.test_size, 0, known.test_size))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from fcclf.runs.trained import TrainedRun
 from fcclf.settings import blocks
 from fcclf.settings.blocks import BatchNorm, Block, Dense, Dropout
 from fcclf.settings.fields import setting
+from fcclf.settings.run_config import DataShape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +67,11 @@ def gated(monkeypatch):
 def test_it_is_stored_summed_up_and_penalised_like_any_other(gated):
     config = runs.config(layers=gated)
     assert type(config).from_dict(config.to_dict()) == config
-    rows = {row.name: (row.trained, row.statistics) for row in blocks.rows(config.layers(2, 2), 2)}
+    rows = {row.name: (row.trained, row.statistics) for row in blocks.rows(config.layers(DataShape(2, 2)), 2)}
     assert rows["gated1"] == (2, 1)
     assert {"gated1/fc1", "gated1/bn1", "gated1/dropout1", "gated1/other"} <= rows.keys()
-    plan = training.plan.planned(config, 2, 2, (80, 0, 20))
-    given = training.plan.hyperparameters(config, 2, 2)
+    plan = training.plan.planned(config, DataShape(2, 2), (80, 0, 20))
+    given = training.plan.hyperparameters(config, DataShape(2, 2))
     penalties = dict(zip(plan.kernels, given.l2, strict=True))
     assert penalties["gated1/kernel"] == np.float32(0.1)
     assert penalties["gated1/fc1/kernel"] == np.float32(1e-3)

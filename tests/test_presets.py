@@ -20,6 +20,7 @@ from fcclf.settings.blocks import Dense, Dropout
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.model import Stack
 from fcclf.settings.presets import N_CLASSES, N_FEATURES, PRESETS
+from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import Images
 
 PARAMETERS = {  # trained and not, as counted by hand from the layers' shapes
@@ -36,7 +37,7 @@ PARAMETERS = {  # trained and not, as counted by hand from the layers' shapes
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_the_parameters_of_its_layers(name):
-    named = Config(Images(), Stack(name)).layers(N_FEATURES, N_CLASSES)
+    named = Config(Images(), Stack(name)).layers(DataShape(N_FEATURES, N_CLASSES))
     assert sum(row.trained + row.statistics for row in blocks.rows(named, N_FEATURES)) == PARAMETERS[name]
 
 

@@ -9,16 +9,18 @@ import pytest
 import runs
 
 from fcclf.data.facts import Facts
+from fcclf.data.schema import Column, Schema
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs import run_directory
 from fcclf.system import durable
 
 FACTS = Facts("abc", n_features=2, n_classes=2)
+SCHEMA = Schema((Column("width"), Column("sex", ("f", "m"))), True, "kind", ("cat", "dog"))
 
 
 def described(path, config=None, facts=FACTS):
     path.mkdir(exist_ok=True)
-    return run_directory.describe(path, config or runs.config(), facts, pytest.fail)
+    return run_directory.describe(path, config or runs.config(), facts, SCHEMA, pytest.fail)
 
 
 def test_a_description_reads_back(tmp_path):
@@ -54,7 +56,7 @@ def test_other_versions_are_told(tmp_path):
     stored.pop("sha256")
     (tmp_path / "config.json").write_text(durable.seal(stored))
     said = []
-    run_directory.describe(tmp_path, runs.config(), FACTS, said.append)
+    run_directory.describe(tmp_path, runs.config(), FACTS, SCHEMA, said.append)
     assert "tensorflow: 1.15.0 -> " in said[0]
 
 

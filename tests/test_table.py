@@ -11,7 +11,8 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf.data import loading, table
+from fcclf.data import csv_file, loading, table
+from fcclf.data.schema import Column, Schema
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import Table
@@ -19,6 +20,10 @@ from fcclf.system import memory
 
 ROWS = ["1,2,cat", "3,4.5,dog", "-5,6e1,cat", "7,8,dog"]
 HEADED = ["width,height,kind", *ROWS]
+
+
+def read(path, label=None, say=lambda sentence: None, **settings):
+    return table.read(Table(str(path), label, **settings), say)
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("lines", [ROWS, HEADED])
 def test_numbers_and_labels_are_read_with_and_without_a_heading(file, lines):
-    contents = table.read(file(lines), None)
+    contents = read(file(lines))
     np.testing.assert_array_equal(contents.X, np.float32([[1, 2], [3, 4.5], [-5, 60], [7, 8]]))
     np.testing.assert_array_equal(contents.y, [0, 1, 0, 1])
     assert contents.X.dtype == np.float32
@@ -46,17 +51,17 @@ def test_numbers_and_labels_are_read_with_and_without_a_heading(file, lines):
 
 @pytest.mark.parametrize("label", ["kind", "1"])
 def test_the_column_of_labels_may_be_any(file, label):
-    contents = table.read(file(["kind,width,height", "b,1,2", "a,3,4", "b,5,6", "a,7,8"]), label)
+    contents = read(file(["kind,width,height", "b,1,2", "a,3,4", "b,5,6", "a,7,8"]), label)
     np.testing.assert_array_equal(contents.X, [[1, 2], [3, 4], [5, 6], [7, 8]])
     assert (contents.classes, contents.y.tolist()) == (("a", "b"), [1, 0, 1, 0])
 
 
 def test_labels_that_are_numbers_are_ordered_as_numbers(file):
-    assert table.read(file(["1,10", "2,9", "3,10", "4,9"]), None).classes == ("9", "10")
+    assert read(file(["1,10", "2,9", "3,10", "4,9"])).classes == ("9", "10")
 
 
 def test_quoted_cells_blank_lines_and_spaces_are_read(file):
-    contents = table.read(file(['"1", 2,"a,b"', "", "3,4,c", '5,6,"a,b"', "7,8,c"]), None)
+    contents = read(file(['"1", 2,"a,b"', "", "3,4,c", '5,6,"a,b"', "7,8,c"]))
     assert contents.classes == ("a,b", "c")
     assert contents.X.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
 
@@ -68,10 +73,9 @@ def test_quoted_cells_blank_lines_and_spaces_are_read(file):
         (["1", "2"], "needs two columns or more"),
         (HEADED[:1], "has no row below its heading"),
         ([*HEADED, "9,cat"], "line 6 has 2 columns, but the first row has 3: correct it, or leave the row out"),
-        ([*HEADED, "", "9,,cat"], "line 7, 'height' is empty"),
         ([*ROWS, "9,10,"], "line 5, 'column 3' is empty"),
         ([*HEADED, "9,tall,cat", "10,,dog"], "line 6, 'height' is 'tall', which is no finite number"),
-        ([*HEADED, "nan,9,cat"], "line 6, 'width' is 'nan', which is no finite number"),
+        ([*HEADED, "-inf,9,cat"], "line 6, 'width' is '-inf', which is no finite number"),
         ([*HEADED, "9,1e99,cat"], "line 6, 'height' is '1e99', which is no finite number"),
         (["1,2,cat", "3,4,cat"], "has one class only, 'cat'"),
         ([*ROWS, "1,2,cow"], "has 1 row with the label 'cow': each label needs 2 or more"),
@@ -79,24 +83,24 @@ def test_quoted_cells_blank_lines_and_spaces_are_read(file):
 )
 def test_a_table_that_cannot_be_trained_on_is_refused_with_line_and_column(file, lines, words):
     with pytest.raises(RunError, match=words):
-        table.read(file(lines), None)
+        read(file(lines))
 
 
 def test_damage_is_found_beyond_the_rows_that_are_read_at_once(file, monkeypatch):
-    monkeypatch.setattr(table, "ROWS", 2)
+    monkeypatch.setattr(csv_file, "ROWS", 2)
     with pytest.raises(RunError, match="line 8, 'width' is 'x'"):
-        table.read(file([*HEADED, *ROWS[:2], "x,1,cat"]), None)
+        read(file([*HEADED, *ROWS[:2], "x,1,cat"]))
 
 
 @pytest.mark.parametrize(("lines", "known"), [(HEADED, "width, height, kind"), (ROWS, "numbers from 1 to 3")])
 def test_a_label_that_is_not_there_is_refused(file, lines, known):
     with pytest.raises(ConfigError, match=f"label is 'colour', but the columns of .* are {known}"):
-        table.read(file(lines), "colour")
+        read(file(lines), "colour")
 
 
 def test_a_column_with_one_value_is_told_and_kept(file):
     said = []
-    contents = table.read(file(["1,2,a", "1,3,b", "1,4,a", "1,5,b"]), None, said.append)
+    contents = read(file(["1,2,a", "1,3,b", "1,4,a", "1,5,b"]), say=said.append)
     assert contents.X.shape == (4, 2)
     assert said[0].endswith("has columns with one value only, which tell nothing: column 1")
 
@@ -109,13 +113,13 @@ def test_every_number_is_read_back(tmp_path_factory, numbers):
             f"{one!r},{other!r},{row % 2}\n" for row, (one, other) in enumerate(zip(*[iter(numbers)] * 2, strict=True))
         )
     )
-    np.testing.assert_array_equal(table.read(path, None).X.ravel(), np.float32(numbers))
+    np.testing.assert_array_equal(read(path).X.ravel(), np.float32(numbers))
 
 
 def test_arrays_are_read_from_an_npz_file(tmp_path):
     X, y = np.arange(8.0).reshape(4, 2), np.array(["dog", "cat", "dog", "cat"])
     np.savez(tmp_path / "pets.npz", X=X, y=y)
-    contents = table.read(tmp_path / "pets.npz", None)
+    contents = read(tmp_path / "pets.npz")
     np.testing.assert_array_equal(contents.X, X.astype(np.float32))
     assert (contents.classes, contents.y.tolist()) == (("cat", "dog"), [1, 0, 1, 0])
 
@@ -127,14 +131,13 @@ def test_arrays_are_read_from_an_npz_file(tmp_path):
         ({"X": np.zeros((2, 2)), "y": np.array([{}, {}])}, "must be an NPZ file with the arrays X and y"),
         ({"X": np.zeros(2), "y": np.zeros(2)}, r"has X \(2,\) of float64 and y \(2,\)"),
         ({"X": np.array([["a"], ["b"]]), "y": np.zeros(2)}, "but X must be numbers"),
-        ({"X": np.array([[0.0, np.nan]]), "y": np.zeros(1)}, r"has nan at X\[0, 1\]"),
         ({"X": np.float16([[0.0, np.inf]]), "y": np.zeros(1)}, r"has inf at X\[0, 1\]"),
     ],
 )
 def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, words):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(RunError, match=words):
-        table.read(tmp_path / "bad.npz", None)
+        read(tmp_path / "bad.npz")
 
 
 def loaded(path, **settings):
@@ -146,7 +149,7 @@ def test_each_class_keeps_its_share_in_both_parts_and_no_row_is_lost(file):
     dataset = loaded(path, test_ratio=0.3)
     assert np.bincount(dataset.train.y).tolist() == [49, 21]
     assert np.bincount(dataset.test.y).tolist() == [21, 9]
-    assert dataset.class_names == ("False", "True")
+    assert dataset.classes == ["False", "True"]
     X, y = np.concatenate([dataset.train.X, dataset.test.X]), np.concatenate([dataset.train.y, dataset.test.y])
     assert sorted(X[:, 0].tolist()) == list(range(100))
     np.testing.assert_array_equal(y, X[:, 0] % 10 < 3)
@@ -165,13 +168,13 @@ def test_a_test_part_too_small_for_the_classes_is_refused(file):
 
 
 def test_space_around_labels_makes_no_other_class(file):
-    contents = table.read(file(["a,kind ", "1,x", "2,x ", "3, y", "4,y"]), "kind")
+    contents = read(file(["a,kind ", "1,x", "2,x ", "3, y", "4,y"]), "kind")
     assert contents.classes == ("x", "y")
     np.testing.assert_array_equal(contents.y, [0, 0, 1, 1])
 
 
 def test_equal_numbers_are_one_label_and_come_in_their_order(file):
-    contents = table.read(file(["a,b", "1,10", "2,2", "3,2.0", "4,10"]), None)
+    contents = read(file(["a,b", "1,10", "2,2", "3,2.0", "4,10"]))
     assert contents.classes == ("2", "10")
     np.testing.assert_array_equal(contents.y, [1, 0, 0, 1])
 
@@ -185,19 +188,99 @@ def test_equal_numbers_are_one_label_and_come_in_their_order(file):
 )
 def test_a_label_or_a_separator_that_is_none_is_named(file, lines, words):
     with pytest.raises(RunError, match=words):
-        table.read(file(lines), None)
+        read(file(lines))
 
 
 def test_a_label_that_names_two_columns_is_refused(file):
     with pytest.raises(ConfigError, match="'b', which is the name of several columns"):
-        table.read(file(["b,b,c", "1,1,1"]), "b")
+        read(file(["b,b,c", "1,1,1"]), "b")
 
 
 def test_an_npz_that_is_none_is_one_sentence(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros((4, 2)))
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     with pytest.raises(RunError, match="must be an NPZ file with the arrays X and y"):
-        table.read(tmp_path / "array.npz", None)
+        read(tmp_path / "array.npz")
+
+
+# ---- texts, and what is missing --------------------------------------------------------------------------------------
+
+SHIP = [
+    "name,sex,age,cabin,kind",
+    *("a,f,1,,cat", "b,m,,B,dog", "c,f,3,,cat", "d,,4,C,dog", "e,m,NaN,,cat", "f,f,6,n/a,dog"),
+]
+
+
+def test_texts_become_places_among_the_sorted_ones_and_numbers_that_are_missing_nan(file):
+    contents = read(file(SHIP), drop=("name",))
+    nan = np.nan
+    expected = [[1, 1, 0], [2, nan, 1], [1, 3, 0], [0, 4, 2], [2, nan, 0], [1, 6, 0]]
+    np.testing.assert_array_equal(contents.X, np.float32(expected))
+    assert contents.texts == {0: ("", "f", "m"), 2: ("", "B", "C")}
+    assert contents.categories == (3, 0, 3)
+    assert contents.schema == Schema(
+        (Column("sex", ("", "f", "m")), Column("age"), Column("cabin", ("", "B", "C"))), True, "kind", ("cat", "dog")
+    )
+
+
+def test_what_is_odd_about_the_columns_is_said(file):
+    said, path = [], file(SHIP)
+    read(path, say=said.append, drop=("1",))
+    assert said == [
+        f"{path} has columns of texts, which are categories: sex (3), cabin (3)",
+        f"{path} lacks numbers, for which the column's mean stands: age (2)",
+    ]
+
+
+def test_numbers_may_be_categories(file):
+    lines = ["zip,kind", *(f"{1000 + row % 3},{'ab'[row % 2]}" for row in range(12))]
+    contents = read(file(lines), categories=("zip",))
+    assert contents.texts == {0: ("1000", "1001", "1002")}
+    assert contents.X[:3, 0].tolist() == [0, 1, 2]
+
+
+def test_texts_that_hardly_repeat_are_no_categories(file):
+    with pytest.raises(RunError, match=r"has 22 different texts in 'name', which are too many .* with --drop"):
+        read(file(["name,x,kind", *(f"n{row},{row},{row % 2}" for row in range(22))]))
+
+
+def test_a_single_text_among_numbers_is_damage(file):
+    with pytest.raises(RunError, match="line 5, 'age' is 'x', which is no finite number"):
+        read(file(["age,kind", "1,a", "2,b", "3,a", "x,b", "5,a"]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"drop": ("age", "sex", "cabin", "name")}, "drop leaves no column of .* to predict from"),
+        ({"drop": ("height",)}, "drop is 'height', but the columns of .* are name, sex, age, cabin, kind"),
+        ({"categories": ("9",)}, "categories is '9', but the columns"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(file, settings, words):
+    with pytest.raises(ConfigError, match=words):
+        read(file(SHIP), **settings)
+
+
+def test_a_column_without_a_value_is_refused(file):
+    with pytest.raises(RunError, match=r"has columns without a value: leave them out with --drop: b\."):
+        read(file(["a,b,kind", "1,,x", "2,NA,y", "3,,x", "4,,y"]))
+
+
+def test_texts_of_the_test_part_alone_are_unknown(file):
+    lines = ["word,x,kind", *(f"{'only' if row == 7 else 'abc'[row % 3]},{row},{row % 2}" for row in range(40))]
+    for seed in range(20):
+        dataset = loaded(file(lines), data_seed=seed)
+        if 7 in dataset.test.X[:, 1]:
+            break
+    assert dataset.schema.columns[0].categories == ("a", "b", "c")
+    assert dataset.test.X[dataset.test.X[:, 1] == 7, 0] == 3
+    assert dataset.categories == (3, 0)
+
+
+def test_an_npz_file_may_lack_numbers(tmp_path):
+    np.savez(tmp_path / "pets.npz", X=np.array([[0.0, np.nan], [1.0, 2.0]] * 2), y=np.arange(4) % 2)
+    np.testing.assert_array_equal(read(tmp_path / "pets.npz").X[0], np.float32([0, np.nan]))
 
 
 # ---- hostile files ---------------------------------------------------------------------------------------------------
@@ -254,7 +337,7 @@ def test_an_array_whose_header_lies_is_one_sentence(tmp_path, name, version):
         npz(tmp_path / "y.npz", npy(described("(4, 2)"), bytes(64)), npy(HEADERS[name], bytes(32), version)),
     ):
         with pytest.raises(RunError, match=rf"^{path} .*NPZ|^{path} has X") as error:
-            table.read(path, None)
+            read(path)
         assert len(str(error.value).splitlines()) == 1
         assert len(str(error.value)) < 600
 
@@ -308,11 +391,11 @@ def test_crafted_archives_are_read_or_refused_in_one_sentence(tmp_path, count):
             content = path.read_bytes()
             damaged(path, chance.randrange(len(content)), chance.randbytes(chance.randint(1, 9)))
         try:
-            contents = table.read(path, None)
+            contents = read(path)
         except (RunError, ConfigError) as error:
             runs.assert_one_sentence(error)
         else:
-            assert np.isfinite(contents.X).all()
+            assert not np.isinf(contents.X).any()
             assert contents.y.max() < len(contents.classes)
 
 
@@ -322,7 +405,7 @@ def test_an_archive_that_is_damaged_encrypted_or_oddly_packed_is_one_sentence(tm
         with pytest.raises(
             RunError, match=rf"^{path} cannot be read \(.*\): it must be an NPZ file|^cannot read {path}: "
         ):
-            table.read(path, None)
+            read(path)
 
 
 def test_an_array_in_columns_and_a_member_packed_otherwise_are_read(tmp_path):
@@ -331,9 +414,9 @@ def test_an_array_in_columns_and_a_member_packed_otherwise_are_read(tmp_path):
     path = npz(
         tmp_path / "fortran.npz", head, npy(described("(4,)", "<i8"), bytes(16) + b"\1" + bytes(7) + b"\1" + bytes(7))
     )
-    np.testing.assert_array_equal(table.read(path, None).X, X)
+    np.testing.assert_array_equal(read(path).X, X)
     path = npz(tmp_path / "lzma.npz", head, npy(described("(4,)", "|b1"), b"\0\1\0\1"), zipfile.ZIP_LZMA)
-    assert table.read(path, None).y.tolist() == [0, 1, 0, 1]
+    assert read(path).y.tolist() == [0, 1, 0, 1]
 
 
 def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -343,7 +426,7 @@ def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_before_it_is
     with pytest.raises(
         RunError, match=r"^reading .*bomb.npz needs about 321 MB of memory, but 300 MB are available: take"
     ):
-        table.read(path, None)
+        read(path)
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "/dev/null", "/proc", "/", "fifo", "link.npz"])
@@ -351,20 +434,20 @@ def test_what_is_no_file_is_not_read(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("fifo")
     os.symlink("/dev/zero", "link.npz")
-    with pytest.raises(RunError, match=rf"^cannot read {name}: it is not a file\.$"):
-        table.read(Path(name), None)
+    with pytest.raises(RunError, match=rf"^cannot read {os.path.abspath(name)}: it is not a file\.$"):
+        read(Path(name))
 
 
 @pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/mem", "/proc/self/environ"])
 def test_a_file_of_the_kernel_is_empty(name):
     with pytest.raises(RunError, match=rf"^{name} is empty\.$"):
-        table.read(Path(name), None)
+        read(Path(name))
 
 
 def test_an_endless_line_ends_in_one_sentence(file, monkeypatch):
-    monkeypatch.setattr(table, "LONGEST_LINE", 100)
+    monkeypatch.setattr(csv_file, "LONGEST_LINE", 100)
     with pytest.raises(RunError, match=r"is no CSV file: a line has more than 100 characters\.$"):
-        table.read(file([*ROWS, "1," * 50]), None)
+        read(file([*ROWS, "1," * 50]))
 
 
 def test_a_table_larger_than_the_memory_is_refused_while_it_is_read(file, monkeypatch):
@@ -372,7 +455,7 @@ def test_a_table_larger_than_the_memory_is_refused_while_it_is_read(file, monkey
     with pytest.raises(
         RunError, match=r"^reading more of .* needs about 537 MB of memory, but 500 MB are available: take"
     ):
-        table.read(file(ROWS), None)
+        read(file(ROWS))
 
 
 @pytest.mark.parametrize("label", [None, "nobody", "9" * 5000, "\N{SUPERSCRIPT TWO}", "column 7" * 100])
@@ -380,13 +463,13 @@ def test_very_many_columns_are_read_and_not_all_named(file, label):
     lines = [",".join(f"name {number}" for number in range(50_000)), *(3 * [",".join(50_000 * ["1"])])]
     said = []
     with pytest.raises((RunError, ConfigError)) as error:
-        table.read(file(lines), label, said.append)
+        read(file(lines), label, said.append)
     assert len(str(error.value)) < 1000
 
 
 def test_constant_columns_are_told_in_one_short_sentence(file):
     said = []
-    table.read(file(4 * ["1," * 2000 + "a"] + 4 * ["1," * 2000 + "b"]), None, said.append)
+    read(file(4 * ["1," * 2000 + "a"] + 4 * ["1," * 2000 + "b"]), say=said.append)
     assert said[0].endswith("column 20 and 1980 more")
 
 
@@ -396,7 +479,7 @@ def test_constant_columns_are_told_in_one_short_sentence(file):
 def test_bytes_that_are_no_table_are_one_sentence(tmp_path, content):
     (tmp_path / "odd.csv").write_bytes(content)
     with pytest.raises(RunError, match=r"odd\.csv"):
-        table.read(tmp_path / "odd.csv", None)
+        read(tmp_path / "odd.csv")
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -404,7 +487,7 @@ def test_bytes_that_are_no_table_are_one_sentence(tmp_path, content):
 
 @pytest.mark.parametrize("column", ["count", "2"])
 def test_a_column_of_weights_is_no_feature(file, column):
-    contents = table.read(file(["width,count,kind", "1,2,cat", "3,0,dog", "5,4,cat", "7,1,dog"]), None, weight=column)
+    contents = read(file(["width,count,kind", "1,2,cat", "3,0,dog", "5,4,cat", "7,1,dog"]), weight_column=column)
     np.testing.assert_array_equal(contents.X, np.float32([[1], [3], [5], [7]]))
     np.testing.assert_array_equal(contents.weights, np.float32([2, 0, 4, 1]))
     assert contents.columns == ["width"]
@@ -416,18 +499,18 @@ def test_a_column_of_weights_is_no_feature(file, column):
 )
 def test_a_weight_that_is_none_is_an_error_with_line_and_column(file, cell, words):
     with pytest.raises(RunError, match=f"line 3, {words}"):
-        table.read(file(["width,count,kind", "1,2,cat", f"3,{cell},dog", "5,4,cat", "7,1,dog"]), None, weight="count")
+        read(file(["width,count,kind", "1,2,cat", f"3,{cell},dog", "5,4,cat", "7,1,dog"]), weight_column="count")
 
 
 def test_labels_are_no_weights(file):
     with pytest.raises(ConfigError, match="weight_column is 'kind', the column of the labels"):
-        table.read(file(HEADED), None, weight="kind")
+        read(file(HEADED), weight_column="kind")
 
 
 def test_an_npz_file_may_have_an_array_of_weights(tmp_path):
     X, y, counts = np.ones((4, 2)), np.arange(4) % 2, np.arange(4)
     np.savez(tmp_path / "pets.npz", X=X, y=y, counts=counts)
-    np.testing.assert_array_equal(table.read(tmp_path / "pets.npz", None, weight="counts").weights, np.float32(counts))
+    np.testing.assert_array_equal(read(tmp_path / "pets.npz", weight_column="counts").weights, np.float32(counts))
     np.savez(tmp_path / "pets.npz", X=X, y=y, counts=-counts)
     with pytest.raises(RunError, match="weights must be a number of at least 0 for each sample"):
-        table.read(tmp_path / "pets.npz", None, weight="counts")
+        read(tmp_path / "pets.npz", weight_column="counts")

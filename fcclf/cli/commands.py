@@ -20,6 +20,7 @@ from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
+from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import REGRESSION, Table
 from fcclf.system.durable import explained
 
@@ -70,13 +71,13 @@ def summary(arguments) -> int:
     """`fcclf summary`: the layers of a run, a preset, or the model that the flags describe; nothing is trained."""
     if arguments.run:
         given = run_directory.read(Path(arguments.run))
-        layers = given.config.layers(given.data.n_features, given.data.n_classes)
+        layers = given.config.layers(given.data.shape)
         write(blocks.summary(layers, given.data.n_features))
         return 0
     model = model_from_flags(arguments)
     defaults = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
     n_features, n_classes = arguments.features or defaults[0], arguments.classes or defaults[1]
-    write(blocks.summary(named_layers(model, n_features, n_classes), n_features))
+    write(blocks.summary(named_layers(model, DataShape(n_features, n_classes)), n_features))
     return 0
 
 

@@ -8,9 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fcclf.data.facts import Facts
+from fcclf.data.schema import Schema
 from fcclf.data.sparse import SparseRows
 from fcclf.settings.blocks import Block
+from fcclf.settings.run_config import DataShape
 
+PARTS = ("train", "validation", "test")
 LARGEST_LOGARITHM = 88.0  # of a float32
 BLOCK = 8192  # samples whose statistics are taken at once
 
@@ -39,18 +42,21 @@ class Dataset(NamedTuple):
     """The arrays of a run.
 
     validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
-    seen in training or not; class_names: theirs, or () where they have numbers only. Where numbers are to be predicted,
-    y is float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
-    label_stddev are what the labels had.
+    seen in training or not. schema: what columns and classes are called. Where numbers are to be predicted, y is
+    float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
+    label_stddev are what the labels had. categories, missing: as in
+    `DataShape`.
     """
 
     train: Part
     validation: Part
     test: Part
     n_classes: int
-    class_names: tuple[str, ...] = ()
+    schema: Schema = Schema()
     label_mean: float = 0.0
     label_stddev: float = 1.0
+    categories: tuple[int, ...] = ()
+    missing: bool = False
 
     @property
     def is_regression(self) -> bool:
@@ -64,7 +70,7 @@ class Dataset(NamedTuple):
     @property
     def classes(self) -> list[str]:
         """What to call each class."""
-        return [*(self.class_names or map(str, range(self.n_classes)))]
+        return self.schema.class_names(self.n_classes)
 
     @property
     def n_features(self) -> int:
@@ -78,7 +84,18 @@ class Dataset(NamedTuple):
         arrays = [array for part in parts for array in part[:2]]
         weights = [part.weights for part in parts if part.weights is not None]
         digest = fingerprint([*arrays, *weights])
-        return Facts(digest, self.n_features, self.n_classes, self.label_mean, self.label_stddev)
+        return Facts(digest, *self.shape[:2], self.label_mean, self.label_stddev, self.categories, self.missing)
+
+    @property
+    def shape(self) -> DataShape:
+        """What a network must fit."""
+        return DataShape(self.n_features, self.n_classes, self.categories, self.missing)
+
+    @property
+    def axes(self) -> int:
+        """Number of features, if each is a number that no sample lacks, so that a picture may have an axis for it; else
+        0."""
+        return 0 if self.categories or self.missing else self.n_features
 
 
 def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:
@@ -106,7 +123,7 @@ def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
         part._replace(y=((part.y.astype(np.float64) - mean) / stddev).astype(np.float32)[:, None])
         for part in (dataset.train, dataset.validation, dataset.test)
     )
-    return Dataset(*parts, n_classes=1, label_mean=mean, label_stddev=stddev)
+    return dataset._replace(**dict(zip(PARTS, parts, strict=True)), n_classes=1, label_mean=mean, label_stddev=stddev)
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
@@ -117,23 +134,34 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
-    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0."""
+    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0. A
+    NaN, a number that is missing, does not count."""
     axis = 0 if each_feature else None
     parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # float64 copies of all would take too much
-    count = X.size / (X.shape[1] if each_feature else 1)
-    mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / count
-    variance = sum(np.square(part - mean).sum(axis) for part in parts) / count
+    count = np.maximum(1, sum((~np.isnan(part)).sum(axis) for part in parts))
+    mean = sum(np.nansum(part, axis, dtype=np.float64) for part in parts) / count
+    variance = sum(np.nansum(np.square(part - mean), axis) for part in parts) / count
     return {"mean": mean, "stddev": np.where(variance > 0, np.sqrt(variance), 1.0)}
 
 
-def layer_statistics(layers: dict[str, Block], X) -> dict[str, np.ndarray]:
-    """{variable name: values} for the layers that need the statistics of the training data X."""
+def layer_statistics(layers: dict[str, Block], dataset: Dataset) -> dict[str, np.ndarray]:
+    """{variable name: values} for the layers that need the statistics of the training data."""
     needed = {name: block.over for name, block in layers.items() if block.over}
     return {
         f"{name}/{key}": values
         for name, over in needed.items()
-        for key, values in statistics(X, over == "features").items()
+        for key, values in _measured(dataset.train.X, over, dataset.categories).items()
     }
+
+
+def _measured(X, over, categories):
+    """{name: values} of the statistics that a block needs, which leave categories as they are."""
+    found = statistics(X, over != "all")
+    if over == "missing":
+        return {"fill": np.where(categories, -1.0, found["mean"]) if categories else found["mean"]}
+    if not categories:
+        return found
+    return {"mean": np.where(categories, 0.0, found["mean"]), "stddev": np.where(categories, 1.0, found["stddev"])}
 
 
 def fingerprint(arrays: Iterable[np.ndarray]) -> str:

@@ -10,6 +10,7 @@ from sklearn.utils import compute_class_weight
 
 from fcclf.data import idx, shapes, table
 from fcclf.data.dataset import Dataset, Part, aligned, split, with_numbers
+from fcclf.data.schema import Schema
 from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings import class_weight
@@ -72,9 +73,10 @@ def _(source: Images, config, say):
             )
     train, test = (Part(_pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
     trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
-    names = FASHION_MNIST_CLASSES if hashlib.sha256(parts[1][1]).hexdigest() == FASHION_MNIST_LABELS else ()
+    classes = FASHION_MNIST_CLASSES if hashlib.sha256(parts[1][1]).hexdigest() == FASHION_MNIST_LABELS else ()
     kept, held_out = Part(train.X[:trained], train.y[:trained]), Part(train.X[trained:], train.y[trained:])
-    return Dataset(kept, held_out, test, int(train.y.max()) + 1, names)
+    schema = Schema(classes=classes, image_shape=parts[0][0].shape[1:])
+    return Dataset(kept, held_out, test, int(train.y.max()) + 1, schema)
 
 
 def _pixels(X):
@@ -83,8 +85,7 @@ def _pixels(X):
 
 @_load.register
 def _(source: Table, config, say):
-    numbers = config.is_regression
-    contents = table.read(Path(source.file), source.label, say, source.weight_column, numbers)
+    numbers, contents = config.is_regression, table.read(source, say)
     size = len(contents.y)
     _, validation_size, test_size = part_sizes(config, size, int(size * source.test_ratio))
     if config.training.loss == "poisson" and contents.y.min() < 0:
@@ -101,8 +102,10 @@ def _(source: Table, config, say):
         random_state=source.data_seed,
     )
     train, validation = np.split(train, [len(train) - validation_size])
+    contents = contents.with_texts_of(train)
     parts = [_table_part(contents, rows) for rows in (train, validation, test)]
-    dataset = Dataset(*parts, len(contents.classes), contents.classes)
+    missing = bool(np.isnan(contents.X).any())
+    dataset = Dataset(*parts, len(contents.classes), contents.schema, categories=contents.categories, missing=missing)
     return _with_numbers(config, dataset) if numbers else dataset
 
 

@@ -15,9 +15,9 @@ class Column(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """columns: the features in order, () where they have no names, as pixels have none; named: a heading gave the names,
-    else they only count the columns. label: the name of the column that is predicted. classes: what each class is
-    called, () where numbers are predicted. image_shape: height and width of samples that are images."""
+    """columns: the features in order, () where nothing is known of them but how many there are; named: a heading gave
+    the names, else they only count the columns. label: the name of the column that is predicted. classes: what each
+    class is called, () where they have numbers only. image_shape: height and width of samples that are images."""
 
     columns: tuple[Column, ...] = ()
     named: bool = False
@@ -29,6 +29,10 @@ class Schema(NamedTuple):
     def names(self) -> list[str]:
         """Those of the columns."""
         return [column.name for column in self.columns]
+
+    def class_names(self, n_classes: int) -> list[str]:
+        """What to call each of so many classes: their numbers, where they have no names."""
+        return [*(self.classes or map(str, range(n_classes)))]
 
     def to_dict(self) -> dict:
         """For JSON; `from_dict` takes it back."""

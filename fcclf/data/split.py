@@ -13,7 +13,7 @@ def check(config: Config):
     known = config.data.known
     if known:
         part_sizes(config, known.samples, known.test_size)
-        config.layers(known.n_features, known.n_classes)
+        config.layers(known.shape)
 
 
 def part_sizes(config: Config, samples: int, test_size: int) -> tuple[int, int, int]:

@@ -1,13 +1,11 @@
-"""Tables of numbers with a label for each row, from CSV or NPZ files.
+"""Tables of features with a label for each row, from CSV or NPZ files.
 
-A CSV file is read row by row into one growing array, so that it takes little more memory than its numbers do. Labels
-may be any text, or numbers to be predicted. Every error names the line and the column.
+A CSV file is read row by row into growing arrays, so that it takes little more memory than its numbers do. A column of
+texts becomes numbers: each text has one. Labels may be any text, or numbers to be predicted. Every error names the line
+and the column.
 """
 
 import contextlib
-import csv
-import functools
-import itertools
 import math
 import warnings
 import zipfile
@@ -17,49 +15,71 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.data import csv_file
+from fcclf.data.csv_file import LARGEST, LOOKED_AT, listed
+from fcclf.data.schema import Column, Schema
 from fcclf.errors import ConfigError, RunError
+from fcclf.settings.blocks import MOST_CATEGORIES
 from fcclf.settings.fields import brief
+from fcclf.settings.sources import REGRESSION, Table
 from fcclf.system import durable, memory
 
-ROWS, CELLS = 4096, 1 << 20  # of a CSV file, read at once at most
-LONGEST_LINE = 1 << 26  # characters of a CSV file
-CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
-MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
-LARGEST = float(np.finfo(np.float32).max)
-SEPARATORS = {";": "semicolons", "\t": "tabs"}  # that other programs write
 FEWEST = 2  # samples of a class: one to train on, one to test
-LOOKED_AT = 10_000  # rows, to tell classes from numbers
 MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes, where all are whole and where some are not
+FEW_TEXTS = 20  # in a column, which are categories however few rows there are
 
 
 class Contents(NamedTuple):
-    """X: float32 [samples, features]; y: int32 [samples], class numbers, or float64 [samples], numbers to be predicted;
-    classes: the label of each class, () of numbers; columns: the name of each feature; weights: float32 [samples], or
-    None where every row counts the same."""
+    """X: float32 [samples, features], NaN where a number is missing; y: int32 [samples], class numbers, or float64
+    [samples], numbers to be predicted; classes: the label of each class, () of numbers; columns: the name of each
+    feature; weights: float32 [samples], or None where every row counts the same. texts: {number of a feature: its
+    texts}, of those whose X are places among them. named: a heading gave the names. label: the labels' column."""
 
     X: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...]
     columns: list[str]
     weights: np.ndarray | None = None
+    texts: dict[int, tuple[str, ...]] = {}  # noqa: RUF012
+    named: bool = False
+    label: str | None = None
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """Number of texts of each feature, 0 of numbers; () where all are numbers."""
+        return tuple(len(self.texts.get(place, ())) for place, _ in enumerate(self.columns)) if self.texts else ()
+
+    def with_texts_of(self, rows: np.ndarray) -> "Contents":
+        """The same table whose texts are those that some rows have: the others are unknown. rows: their numbers."""
+        X, texts = self.X, {}
+        for feature, known in self.texts.items():
+            kept = np.unique(X[rows, feature].astype(np.int32))
+            places = np.full(len(known), len(kept))
+            places[kept] = np.arange(len(kept))
+            X[:, feature] = places[X[:, feature].astype(np.int32)]
+            texts[feature] = tuple(known[place] for place in kept)
+        return self._replace(texts=texts)
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns and classes are called."""
+        known = self.columns if self.named or self.texts else ()
+        columns = tuple(Column(name, self.texts.get(place, ())) for place, name in enumerate(known))
+        return Schema(columns, self.named, self.label, self.classes)
 
 
-def read(
-    path: Path, label: str | None, say=lambda sentence: None, weight: str | None = None, numbers=False
-) -> Contents:
-    """The table in `path`. label, weight: name or number of a column in a CSV file; weight: or of an array in an NPZ.
-    numbers: the labels are to be predicted as numbers.
+def read(source: Table, say=lambda sentence: None) -> Contents:
+    """The table that `source` describes.
 
-    say(sentence) is called for columns that have one value only. Raises RunError if the file holds no such table.
+    say(sentence) is called for what is odd about its columns. Raises RunError if the file holds no such table,
+    ConfigError if it lacks a column that the settings name.
     """
+    path = Path(source.file)
     with _readable(path):
-        read = _read_npz if path.suffix == ".npz" else functools.partial(_read_csv, label=label)
-        contents = read(path, weight=weight, numbers=numbers)
-    if not numbers:
+        contents = (_read_npz if path.suffix == ".npz" else _read_csv)(path, source)
+    if source.task != REGRESSION:
         _check_classes(path, contents)
-    constant = [contents.columns[column] for column in np.flatnonzero(np.ptp(contents.X, axis=0) == 0)]
-    if constant:
-        say(f"{path} has columns with one value only, which tell nothing: {_listed(constant)}")
+    _tell(path, contents, say)
     return contents
 
 
@@ -85,6 +105,24 @@ def _check_classes(path, contents):
         )
 
 
+def _tell(path, contents, say):
+    """Says what is odd about the columns. Raises RunError if one is empty."""
+    missing = np.isnan(contents.X).sum(axis=0)
+    empty = [contents.columns[place] for place in np.flatnonzero(missing == len(contents.X))]
+    if empty:
+        raise RunError(f"{path} has columns without a value: leave them out with --drop: {listed(empty)}.")
+    with_texts = [f"{contents.columns[place]} ({len(texts)})" for place, texts in contents.texts.items()]
+    if with_texts:
+        say(f"{path} has columns of texts, which are categories: {listed(with_texts)}")
+    lacking = [f"{contents.columns[place]} ({missing[place]})" for place in np.flatnonzero(missing)]
+    if lacking:
+        say(f"{path} lacks numbers, for which the column's mean stands: {listed(lacking)}")
+    constant = np.flatnonzero((np.nanmax(contents.X, axis=0) == np.nanmin(contents.X, axis=0)) & (missing == 0))
+    if len(constant):
+        names = listed([contents.columns[place] for place in constant])
+        say(f"{path} has columns with one value only, which tell nothing: {names}")
+
+
 def different_numbers(path: Path, label: str | None) -> int:
     """How many different numbers the labels in `path` are, where they look like numbers to be predicted; else 0.
 
@@ -104,17 +142,14 @@ def _first_labels(path, label):
     """Those of the first rows, as texts."""
     if path.suffix == ".npz":
         return list(map(str, np.ravel(_npz_arrays(path, ["y"])[0])[:LOOKED_AT].tolist()))
-    with _opened_csv(path, label, None, False) as table:
-        return [row[table.label] for row in itertools.islice(table.rows, LOOKED_AT) if len(row) > table.label]
+    with csv_file.opened(path) as table:
+        table.check_width()
+        place = _label_place(table, label)
+        return [row[place] for row in table.first_rows() if len(row) > place]
 
 
-def _listed(names):
-    """Names for people, not too many."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return (
-        ", ".join(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED])
-        + more
-    )
+def _label_place(table, label):
+    return len(table.columns) - 1 if label is None else table.place("label", label)
 
 
 def _numbered(labels, path):
@@ -142,157 +177,133 @@ def _as_numbers(labels):
 # ---- CSV -------------------------------------------------------------------------------------------------------------
 
 
-def _read_csv(path, label, weight, numbers):
-    with _opened_csv(path, label, weight, numbers) as table:
-        return table.contents()
+def _read_csv(path, source):
+    with csv_file.opened(path) as table:
+        table.check_width()
+        return _Reader(table, source).contents()
 
 
-@contextlib.contextmanager
-def _opened_csv(path, label, weight, numbers):
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            yield _Csv(path, file, label, weight, numbers)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} is no CSV file: {error}.") from error
+class _Reader:
+    """What is taken out of a CSV file: the places of its columns, by what they are, and the values read so far."""
 
-
-def _lines(file, path):
-    """The lines of an open CSV file, as long as there is memory for what they say."""
-    read = CHECKED
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
-        read += len(line)
-        if read >= CHECKED:
-            memory.require(memory.Needed(TAKEN), f"reading more of {path}", "take fewer rows")
-            read = 0
-        yield line
-
-
-class _Csv:
-    """A CSV file that is being read. The first row names the columns if none of its cells is a number."""
-
-    def __init__(self, path, file, label, weight, numbers):
-        self.path, self.numbers, self.rows = path, numbers, _rows(csv.reader(_lines(file, path), skipinitialspace=True))
-        first = next(self.rows, None)
-        if first is None or len(first) < 2:
-            seen = next((f", not {name}" for mark, name in SEPARATORS.items() if first and mark in first[0]), "")
-            raise RunError(f"{path} needs two columns or more, numbers and a label, with commas between{seen}.")
-        self.headed = not any(_number(cell) is not None for cell in first)
-        numbered = [f"column {number}" for number, _ in enumerate(first, start=1)]
-        self.columns = [cell.rstrip() for cell in first] if self.headed else numbered
-        self.label = len(self.columns) - 1 if label is None else self._index("label", label)
-        self.weight = None if weight is None else self._index("weight_column", weight)
+    def __init__(self, table, source):
+        self.table, self.numbers = table, source.task == REGRESSION
+        self.label = _label_place(table, source.label)
+        self.weight = None if source.weight_column is None else table.place("weight_column", source.weight_column)
         if self.weight == self.label:
-            raise ConfigError("weight_column", f"is {brief(weight)}, the column of the labels: name another.")
-        if not self.headed:
-            self.rows = itertools.chain([first], self.rows)
-
-    def _index(self, setting, column):
-        """The place of a column, given by its name or number. setting: that it was given for."""
-        width = len(self.columns)
-        if self.headed and self.columns.count(column) > 1:
             raise ConfigError(
-                setting, f"is {brief(column)}, which is the name of several columns: give a number from 1."
+                "weight_column", f"is {brief(source.weight_column)}, the column of the labels: name another."
             )
-        if self.headed and column in self.columns:
-            return self.columns.index(column)
-        if column.isdecimal() and len(column) < 10 and 1 <= int(column) <= width:
-            return int(column) - 1
-        known = _listed(self.columns) if self.headed else f"numbers from 1 to {width}"
-        raise ConfigError(setting, f"is {brief(column)}, but the columns of {self.path} are {known}.")
+        left_out = {self.label, self.weight, *(table.place("drop", name) for name in source.drop)}
+        self.features = [place for place, _ in enumerate(table.columns) if place not in left_out]
+        if not self.features:
+            raise ConfigError("drop", f"leaves no column of {table.path} to predict from: name fewer.")
+        self.texts = {place: {} for place in self._text_places(source.categories)}
+        self.number_places = [place for place in self.features if place not in self.texts]
+        self.values, self.weights, self.labels = array("f"), array("f"), {}
+        self.label_numbers, self.text_numbers = array("i"), {place: array("i") for place in self.texts}
+
+    def _text_places(self, categories):
+        """The features that hold texts, by their look or by their names."""
+        named = {self.table.place("categories", name) for name in categories}
+        rows = [row for row in self.table.first_rows() if len(row) == len(self.table.columns)]
+        return [place for place in self.features if place in named or csv_file.are_texts([row[place] for row in rows])]
 
     def contents(self):
-        values, weights, numbers, labels = array("f"), array("f"), array("i"), {}
-        at_once, whole = min(ROWS, max(1, CELLS // len(self.columns))), self._whole_rows()
-        while rows := list(itertools.islice(whole, at_once)):
-            taken = {column: [row.pop(column) for row in rows] for column in self._no_features()}
-            numbers.extend([labels.setdefault(text.rstrip(), len(labels)) for text in taken[self.label]])
-            try:
-                weights.extend(map(float, taken.get(self.weight, ())))
-                values.extend(map(float, itertools.chain.from_iterable(rows)))
-            except ValueError:
-                raise self._damage() from None
-        if not labels:
-            raise RunError(f"{self.path} has no row below its heading.")
-        X = np.frombuffer(values, np.float32).reshape(len(numbers), -1)
-        weights = None if self.weight is None else np.frombuffer(weights, np.float32)
-        if not np.isfinite(X).all() or "" in labels or not _are_weights(weights):
-            raise self._damage()
-        if self.numbers and any(_number(text) is None for text in labels):
-            raise self._damage()
-        distinct, classes = _as_numbers(labels) if self.numbers else _numbered(labels, self.path)
-        columns = [name for column, name in enumerate(self.columns) if column not in self._no_features()]
-        return Contents(X, distinct[np.frombuffer(numbers, np.int32)], classes, columns, weights)
+        for block in self.table.blocks():
+            self._take(block)
+        if not self.labels:
+            raise RunError(f"{self.table.path} has no row below its heading.")
+        distinct, classes = _as_numbers(self.labels) if self.numbers else _numbered(list(self.labels), self.table.path)
+        columns = [self.table.columns[place] for place in self.features]
+        weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
+        y, texts = distinct[np.frombuffer(self.label_numbers, np.int32)], self._sorted_texts()
+        label = self.table.columns[self.label]
+        return Contents(self._features(), y, classes, columns, weights, texts, self.table.headed, label)
 
-    def _no_features(self):
-        """The columns that are no features, the last first."""
-        return sorted({self.label, self.weight} - {None}, reverse=True)
+    def _take(self, block):
+        labels = [row[self.label].rstrip() for row in block.rows]
+        self.label_numbers.extend([self.labels.setdefault(label, len(self.labels)) for label in labels])
+        for place, known in self.texts.items():
+            cells = [csv_file.text(row[place]) for row in block.rows]
+            self.text_numbers[place].extend([known.setdefault(cell, len(known)) for cell in cells])
+        try:
+            values = csv_file.numbers(block.rows, self.number_places)
+            weights = [] if self.weight is None else [float(row[self.weight]) for row in block.rows]
+            self.values.extend(values)
+            self.weights.extend(weights)
+        except ValueError:
+            raise self._damage(block) from None
+        unfit = np.isinf(np.frombuffer(self.values, np.float32)[-len(values) :]).any() or not _are_weights(weights)
+        if unfit or "" in labels or (self.numbers and any(csv_file.number(label) is None for label in labels)):
+            raise self._damage(block)
 
-    def _whole_rows(self):
-        """The rows, as long as each has a cell for each column."""
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise self._damage()
-            yield row
+    def _features(self):
+        """X, [samples, features]."""
+        samples = len(self.label_numbers)
+        numbers = np.frombuffer(self.values, np.float32).reshape(samples, len(self.number_places))
+        if not self.texts:
+            return numbers
+        X = np.empty((samples, len(self.features)), np.float32)
+        X[:, [self.features.index(place) for place in self.number_places]] = numbers
+        for place, texts in self.texts.items():
+            ranks = np.argsort(np.argsort(list(texts)))  # of each text among the sorted ones
+            X[:, self.features.index(place)] = ranks[np.frombuffer(self.text_numbers[place], np.int32)]
+        return X
 
-    def _damage(self):
-        """The error for the first row that is none; reads the file again, row by row."""
-        with open(self.path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(_lines(file, self.path), skipinitialspace=True)
-            rows = _rows(reader)
-            if self.headed:
-                next(rows)
-            damages = (self._damage_in(row) for row in rows)
-            damage = next(filter(None, damages))
-            return RunError(f"{self.path}, line {reader.line_num}{damage}: correct it, or leave the row out.")
+    def _sorted_texts(self):
+        """{number of a feature: its texts}. Raises RunError where they hardly repeat, as those of categories do."""
+        most = min(MOST_CATEGORIES, max(FEW_TEXTS, len(self.label_numbers) / 2))
+        for place, texts in self.texts.items():
+            if len(texts) > most:
+                raise RunError(
+                    f"{self.table.path} has {len(texts)} different texts in {brief(self.table.columns[place])}, which "
+                    f"are too many for categories of {len(self.label_numbers)} rows: leave the column out with --drop."
+                )
+        return {self.features.index(place): tuple(sorted(texts)) for place, texts in self.texts.items()}
+
+    def _damage(self, block):
+        """The error for the first row of a block that cannot be taken."""
+        for line, row in zip(*block, strict=True):
+            found = self._damage_in(row)
+            if found:
+                return self.table.damage(line, found)
+        raise ValueError("no row is damaged")
 
     def _damage_in(self, row):
-        if len(row) != len(self.columns):
-            return f" has {len(row)} columns, but the first row has {len(self.columns)}"
-        for column, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
-            if not cell.rstrip():
+        for place, (name, cell) in enumerate(zip(self.table.columns, row, strict=True)):
+            if place == self.label and not cell.rstrip():
                 return f", {brief(name)} is empty"
-            if (self.numbers or column != self.label) and _number(cell) is None:
-                return f", {brief(name)} is {brief(cell)}, which is no finite number"
-            if column == self.weight and _number(cell) < 0:
+            must = place == self.weight or (place == self.label and self.numbers)
+            may = place in self.features and place not in self.texts and not csv_file.is_missing(cell)
+            if (must or may) and csv_file.number(cell) is None:
+                return csv_file.no_number(name, cell)
+            if place == self.weight and csv_file.number(cell) < 0:
                 return f", {brief(name)} is {brief(cell)}, but a weight is 0 or more"
         return None
 
 
-def _rows(reader):
-    """The rows of a CSV reader; a blank line is no row."""
-    return filter(None, reader)
-
-
 def _are_weights(weights):
-    """Whether weights, float32 [samples] or None, are numbers of at least 0."""
-    return weights is None or bool((np.isfinite(weights) & (weights >= 0)).all())
-
-
-def _number(cell):
-    """The number in a cell, None if there is none that float32 can hold."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if abs(value) <= LARGEST else None
+    """Whether weights, [samples], are numbers of at least 0."""
+    weights = np.float32(weights)
+    return bool((np.isfinite(weights) & (weights >= 0)).all())
 
 
 # ---- NPZ -------------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path, weight, numbers):
+def _read_npz(path, source):
+    for setting in ("label", "drop", "categories"):
+        if getattr(source, setting):
+            raise ConfigError(setting, f"is for the columns of a CSV file, but {path} has arrays: leave it out.")
+    numbers, weight = source.task == REGRESSION, source.weight_column
     X, labels, *weights = _npz_arrays(path, ["X", "y", *([] if weight is None else [weight])])
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
         raise RunError(
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
             "y a label for each sample."
         )
-    if not (float(X.min()) >= -LARGEST and float(X.max()) <= LARGEST):  # a NaN is neither
-        row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
-        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
-    X = X.astype(np.float32, copy=False)
+    X = checked_features(path, X)
     weights = _npz_weights(path, weight, *weights, labels) if weights else None
     columns = [f"X[:, {column}]" for column in range(X.shape[1])]
     if numbers:
@@ -300,6 +311,16 @@ def _read_npz(path, weight, numbers):
     texts, places = np.unique(labels, return_inverse=True)
     renumbered, classes = _numbered(list(map(str, texts)), path)
     return Contents(X, renumbered[places], classes, columns, weights)
+
+
+def checked_features(path: Path, X: np.ndarray) -> np.ndarray:
+    """X, numbers [samples, features], as float32; NaN where one is missing. Raises RunError if float32 cannot hold
+    one."""
+    smallest, largest = (np.nanmin(X), np.nanmax(X)) if not np.isnan(X).all() else (0, 0)
+    if not (float(smallest) >= -LARGEST and float(largest) <= LARGEST):
+        row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
+        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
+    return X.astype(np.float32, copy=False)
 
 
 def _npz_arrays(path, names):
@@ -323,7 +344,7 @@ def _npz_numbers(path, labels):
     if labels.dtype.kind not in "fiub":
         raise RunError(f"{path} has y of {labels.dtype}, but labels to be predicted as numbers must be numbers.")
     if not (float(labels.min()) >= -LARGEST and float(labels.max()) <= LARGEST):
-        row = next(row for row, _ in enumerate(labels) if len(_unfit(labels[row : row + 1])))
+        row = next(row for row, _ in enumerate(labels) if not abs(float(labels[row])) <= LARGEST)
         raise RunError(f"{path} has {labels[row]} at y[{row}], which float32 cannot hold: correct it.")
     return labels.astype(np.float64)
 
@@ -344,5 +365,5 @@ def _array(archive, member):
 
 
 def _unfit(row):
-    """The places in a row of what float32 cannot hold."""
-    return np.flatnonzero(~(np.abs(row.astype(float)) <= LARGEST))
+    """The places in a row of what float32 cannot hold; NaN stands for what is missing."""
+    return np.flatnonzero(np.abs(row.astype(float)) > LARGEST)

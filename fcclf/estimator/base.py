@@ -298,7 +298,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     def _set_fitted_run(self, description, values):
         """Sets what a run of the command line has, with its weights, {variable: value}."""
         config, facts = description.config, description.data
-        self.n_features_in_, self._layers = facts.n_features, tuple(config.layers(*facts[1:3]).items())
+        self.n_features_in_, self._layers = facts.n_features, tuple(config.layers(facts.shape).items())
         self.n_outputs_ = self._layers[-1][1].units
         self._seed, self._dtype, self.t_ = config.training.seed, config.dtype, 0
         self._epochs, self.loss_curve_ = 0, []

@@ -18,7 +18,7 @@ from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
-from fcclf.settings.run_config import LONGEST_PATIENCE
+from fcclf.settings.run_config import LONGEST_PATIENCE, DataShape
 from fcclf.system import memory
 from fcclf.system.memory import Needed
 
@@ -184,28 +184,28 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 # ---- of a run --------------------------------------------------------------------------------------------------------
 
 
-def planned(config: Config, n_features: int, n_classes: int, sizes, weighted=(), threads: int | None = None) -> Plan:
-    """The plan of a run on data of a shape.
+def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int | None = None) -> Plan:
+    """The plan of a run on data.
 
     sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
     none; by default one for each core.
     """
-    training, layers = config.training, config.layers(n_features, n_classes)
-    l1, l2 = penalties(layers, n_features)
+    training, layers = config.training, config.layers(shape)
+    l1, l2 = penalties(layers, shape.n_features)
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
-        n_features=n_features,
+        n_features=shape.n_features,
         sizes=Sizes(*sizes),
         batch_size=training.batch_size,
         optimizer=Optimizer.named(training.optimizer),
-        objective=_objective(config, n_classes),
+        objective=_objective(config, shape.n_classes),
         schedule=_schedule(training),
         rule=rule_of(config.stopping),
         weighted=tuple(weighted),
         clip_norm=training.clip_norm,
         l1=bool(l1.any()),
         l2=bool(l2.any()),
-        compiled=is_compiled(config.session.jit, layers, n_features),
+        compiled=is_compiled(config.session.jit, layers, shape.n_features),
         threads=config.session.threads or threads or cores(),
     )
 
@@ -222,10 +222,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def hyperparameters(config: Config, n_features: int, n_classes: int) -> Hyperparameters:
+def hyperparameters(config: Config, shape: DataShape) -> Hyperparameters:
     """What is fed to the program of a run on data of a shape."""
     training, stopping = config.training, config.stopping
-    l1, l2 = penalties(config.layers(n_features, n_classes), n_features)
+    l1, l2 = penalties(config.layers(shape), shape.n_features)
     watched = {"tolerance": stopping.tolerance, "patience": stopping.patience} if stopping else {}
     return Hyperparameters(training.seed, training.learning_rate, l1, l2, power_t=training.power_t, **watched)
 

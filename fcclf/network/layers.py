@@ -23,6 +23,8 @@ from fcclf.settings.blocks import (
     Conv2D,
     Dense,
     Dropout,
+    Encode,
+    Fill,
     Flatten,
     MaxPool,
     Reshape,
@@ -190,6 +192,19 @@ def _(block: Standardize, inputs, own, place, context):
 
 
 @_outputs.register
+def _(block: Fill, inputs, own, place, context):
+    return tf.where(tf.math.is_nan(inputs), own["fill"], inputs)
+
+
+@_outputs.register
+def _(block: Encode, inputs, own, place, context):
+    numbers = [column for column, count in enumerate(block.categories) if not count]
+    texts = {column: count for column, count in enumerate(block.categories) if count}
+    encoded = [_encoded(inputs[:, column], count, own.get(f"embedding{column + 1}")) for column, count in texts.items()]
+    return tf.concat([tf.gather(inputs, numbers, axis=1), *encoded], axis=1)
+
+
+@_outputs.register
 def _(block: Activation, inputs, own, place, context):
     return activation(block.function)(inputs)
 
@@ -254,6 +269,15 @@ def _product(inputs, kernel, fused):
     if fused and kernel.shape.num_elements() <= LARGEST_FUSED_KERNEL:
         return tf.reduce_sum(inputs[:, :, None] * kernel[None], axis=1)
     return tf.matmul(inputs, kernel)
+
+
+def _encoded(places, count, embedding):
+    """Places, [batch], in a list of `count` categories, as vectors: [batch, width]. Other places give
+    zeros."""
+    known = tf.logical_and(places >= 0, places < count)
+    numbers = tf.cast(tf.where(known, places, tf.zeros_like(places)), tf.int32)
+    vectors = tf.one_hot(numbers, count, dtype=places.dtype) if embedding is None else tf.gather(embedding, numbers)
+    return vectors * tf.cast(known, vectors.dtype)[:, None]
 
 
 def _moments(inputs, weights):

@@ -68,11 +68,16 @@ def _check_plane(shown):
     from fcclf.views import plots
 
     dataset, _ = shown.dataset, shown.probabilities
-    if dataset.n_features != 2:
-        raise LeftOutError(f"the data have {dataset.n_features} features, and a boundary is drawn for 2")
+    if dataset.axes != 2:
+        raise LeftOutError(f"the data have {_features(dataset)}, and a boundary is drawn for 2")
     if dataset.n_classes > plots.MOST_CLASSES:
         most = f"{plots.MOST_CLASSES} at most"
         raise LeftOutError(f"the data have {dataset.n_classes} classes, and a boundary is drawn for {most}")
+
+
+def _features(dataset):
+    """What the data have, for people."""
+    return f"{dataset.n_features} features" + (", some of them categories or missing" if not dataset.axes else "")
 
 
 def _confusion_matrix(shown):
@@ -95,8 +100,8 @@ def _fit(shown):
     from fcclf.views import plots
 
     shown.predictions  # noqa: B018 - of a regression alone
-    if shown.dataset.n_features != 1:
-        raise LeftOutError(f"the data have {shown.dataset.n_features} features, and a fit is drawn for 1")
+    if shown.dataset.axes != 1:
+        raise LeftOutError(f"the data have {_features(shown.dataset)}, and a fit is drawn for 1")
     return plots.fit(shown.dataset, shown.run.predictions, shown.title)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from fcclf.data.facts import Facts
+from fcclf.data.schema import Schema
 from fcclf.errors import DivergedError, RunError
 from fcclf.learning.plan import Plan
 from fcclf.learning.predictor import sessions_own_threads
@@ -47,14 +48,14 @@ class Claimed(NamedTuple):
         restore(self.start, program)
 
 
-def continued(path: Path, config: RunConfig, data: Facts, plan: Plan, say) -> Claimed:
+def continued(path: Path, config: RunConfig, data: Facts, schema: Schema, plan: Plan, say) -> Claimed:
     """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
 
     say(sentence): called with what was mended. Raises ConfigError if another run is there,
     RunError if it cannot go on.
     """
     threads = plan.threads if sessions_own_threads() else "shared"
-    description = run_directory.describe(path, config, data, say, threads)
+    description = run_directory.describe(path, config, data, schema, say, threads)
     start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
     if start is None:
         check_new(path, config.remedy)

@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 from fcclf.data import split
 from fcclf.data.facts import Facts
+from fcclf.data.schema import Schema
 from fcclf.errors import ConfigError, RunError
+from fcclf.settings.blocks import MOST_CATEGORIES
 from fcclf.settings.config import Config
 from fcclf.settings.fields import brief
 from fcclf.settings.fit_config import ClassifierConfig, RegressorConfig
@@ -43,13 +45,15 @@ class Description(NamedTuple):
 
     config: the settings, of the command line or of a fit. data: what is known of the samples. versions: of libraries,
     and what else may change the last bits, as it was when the run began. fingerprint: of settings and data together,
-    when the run began; its checkpoints carry it.
+    when the run began; its checkpoints carry it. schema: what columns and classes are called; nothing is known of them
+    in a run of an older release.
     """
 
     config: RunConfig
     data: Facts
     versions: dict[str, str]
     fingerprint: str
+    schema: Schema = Schema()
 
     @property
     def threads(self) -> int | None:
@@ -227,12 +231,12 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def describe(path: Path, config: RunConfig, data: Facts, warn, threads: int | str = 1) -> Description:
+def describe(path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1) -> Description:
     """Writes config.json, or checks that the run in `path` is the same one. The caller has `claimed` it.
 
     threads: as in `versions`. Raises ConfigError if the run there has other settings or data; warns of other versions.
     """
-    now = Description(config, data, versions(threads), fingerprint(config, data))
+    now = Description(config, data, versions(threads), fingerprint(config, data), schema)
     if (path / "config.json").exists():
         stored = read(path)
         _check_same(path, stored, now)
@@ -245,13 +249,18 @@ def describe(path: Path, config: RunConfig, data: Facts, warn, threads: int | st
     elif _members(path):
         (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
         raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
-    document = {"format": FORMAT, **now._asdict(), "config": config.to_dict(), "data": data.to_dict()}
+    document = {"format": FORMAT, **now._asdict(), **_in_json(now)}
     try:
         _parsed(document)
     except ValueError as error:
         raise RunError(f"{path} could not be read again: {error}.") from None
     durable.replace_file(path / "config.json", durable.seal(document))
     return now
+
+
+def _in_json(description):
+    """Those members of a description that are not JSON as they are."""
+    return {name: getattr(description, name).to_dict() for name in ("config", "data", "schema")}
 
 
 def _members(path):
@@ -303,17 +312,32 @@ def _parsed(document):
     if document["format"] != FORMAT:
         raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
     data = Facts(**document["data"])
+    data = data._replace(categories=tuple(data.categories))
     sizes = [data.n_features, data.n_classes]
     if not all(type(size) is int and 1 <= size <= 1_000_000 for size in sizes):
         shown = "its data have {} features and {} classes".format(*map(brief, sizes))
         raise ValueError(f"{shown}, but each must be from 1 to 1000000")
+    if data.categories and not _are_categories(data):
+        raise ValueError(f"its data have {data.n_features} features with the categories {brief(data.categories)}")
     if not (math.isfinite(data.label_mean) and 0 < data.label_stddev < math.inf):
         raise ValueError(f"its labels have mean {data.label_mean:g} and deviation {data.label_stddev:g}")
     kinds = [kind for kind in (ClassifierConfig, RegressorConfig) if kind.wrote(document["config"])]
     config = (kinds or [Config])[0].from_dict(document["config"])
     if config.loadable:
         split.check(config)
-    return Description(config, data, dict(document["versions"]), str(document["fingerprint"]))
+    schema = Schema.from_dict(document["schema"]) if "schema" in document else Schema()
+    if len(schema.columns) not in (0, data.n_features) or len(schema.classes) not in (0, data.n_classes):
+        raise ValueError(
+            f"its schema names {len(schema.columns)} columns and {len(schema.classes)} classes, but its data have "
+            f"{data.n_features} and {data.n_classes}"
+        )
+    return Description(config, data, dict(document["versions"]), str(document["fingerprint"]), schema)
+
+
+def _are_categories(data):
+    """Whether the categories are numbers, one for each feature."""
+    fit = all(type(count) is int and 0 <= count <= MOST_CATEGORIES for count in data.categories)
+    return fit and len(data.categories) == data.n_features
 
 
 # ---- metrics.json ----------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class TrainedRun:
         self.description = run_directory.read_with_data(self.path)
         epoch, values = newest_values(self.path, self.description)
         config, facts = self.description.config, self.description.data
-        layers = config.layers(facts.n_features, facts.n_classes)
+        layers = config.layers(facts.shape)
         threads = config.session.threads or self.description.threads or cores()
         self.predictor = Predictor(tuple(layers.items()), facts.n_features, threads)
         self.epoch = best_epoch(values) or epoch

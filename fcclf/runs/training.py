@@ -64,7 +64,7 @@ def train(
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
-        run = recorder.continued(path, config, dataset.facts, planned, say)
+        run = recorder.continued(path, config, dataset.facts, dataset.schema, planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
@@ -89,15 +89,15 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) 
     parts = loading.parts(config, dataset)
     sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
-    planned = plan.planned(config, dataset.n_features, dataset.n_classes, sizes, weighted, threads)
+    planned = plan.planned(config, dataset.shape, sizes, weighted, threads)
     planned.check_memory()
     return planned
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):
     """Gives the program the state that a run goes on from: of its newest checkpoint, or of its beginning."""
-    fed = plan.hyperparameters(config, dataset.n_features, dataset.n_classes)
-    program.begin(fed, layer_statistics(program.layers, dataset.train.X))
+    fed = plan.hyperparameters(config, dataset.shape)
+    program.begin(fed, layer_statistics(program.layers, dataset))
     if run and run.start:
         run.restore(program)
         batch = f", batch {run.start.batch}" if run.start.batch else ""

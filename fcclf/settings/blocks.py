@@ -29,6 +29,7 @@ INITIALIZERS = (
 )
 
 OVER = ("features", "all")
+MOST_ONE_HOT, MOST_CATEGORIES = 20, 1000  # texts of a column: with an output for each, and at all
 DEEPEST = 8  # blocks inside each other, at most
 
 Shape = tuple[int, ...]
@@ -40,8 +41,8 @@ class Block(Section):
 
     label: begins the name of its scope, a number follows. phased: it behaves differently in training than in
     prediction. compiles: XLA makes it faster. has_units: what comes out are the answers of units. over: what the
-    statistics of the data that it needs are taken over, "features" or "all". l1, l2: penalties on its kernel. layers:
-    the blocks inside it, as they were given; `branches` has all of them.
+    statistics of the data that it needs are taken over, "features" or "all", or what they stand for, "missing". l1, l2:
+    penalties on its kernel. layers: the blocks inside it, as they were given; `branches` has all of them.
     """
 
     label: typing.ClassVar[str]
@@ -179,6 +180,49 @@ class Standardize(Block):
     def statistics(self, shape):
         of = shape if self.over == "features" else ()
         return {"mean": of, "stddev": of}
+
+
+@dataclass(frozen=True)
+class Fill(Block):
+    """The mean of a column in the training data where a number is missing, which is a NaN; of categories none. The
+    first layer where the data lack some; a stack does not name it."""
+
+    label: typing.ClassVar[str] = "fill"
+    over: typing.ClassVar[str] = "missing"
+
+    def statistics(self, shape):
+        return {"fill": shape}
+
+
+@dataclass(frozen=True)
+class Encode(Block):
+    """Columns of categories, which hold places from 0, as one-hot vectors, or as embeddings where they are many, after
+    the columns of numbers. Any other place, such as that of an unknown text, becomes zeros. It follows from the data,
+    so a stack does not name it.
+
+    categories: how many each column has, 0 where it holds numbers.
+    """
+
+    categories: tuple[int, ...] = ()
+
+    label: typing.ClassVar[str] = "encode"
+
+    @staticmethod
+    def width(categories: int) -> int:
+        """Outputs of a column: one for each category, or as many numbers as an embedding has."""
+        return max(1, categories) if categories <= MOST_ONE_HOT else math.ceil(categories**0.5)
+
+    def output_shape(self, shape):
+        if len(shape) != 1 or shape[0] != len(self.categories):
+            raise self.refuse(shape, f"it takes {len(self.categories)} columns.")
+        return (sum(map(self.width, self.categories)),)
+
+    def trained(self, shape):
+        many = {column: count for column, count in enumerate(self.categories) if count > MOST_ONE_HOT}
+        return {f"embedding{column + 1}": (count, self.width(count)) for column, count in many.items()}
+
+    def initial(self, name):
+        return "truncated_normal"
 
 
 # ---- without ---------------------------------------------------------------------------------------------------------

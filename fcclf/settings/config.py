@@ -21,7 +21,7 @@ from fcclf.settings import class_weight
 from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
-from fcclf.settings.run_config import Stopping
+from fcclf.settings.run_config import DataShape, Stopping
 from fcclf.settings.sources import CLASSIFICATION, REGRESSION, SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
@@ -195,15 +195,14 @@ class Config:
         metric = "validation_loss" if training.early_stopping else "train_total"
         return Stopping(metric, training.min_delta, training.patience, slows=slows)
 
-    def layers(self, n_features, n_classes) -> dict[str, Block]:
-        """{scope: block} of the network for such data; n_classes: or numbers to predict. Raises ConfigError if it does
-        not fit them."""
+    def layers(self, shape: DataShape) -> dict[str, Block]:
+        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
         sigmoid = self.training.loss == "sigmoid"
-        if sigmoid and n_classes != 2:
+        if sigmoid and shape.n_classes != 2:
             raise ConfigError(
-                "loss", f"is sigmoid, which is for two classes, but the data have {n_classes}: use softmax."
+                "loss", f"is sigmoid, which is for two classes, but the data have {shape.n_classes}: use softmax."
             )
-        return named_layers(self.model, n_features, 1 if sigmoid else n_classes)
+        return named_layers(self.model, shape._replace(n_classes=1) if sigmoid else shape)
 
     def run_name(self) -> str:
         """The data's name and every result-changing setting that is not the default, fit for a file name."""

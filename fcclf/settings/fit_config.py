@@ -14,7 +14,7 @@ from typing import ClassVar
 from fcclf.errors import ConfigError
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
-from fcclf.settings.run_config import LONGEST_PATIENCE, Stopping
+from fcclf.settings.run_config import LONGEST_PATIENCE, DataShape, Stopping
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
 SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
@@ -110,9 +110,9 @@ class ClassifierConfig(FitConfig):
         weights = self.parameters["class_weight"]
         return {**super().arguments(), "class_weight": dict(weights) if isinstance(weights, list) else weights}
 
-    def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
+    def layers(self, shape: DataShape) -> dict[str, Block]:
         """{scope: block} of the network for such data."""
-        return blocks.named(self.stack, n_classes if n_classes > 2 or self.multilabel else 1)
+        return blocks.named(self.stack, shape.n_classes if shape.n_classes > 2 or self.multilabel else 1)
 
     @classmethod
     def wrote(cls, stored) -> bool:
@@ -142,9 +142,9 @@ class RegressorConfig(FitConfig):
     score: ClassVar[str] = "r2"
     highlights: ClassVar[tuple[str, ...]] = ("train_total", "train_r2", "validation_r2")
 
-    def layers(self, n_features: int, n_outputs: int) -> dict[str, Block]:
+    def layers(self, shape: DataShape) -> dict[str, Block]:
         """{scope: block} of the network for such data."""
-        return blocks.named(self.stack, n_outputs)
+        return blocks.named(self.stack, shape.n_classes)
 
     @classmethod
     def wrote(cls, stored) -> bool:

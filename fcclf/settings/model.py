@@ -4,6 +4,7 @@ import hashlib
 import typing
 from dataclasses import dataclass
 
+from fcclf.errors import ConfigError
 from fcclf.settings import blocks, presets
 from fcclf.settings.blocks import (
     ACTIVATIONS,
@@ -16,10 +17,13 @@ from fcclf.settings.blocks import (
     Block,
     Dense,
     Dropout,
+    Encode,
+    Fill,
     Standardize,
 )
 from fcclf.settings.fields import Section, setting
 from fcclf.settings.presets import PRESETS
+from fcclf.settings.run_config import DataShape
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,19 @@ class Stack(Section):
         return {"preset": self.preset, "layers": [blocks.to_dict(block) for block in self.layers]}
 
 
-def named_layers(model: Model | Stack, n_features: int, n_outputs: int) -> dict[str, Block]:
-    """{scope: block} of the network, with its outputs. Raises ConfigError if a layer does not fit the one before it."""
-    named = blocks.named(model.layers, n_outputs)
-    blocks.check_shapes(named, n_features)
+def named_layers(model: Model | Stack, shape: DataShape) -> dict[str, Block]:
+    """{scope: block} of the network for such data. Raises ConfigError if a layer does not fit the one before it."""
+    named = blocks.named(_fitting(model.layers, shape), shape.n_classes)
+    blocks.check_shapes(named, shape.n_features)
     return named
+
+
+def _fitting(stack, shape):
+    """The stack, with what the data need besides: `Fill` before all, `Encode` after the numbers were standardised."""
+    first = (Fill(),) if shape.missing else ()
+    if not shape.categories:
+        return (*first, *stack)
+    standardized = int(isinstance(stack[0], Standardize))
+    if standardized and stack[0].over == "all":
+        raise ConfigError("standardize", "is all, but some columns are categories, not numbers: use features.")
+    return (*first, *stack[:standardized], Encode(shape.categories), *stack[standardized:])

@@ -11,6 +11,16 @@ from fcclf.settings.blocks import Block
 LONGEST_PATIENCE = 2**63 - 1  # epochs, for a rule that never runs out of patience
 
 
+class DataShape(NamedTuple):
+    """What a network must fit. n_classes: or how many numbers are predicted. categories: how many each feature has, 0
+    of one that is a number; () where all are numbers. missing: some samples lack some."""
+
+    n_features: int
+    n_classes: int
+    categories: tuple[int, ...] = ()
+    missing: bool = False
+
+
 class Stopping(NamedTuple):
     """When training is over before its last epoch, or its learning rate falls.
 
@@ -58,7 +68,7 @@ class RunConfig(Protocol):
     def stopping(self) -> Stopping | None:
         """When training is over before its last epoch; None if never."""
 
-    def layers(self, n_features: int, n_classes: int) -> dict[str, Block]:
+    def layers(self, shape: DataShape) -> dict[str, Block]:
         """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
 
     def identity(self) -> dict:

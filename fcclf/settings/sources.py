@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcclf.settings.fields import Section, required, setting, slug
+from fcclf.settings.run_config import DataShape
 
 TASKS = CLASSIFICATION, REGRESSION = ("classification", "regression")
 CURVES = ("sine", "step", "bump", "line")
@@ -20,8 +21,7 @@ class Known(typing.NamedTuple):
 
     samples: int
     test_size: int
-    n_features: int
-    n_classes: int
+    shape: DataShape
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Shape(Source):
     @property
     def known(self) -> Known:
         """Numbers of samples, features and classes."""
-        return Known(self.samples, int(self.samples * self.test_ratio), 2, self.n_classes)
+        return Known(self.samples, int(self.samples * self.test_ratio), DataShape(2, self.n_classes))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Curve(Source):
     @property
     def known(self) -> Known:
         """Numbers of samples, features and outputs."""
-        return Known(self.samples, int(self.samples * self.test_ratio), 1, 1)
+        return Known(self.samples, int(self.samples * self.test_ratio), DataShape(1, 1))
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -171,6 +171,10 @@ class Table(Source):
         None,
         "name or number of the CSV column, or name of the NPZ array, that says how much a row counts",
         metavar="NAME",
+    )
+    drop: tuple[str, ...] = setting((), "names or numbers of CSV columns to leave out", metavar="COLUMN")
+    categories: tuple[str, ...] = setting(
+        (), "names or numbers of CSV columns whose numbers are categories, as texts always are", metavar="COLUMN"
     )
     test_ratio: float = setting(0.2, "share of each class that is kept for the test part", above=0, below=1)
     data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)

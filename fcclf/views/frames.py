@@ -25,7 +25,7 @@ class Frames:
 
     def __init__(self, predictor, dataset):
         self.predictor, self.dataset = predictor, dataset
-        self.is_plane = dataset.n_features == 2
+        self.is_plane = dataset.axes == 2
         *self.hidden, _ = (name for name, block in predictor.layers.items() if block.has_units)
 
     def draw(self, answers, title: str):
@@ -36,7 +36,7 @@ class Frames:
     def _of_numbers(self, answers, title):
         labels, predictions = self.dataset.numbers(self.dataset.test.y), self._predictions(answers)
         title = f"{title}, test R2 {r2_score(labels, predictions):.4f}"
-        if self.dataset.n_features == 1:
+        if self.dataset.axes == 1:
             yield "", "pictures/fit", self.fit(title)
         if self.is_plane and self.hidden:
             yield "", "pictures/units", self.units(title)
