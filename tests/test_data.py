@@ -6,10 +6,12 @@ import runs
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
-from fcclf.data.dataset import split, statistics
+from fcclf.data.dataset import Dataset, Part, layer_statistics, split, statistics
 from fcclf.data.order import EpochOrders, epoch_order
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
+from fcclf.settings.model import Model, named_layers
+from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import Blobs, Circles, Spirals
 
 
@@ -155,3 +157,19 @@ def test_the_weights_of_rows_and_of_classes_multiply():
 def test_weights_that_do_not_fit_the_data_are_refused(class_weight, words):
     with pytest.raises(ConfigError, match=words):
         weights_of(class_weight)
+
+
+def test_the_statistics_of_columns_leave_out_what_is_missing_and_categories():
+    X = np.float32([[0, 1, np.nan], [2, 3, 6], [1, np.nan, 8]])
+    dataset = Dataset(Part(X, np.zeros(3, np.int32)), *[None] * 2, 2, categories=(3, 0, 0), missing=True)
+    layers = named_layers(Model(standardize="features"), dataset.shape)
+    found = layer_statistics(layers, dataset)
+    np.testing.assert_array_equal(found["fill1/fill"], [-1, 2, 7])
+    np.testing.assert_array_equal(found["standardize1/mean"], [0, 2, 7])
+    np.testing.assert_array_equal(found["standardize1/stddev"], [1, 1, 1])
+    assert list(layers) == ["fill1", "standardize1", "encode1", "fc1", "fc2", "output"]
+
+
+def test_all_numbers_together_cannot_be_standardised_where_some_columns_are_categories():
+    with pytest.raises(ConfigError, match="standardize is all, but some columns are categories"):
+        named_layers(Model(standardize="all"), DataShape(2, 2, (3, 0)))

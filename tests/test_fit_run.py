@@ -462,5 +462,5 @@ def test_the_commands_know_a_fit(kept, capfd):
     assert "fc2" in output
     assert entry.main(["evaluate", str(path)]) == 1
     assert "keeps no samples: open it with FCClassifier.from_run" in capfd.readouterr().err
-    with pytest.raises(RunError, match="keeps no samples"):
-        TrainedRun(path)
+    with TrainedRun(path) as run, pytest.raises(RunError, match="keeps no samples"):
+        run.dataset()

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from stacks import CONVOLUTIONAL, EVERY_DENSE
 
+from fcclf.errors import ConfigError
 from fcclf.network import layers
 from fcclf.network.layers import Context, Phase, Place
 from fcclf.network.network import Network
@@ -19,6 +20,8 @@ from fcclf.settings.blocks import (
     Conv2D,
     Dense,
     Dropout,
+    Encode,
+    Fill,
     MaxPool,
     Residual,
 )
@@ -319,3 +322,34 @@ def test_equal_dropouts_inside_blocks_draw_other_masks_wherever_they_are(fused):
     drawn = evaluated(tf.function(masks, jit_compile=fused))
     assert len(drawn) == 5
     assert len({mask.tobytes() for mask in drawn.values()}) == 5
+
+
+# ---- columns of a table ----------------------------------------------------------------------------------------------
+
+
+def built(block, inputs, values):
+    """What a block makes of inputs, with the values of its variables."""
+    with tf.Graph().as_default(), tf1.Session() as session:
+        context = Context({f"b/{name}": tf.constant(value) for name, value in values.items()}, 0)
+        return session.run(layers.call(block, tf.constant(inputs), Place("b", 0), context))
+
+
+def test_fill_stands_for_what_is_missing():
+    inputs = np.float32([[1, np.nan], [np.nan, 2]])
+    np.testing.assert_array_equal(built(Fill(), inputs, {"fill": np.float32([7, 9])}), [[1, 9], [7, 2]])
+
+
+def test_encode_gives_numbers_first_then_a_one_hot_vector_or_an_embedding_for_each_column_of_categories():
+    inputs = np.float32([[0, 5.5, 2, 1], [24, 6.5, 0, 2], [25, 7.5, 3, -1]])
+    embedding = np.random.default_rng(0).standard_normal((25, 5), np.float32)
+    encoded = built(Encode((25, 0, 3, 2)), inputs, {"embedding1": embedding})
+    np.testing.assert_array_equal(encoded[:, 0], np.float32([5.5, 6.5, 7.5]))
+    np.testing.assert_array_equal(encoded[:, 1:6], [embedding[0], embedding[24], np.zeros(5)])
+    np.testing.assert_array_equal(encoded[:, 6:9], [[0, 0, 1], [1, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(encoded[:, 9:], [[0, 1], [0, 0], [0, 0]])
+    assert Encode((25, 0, 3, 2)).output_shape((4,)) == (11,)
+
+
+def test_encode_takes_as_many_columns_as_it_knows():
+    with pytest.raises(ConfigError, match="has Encode after shape 3, but it takes 2 columns"):
+        Encode((2, 0)).output_shape((3,))

@@ -6,6 +6,7 @@ import pytest
 import runs
 
 from fcclf.runs import training
+from fcclf.settings.sources import Table
 
 MOONS, CURVE = ["moons", "--noise", "0.3"], ["curve", "--noise", "0.2"]
 FLAGS = ["--epochs", "2500", "--quiet", "--checkpoint-every", "20", "--image-every", "500", "--no-figures"]
@@ -50,6 +51,18 @@ def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, 
     runs.assert_same_run(tmp_path / "killed" / "run", tmp_path / "untouched" / "run")
     metrics = [(tmp_path / each / "run" / "metrics.json").read_text() for each in ("killed", "untouched")]
     assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_a_run_on_texts_and_missing_numbers_goes_on_exactly(tmp_path, jit):
+    rows = [f"w{row * 7 % 30},{'fm'[row % 2]},{row % 9 or ''},{row // 2 % 2}" for row in range(90)]
+    (tmp_path / "table.csv").write_text("\n".join(["word,sex,age,kind", *rows]))
+    settings = {"data": Table(str(tmp_path / "table.csv")), "standardize": "features", "jit": jit}
+    training.train(runs.config(epochs=3, **settings), tmp_path / "cut")
+    training.train(runs.config(epochs=6, **settings), tmp_path / "cut")
+    training.train(runs.config(epochs=6, **settings), tmp_path / "whole")
+    runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    assert runs.variables(tmp_path / "whole")["encode1/embedding1"].shape[1] == 6
 
 
 def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path):

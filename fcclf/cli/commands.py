@@ -13,15 +13,16 @@ from pathlib import Path
 
 from fcclf.cli.advice import advice
 from fcclf.cli.flags import config_from_flags, model_from_flags
-from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, say, write
+from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
 from fcclf.errors import RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
-from fcclf.settings.run_config import DataShape
-from fcclf.settings.sources import REGRESSION, Table
+from fcclf.settings.run_config import REGRESSION, DataShape
+from fcclf.settings.sources import Table
+from fcclf.system import durable
 from fcclf.system.durable import explained
 
 FAILED = 1  # the exit code
@@ -78,6 +79,26 @@ def summary(arguments) -> int:
     defaults = (presets.N_FEATURES, presets.N_CLASSES) if isinstance(model, Stack) else (2, 2)
     n_features, n_classes = arguments.features or defaults[0], arguments.classes or defaults[1]
     write(blocks.summary(named_layers(model, DataShape(n_features, n_classes)), n_features))
+    return 0
+
+
+def predict(arguments) -> int:
+    """`fcclf predict RUN DATA`: what a run answers for the samples of a file, as CSV or JSON lines."""
+    from fcclf.data import new_samples
+
+    data, score = Path(arguments.data), None
+    new_samples.check(data)
+    with quiet_tensorflow(arguments.quiet):
+        from fcclf.runs.trained import TrainedRun
+        from fcclf.serving import answers
+    wanted = answers.Wanted(arguments.label, arguments.id, arguments.proba)
+    destination = durable.replacing(Path(arguments.out)) if arguments.out else standard_output()
+    opened = TrainedRun(Path(arguments.run), arguments.checkpoint)
+    with opened as run, destination as file, rows_on_stderr(arguments.quiet) as progress:
+        for score in answers.write(run, data, file, wanted, say, arguments.json):
+            progress(score.rows)
+    if score and score.labelled:
+        say(str(score))
     return 0
 
 

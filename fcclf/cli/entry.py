@@ -1,4 +1,4 @@
-"""The command line: `fcclf train`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
+"""The command line: `fcclf train`, `predict`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
 
 The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
 1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
@@ -102,6 +102,7 @@ def _parser():
     _add_train(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_predict(subparsers)
     _add_summary(subparsers)
     _add_plot(subparsers)
     _add_overviews(subparsers)
@@ -115,6 +116,20 @@ def _add_run_command(subparsers, command, help):
     parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/moons")
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_predict(subparsers):
+    parser = _add_run_command(subparsers, commands.predict, "predict for the samples of a file")
+    parser.add_argument("data", type=_path, metavar="DATA", help="CSV, NPZ, NPY or IDX; - is CSV from standard input")
+    parser.add_argument("--out", type=_path, metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument("--proba", action="store_true", help="the probability of each class too")
+    parser.add_argument("--id", metavar="COLUMN", help="a CSV column to keep beside the answers, by name or number")
+    parser.add_argument("--label", metavar="COLUMN", help="the CSV column of labels, if any (default: as in training)")
+    parser.add_argument(
+        "--checkpoint", default="best", metavar="WHICH", help="best, latest or epoch-N (default: best, if known)"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON, an object on each line, instead of CSV")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_summary(subparsers):

@@ -25,9 +25,18 @@ def open_standard_streams():
 
 
 def write(results):
-    """Prints results. Raises BrokenPipeError if their reader has left, RunError if they cannot be written."""
+    """Prints results. Raises as `standard_output` does."""
+    with standard_output() as file:
+        print(results, file=file)
+
+
+@contextlib.contextmanager
+def standard_output():
+    """The open file that results go to. Raises BrokenPipeError if their reader has left, RunError if they cannot be
+    written."""
     try:
-        print(results, flush=True)
+        yield sys.stdout
+        sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again when it ends
         if isinstance(error, BrokenPipeError):
@@ -51,6 +60,16 @@ def progress_on_stderr(config, quiet):
             yield bar
     else:
         yield ProgressLines(config.training.epochs)
+
+
+@contextlib.contextmanager
+def rows_on_stderr(quiet):
+    """Yields a function that is called with the number of rows done: a count that grows, on a terminal, unless
+    quiet."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" rows", unit_scale=True, file=sys.stderr, disable=quiet or not sys.stderr.isatty()) as bar:
+        yield lambda rows: bar.update(rows - bar.n)
 
 
 class ProgressBar:

@@ -35,63 +35,71 @@ class Block(NamedTuple):
     rows: list[list[str]]
 
 
-class CsvFile:
-    """A CSV file that is being read.
+class Heading(NamedTuple):
+    """What the columns of a table are called. path: of the table, for messages; named: whether its first row, or
+    whatever it has for one, names them, else they are counted."""
 
-    path: for messages; headed: whether its first row names the columns; columns: their names.
-    """
-
-    def __init__(self, path: Path | str, file):
-        self.path, reader = path, csv.reader(_lines(file, path), skipinitialspace=True)
-        self._rows = ((reader.line_num, row) for row in reader if row)  # a blank line is no row
-        line, first = next(self._rows, (0, []))
-        self.headed = all(number(cell) is None for cell in first)
-        numbered = [f"column {place}" for place, _ in enumerate(first, start=1)]
-        self.columns = [cell.rstrip() for cell in first] if self.headed else numbered
-        if not self.headed:
-            self._rows = itertools.chain([(line, first)], self._rows)
-
-    def check_width(self):
-        """Raises RunError unless there are two columns, as a table with labels has."""
-        if len(self.columns) < 2:
-            heading = "".join(self.columns)
-            seen = next((f", not {name}" for mark, name in SEPARATORS.items() if mark in heading), "")
-            raise RunError(f"{self.path} needs two columns or more, features and a label, with commas between{seen}.")
+    path: Path | str
+    columns: list[str]
+    named: bool
 
     def place(self, setting: str, column: str) -> int:
         """The place of a column that is given by its name or number. setting: that it was given for. Raises ConfigError
         if there is none."""
         width = len(self.columns)
-        if self.headed and self.columns.count(column) > 1:
+        if self.named and self.columns.count(column) > 1:
             raise ConfigError(
                 setting, f"is {brief(column)}, which is the name of several columns: give a number from 1."
             )
-        if self.headed and column in self.columns:
+        if self.named and column in self.columns:
             return self.columns.index(column)
         if column.isdecimal() and len(column) < 10 and 1 <= int(column) <= width:
             return int(column) - 1
-        known = listed(self.columns) if self.headed else f"numbers from 1 to {width}"
+        known = listed(self.columns) if self.named else f"numbers from 1 to {width}"
         raise ConfigError(setting, f"is {brief(column)}, but the columns of {self.path} are {known}.")
+
+
+class CsvFile:
+    """A CSV file that is being read. heading: what its columns are called."""
+
+    def __init__(self, path: Path | str, file):
+        reader = csv.reader(_lines(file, path), skipinitialspace=True)
+        self._rows = ((reader.line_num, row) for row in reader if row)  # a blank line is no row
+        line, first = next(self._rows, (0, []))
+        named = all(number(cell) is None for cell in first)
+        columns = [cell.rstrip() if named else f"column {place}" for place, cell in enumerate(first, start=1)]
+        self.heading = Heading(path, columns, named)
+        if not named:
+            self._rows = itertools.chain([(line, first)], self._rows)
+
+    def check_width(self):
+        """Raises RunError unless there are two columns, as a table with labels has."""
+        path, columns, _ = self.heading
+        if len(columns) < 2:
+            heading = "".join(columns)
+            seen = next((f", not {name}" for mark, name in SEPARATORS.items() if mark in heading), "")
+            raise RunError(f"{path} needs two columns or more, features and a label, with commas between{seen}.")
 
     def first_rows(self) -> list[list[str]]:
         """Some rows, which stay to be read."""
-        rows = list(itertools.islice(self._rows, min(LOOKED_AT, max(1, CELLS // len(self.columns)))))
+        rows = list(itertools.islice(self._rows, min(LOOKED_AT, max(1, CELLS // len(self.heading.columns)))))
         self._rows = itertools.chain(rows, self._rows)
         return [row for _, row in rows]
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, rows: int = ROWS) -> Iterator[Block]:
         """The rows that are left. Raises RunError, after those before it, at one of another length."""
-        width = len(self.columns)
-        while read := list(itertools.islice(self._rows, min(ROWS, max(1, CELLS // width)))):
-            odd = next((number for number, (_, row) in enumerate(read) if len(row) != width), len(read))
+        path, columns, _ = self.heading
+        while read := list(itertools.islice(self._rows, min(rows, max(1, CELLS // len(columns))))):
+            odd = next((number for number, (_, row) in enumerate(read) if len(row) != len(columns)), len(read))
             if odd:
                 yield Block(*map(list, zip(*read[:odd], strict=True)))
             for line, row in read[odd : odd + 1]:
-                raise self.damage(line, f" has {len(row)} columns, but the first row has {width}")
+                raise damage(path, line, f" has {len(row)} columns, but the first row has {len(columns)}")
 
-    def damage(self, line: int, found: str) -> RunError:
-        """The error for what was `found` in a line."""
-        return RunError(f"{self.path}, line {line}{found}: correct it, or leave the row out.")
+
+def damage(path: Path | str, line: int, found: str) -> RunError:
+    """The error for what was `found` in a line."""
+    return RunError(f"{path}, line {line}{found}: correct it, or leave the row out.")
 
 
 @contextlib.contextmanager
@@ -144,11 +152,15 @@ def numbers(rows: list[list[str]], places: list[int]) -> list[float]:
     """The numbers in some cells of every row, row by row, NaN where one is missing. Raises ValueError if there is
     neither."""
     picked = operator.itemgetter(*places) if len(places) > 1 else lambda row: [row[place] for place in places]
-    cells = list(itertools.chain.from_iterable(map(picked, rows)))
+    return floats(list(itertools.chain.from_iterable(map(picked, rows))))
+
+
+def floats(cells: list) -> list[float]:
+    """The numbers in cells, texts or numbers, NaN where one is missing. Raises ValueError if there is neither."""
     try:
         return list(map(float, cells))
-    except ValueError:  # some may be missing
-        return [np.nan if is_missing(cell) else float(cell) for cell in cells]
+    except (TypeError, ValueError):  # some may be missing
+        return [np.nan if cell is None or is_missing(str(cell)) else float(cell) for cell in cells]
 
 
 def text(cell: str) -> str:

@@ -133,6 +133,11 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
     return spare[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
 
 
+def pixels(X) -> np.ndarray:
+    """float32 from 0 to 1 of X, uint8."""
+    return np.divide(X, np.float32(255), out=aligned(X.shape))
+
+
 def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
     """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0. A
     NaN, a number that is missing, does not count."""

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
 from fcclf.data import idx, shapes, table
-from fcclf.data.dataset import Dataset, Part, aligned, split, with_numbers
+from fcclf.data.dataset import Dataset, Part, aligned, pixels, split, with_numbers
 from fcclf.data.schema import Schema
 from fcclf.data.split import part_sizes
 from fcclf.errors import ConfigError, RunError
@@ -71,16 +71,12 @@ def _(source: Images, config, say):
                 f"the images in {source.data_dir} do not belong together: the test part must have images of the "
                 "same size and no other labels than the training part."
             )
-    train, test = (Part(_pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
+    train, test = (Part(pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
     trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
     classes = FASHION_MNIST_CLASSES if hashlib.sha256(parts[1][1]).hexdigest() == FASHION_MNIST_LABELS else ()
     kept, held_out = Part(train.X[:trained], train.y[:trained]), Part(train.X[trained:], train.y[trained:])
     schema = Schema(classes=classes, image_shape=parts[0][0].shape[1:])
     return Dataset(kept, held_out, test, int(train.y.max()) + 1, schema)
-
-
-def _pixels(X):
-    return np.divide(X, np.float32(255), out=aligned(X.shape))
 
 
 @_load.register

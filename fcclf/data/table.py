@@ -21,7 +21,8 @@ from fcclf.data.schema import Column, Schema
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.blocks import MOST_CATEGORIES
 from fcclf.settings.fields import brief
-from fcclf.settings.sources import REGRESSION, Table
+from fcclf.settings.run_config import REGRESSION
+from fcclf.settings.sources import Table
 from fcclf.system import durable, memory
 
 FEWEST = 2  # samples of a class: one to train on, one to test
@@ -149,7 +150,7 @@ def _first_labels(path, label):
 
 
 def _label_place(table, label):
-    return len(table.columns) - 1 if label is None else table.place("label", label)
+    return len(table.heading.columns) - 1 if label is None else table.heading.place("label", label)
 
 
 def _numbered(labels, path):
@@ -187,17 +188,18 @@ class _Reader:
     """What is taken out of a CSV file: the places of its columns, by what they are, and the values read so far."""
 
     def __init__(self, table, source):
-        self.table, self.numbers = table, source.task == REGRESSION
+        self.table, heading, self.numbers = table, table.heading, source.task == REGRESSION
+        self.path, self.columns, self.named = heading
         self.label = _label_place(table, source.label)
-        self.weight = None if source.weight_column is None else table.place("weight_column", source.weight_column)
+        self.weight = None if source.weight_column is None else heading.place("weight_column", source.weight_column)
         if self.weight == self.label:
             raise ConfigError(
                 "weight_column", f"is {brief(source.weight_column)}, the column of the labels: name another."
             )
-        left_out = {self.label, self.weight, *(table.place("drop", name) for name in source.drop)}
-        self.features = [place for place, _ in enumerate(table.columns) if place not in left_out]
+        left_out = {self.label, self.weight, *(heading.place("drop", name) for name in source.drop)}
+        self.features = [place for place, _ in enumerate(self.columns) if place not in left_out]
         if not self.features:
-            raise ConfigError("drop", f"leaves no column of {table.path} to predict from: name fewer.")
+            raise ConfigError("drop", f"leaves no column of {self.path} to predict from: name fewer.")
         self.texts = {place: {} for place in self._text_places(source.categories)}
         self.number_places = [place for place in self.features if place not in self.texts]
         self.values, self.weights, self.labels = array("f"), array("f"), {}
@@ -205,21 +207,21 @@ class _Reader:
 
     def _text_places(self, categories):
         """The features that hold texts, by their look or by their names."""
-        named = {self.table.place("categories", name) for name in categories}
-        rows = [row for row in self.table.first_rows() if len(row) == len(self.table.columns)]
+        named = {self.table.heading.place("categories", name) for name in categories}
+        rows = [row for row in self.table.first_rows() if len(row) == len(self.columns)]
         return [place for place in self.features if place in named or csv_file.are_texts([row[place] for row in rows])]
 
     def contents(self):
         for block in self.table.blocks():
             self._take(block)
         if not self.labels:
-            raise RunError(f"{self.table.path} has no row below its heading.")
-        distinct, classes = _as_numbers(self.labels) if self.numbers else _numbered(list(self.labels), self.table.path)
-        columns = [self.table.columns[place] for place in self.features]
+            raise RunError(f"{self.path} has no row below its heading.")
+        distinct, classes = _as_numbers(self.labels) if self.numbers else _numbered(list(self.labels), self.path)
+        columns = [self.columns[place] for place in self.features]
         weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
         y, texts = distinct[np.frombuffer(self.label_numbers, np.int32)], self._sorted_texts()
-        label = self.table.columns[self.label]
-        return Contents(self._features(), y, classes, columns, weights, texts, self.table.headed, label)
+        label = self.columns[self.label]
+        return Contents(self._features(), y, classes, columns, weights, texts, self.named, label)
 
     def _take(self, block):
         labels = [row[self.label].rstrip() for row in block.rows]
@@ -257,7 +259,7 @@ class _Reader:
         for place, texts in self.texts.items():
             if len(texts) > most:
                 raise RunError(
-                    f"{self.table.path} has {len(texts)} different texts in {brief(self.table.columns[place])}, which "
+                    f"{self.path} has {len(texts)} different texts in {brief(self.columns[place])}, which "
                     f"are too many for categories of {len(self.label_numbers)} rows: leave the column out with --drop."
                 )
         return {self.features.index(place): tuple(sorted(texts)) for place, texts in self.texts.items()}
@@ -267,11 +269,11 @@ class _Reader:
         for line, row in zip(*block, strict=True):
             found = self._damage_in(row)
             if found:
-                return self.table.damage(line, found)
+                return csv_file.damage(self.path, line, found)
         raise ValueError("no row is damaged")
 
     def _damage_in(self, row):
-        for place, (name, cell) in enumerate(zip(self.table.columns, row, strict=True)):
+        for place, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
             if place == self.label and not cell.rstrip():
                 return f", {brief(name)} is empty"
             must = place == self.weight or (place == self.label and self.numbers)
@@ -313,14 +315,25 @@ def _read_npz(path, source):
     return Contents(X, renumbered[places], classes, columns, weights)
 
 
-def checked_features(path: Path, X: np.ndarray) -> np.ndarray:
-    """X, numbers [samples, features], as float32; NaN where one is missing. Raises RunError if float32 cannot hold
-    one."""
+def checked_features(path: Path, X: np.ndarray, first: int = 0, dtype: str = "float32") -> np.ndarray:
+    """X, numbers [samples, features], of a type; NaN where one is missing. Raises RunError, which counts rows from
+    `first`, if float32 cannot hold one."""
     smallest, largest = (np.nanmin(X), np.nanmax(X)) if not np.isnan(X).all() else (0, 0)
     if not (float(smallest) >= -LARGEST and float(largest) <= LARGEST):
         row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
-        raise RunError(f"{path} has {X[row, column]} at X[{row}, {column}], which float32 cannot hold: correct it.")
-    return X.astype(np.float32, copy=False)
+        where = f"X[{first + row}, {column}]"
+        raise RunError(f"{path} has {X[row, column]} at {where}, which float32 cannot hold: correct it.")
+    return X.astype(dtype, copy=False)
+
+
+def npz_samples(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array X of an NPZ file, and y, None if there is none. Raises RunError if it has no such arrays."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in ("X", "y") if f"{name}.npy" in archive.namelist() or name == "X"]
+    X, *labels = _npz_arrays(path, names)
+    if labels and labels[0].shape != X.shape[:1]:
+        raise RunError(f"{path} has X {X.shape} and y {labels[0].shape}, but y must be a label for each sample.")
+    return X, labels[0] if labels else None
 
 
 def _npz_arrays(path, names):

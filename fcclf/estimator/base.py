@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
+from fcclf.errors import RunError
 from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples, scoring
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import DIVERGED, Fit
@@ -295,9 +296,16 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         opened._set_fitted_curves(fit_run.earlier_metrics(path, epoch, config.dtype), config.samples)
         return opened
 
-    def _set_fitted_run(self, description, values):
+    def _set_fitted_run(self, run, values):
         """Sets what a run of the command line has, with its weights, {variable: value}."""
-        config, facts = description.config, description.data
+        (config, facts, *_), schema = run.description, run.description.schema
+        if facts.categories or facts.missing:
+            raise RunError(
+                f"{run.path} was trained on columns that hold texts or lack numbers, which an estimator does not take: "
+                "open it with fcclf.open_run."
+            )
+        if schema.named:
+            self.feature_names_in_ = np.array(schema.names, dtype=object)
         self.n_features_in_, self._layers = facts.n_features, tuple(config.layers(facts.shape).items())
         self.n_outputs_ = self._layers[-1][1].units
         self._seed, self._dtype, self.t_ = config.training.seed, config.dtype, 0

@@ -1,5 +1,6 @@
 """`FCClassifier`: the network and the compiled epoch loop of a run as a scikit-learn classifier."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,18 @@ from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.fit_config import ClassifierConfig
+
+
+def _labels_of(run):
+    """The labels of a run of the command line, in the order of its class numbers: those of a table, as numbers where
+    they look like that; else the class numbers."""
+    known = run.description.schema
+    if not known.classes or known.image_shape:
+        return np.arange(run.description.data.n_classes)
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return np.array([kind(label) for label in known.classes])
+    return np.array(known.classes)
 
 
 class FCClassifier(ClassifierMixin, FCEstimator):
@@ -227,8 +240,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         path: of any trained run. From a fit with a `logdir` comes the classifier as fit left it, which can be trained
         on. From a run of the command line comes one that predicts; `fcclf train` trains the run on.
         classes: the labels in the order of the run's class numbers; by default those the run knows.
-        Raises RunError if there is no run that can be read or it predicts numbers, ValueError if the labels are not as
-        many as its classes.
+        Raises RunError if there is no run that can be read, it predicts numbers or some of its columns hold texts or
+        lack numbers, ValueError if the labels are not as many as its classes.
         """
         path = Path(path)
         description = run_directory.read(path)
@@ -246,9 +259,9 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     @classmethod
     def _from_command_line(cls, path):
         with TrainedRun(path) as run:
-            opened, facts = cls(), run.description.data
-            opened.classes_, opened._multilabel = np.arange(facts.n_classes), False
-            opened._set_fitted_run(run.description, run.weights())
+            opened = cls()
+            opened.classes_, opened._multilabel = _labels_of(run), False
+            opened._set_fitted_run(run, run.weights())
             opened.out_activation_ = "logistic" if opened.n_outputs_ == 1 else "softmax"
             return opened
 

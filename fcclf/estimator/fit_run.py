@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fcclf.data.facts import Facts
+from fcclf.data.schema import Column, Schema
 from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
 from fcclf.runs import checkpoint, history, recorder, run_directory
@@ -44,7 +45,7 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
     with run_directory.claimed(path), contextlib.ExitStack() as files:
         if stored(path):
             _check_epochs(path, config)
-        run = recorder.continued(path, config, data, program.plan, warn)
+        run = recorder.continued(path, config, data, _schema(config), program.plan, warn)
         if run.start:
             run.restore(program)
         earlier = earlier_metrics(path, run.epoch, config.dtype)
@@ -56,6 +57,12 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
         if not run.start:
             written.begin()
         yield written, earlier
+
+
+def _schema(config):
+    """What the columns and classes of a fit are called."""
+    columns = tuple(map(Column, config.feature_names or ()))
+    return Schema(columns, config.feature_names is not None, classes=tuple(map(str, config.classes)))
 
 
 def _check_epochs(path, config):

@@ -189,7 +189,8 @@ class FCRegressor(RegressorMixin, FCEstimator):
 
         From a fit with a `logdir` comes the regressor as fit left it, which can be trained on. From a run of the
         command line comes one that predicts; its last layer answers in the unit of the labels.
-        Raises RunError if there is no run that can be read, or it classifies.
+        Raises RunError if there is no run that can be read, it classifies, or some of its columns hold texts or lack
+        numbers.
         """
         path = Path(path)
         description = run_directory.read(path)
@@ -205,7 +206,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
             values["output/kernel"] = values["output/kernel"] * facts.label_stddev
             values["output/bias"] = values["output/bias"] * facts.label_stddev + facts.label_mean
             opened = cls(training.loss, delta=training.delta)
-            opened._set_fitted_run(run.description, values)
+            opened._set_fitted_run(run, values)
             opened._dtype = "float64"
             opened.out_activation_ = opened._activation()
             return opened

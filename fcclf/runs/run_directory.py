@@ -299,13 +299,11 @@ def read(path: Path) -> Description:
         raise RunError(f"{file} cannot be read ({error}): restore it from a copy.") from None
 
 
-def read_with_data(path: Path) -> Description:
-    """Like `read`, for what needs the samples. Raises RunError for a fit too, which does not keep them."""
-    description = read(path)
+def check_loadable(path: Path, description: Description):
+    """Raises RunError if the run in `path` is a fit, which does not keep its samples."""
     if not description.config.loadable:
         maker = description.config.maker
         raise RunError(f"{path} is a fit of {maker} and keeps no samples: open it with {maker}.from_run.")
-    return description
 
 
 def _parsed(document):

@@ -4,45 +4,59 @@ No lock is taken: a run may be read while it is trained. If a checkpoint is prun
 """
 
 import contextlib
+import functools
+import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
-from fcclf.data import loading
+from fcclf.data import loading, new_samples
 from fcclf.data.dataset import Dataset, numbers
+from fcclf.data.new_samples import Expected
+from fcclf.data.schema import Schema
 from fcclf.errors import RunError
 from fcclf.learning.plan import cores
-from fcclf.learning.predictor import Predictor
+from fcclf.learning.predictor import Predictor, class_logits
 from fcclf.learning.program import best_epoch, best_weights
 from fcclf.runs import checkpoint, run_directory
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
+from fcclf.settings.run_config import CLASSIFICATION, MULTILABEL, REGRESSION
 
+BEST, LATEST = "best", "latest"  # whose weights: those of the best epoch, if one is known, or of the last
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read
 
 
 class TrainedRun:
-    """A context manager around the session that holds a run's newest checkpoint.
+    """A context manager around the session that holds the weights of a run.
 
-    path: the run directory; description: a `run_directory.Description`; epoch: the one whose weights these are, the
-    last or, with early stopping, the best.
+    path: the run directory; description: a `run_directory.Description`; schema: what columns and classes are called;
+    epoch: the one whose weights these are, the last or, with early stopping, the best.
+
+    What it predicts from, X, is an array [samples, features]; or a DataFrame, rows of cells, or the path of a file,
+    whose columns are found by the names that the run knows. Raises RunError if samples do not fit.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, which: str = BEST):
+        """which: the weights, of the BEST epoch where early stopping knows one, else the last; of the LATEST epoch; or
+        of "epoch-N", one of the checkpoints."""
         self.path = Path(path)
-        self.description = run_directory.read_with_data(self.path)
-        epoch, values = newest_values(self.path, self.description)
+        self.description = run_directory.read(self.path)
+        epoch, values = chosen_values(self.path, self.description, which)
         config, facts = self.description.config, self.description.data
-        layers = config.layers(facts.shape)
-        threads = config.session.threads or self.description.threads or cores()
-        self.predictor = Predictor(tuple(layers.items()), facts.n_features, threads)
-        self.epoch = best_epoch(values) or epoch
+        self.layers, self.threads = config.layers(facts.shape), self._threads()
+        self.predictor = Predictor(tuple(self.layers.items()), facts.n_features, self.threads, config.dtype)
+        self.epoch = (best_epoch(values) if which == BEST else None) or epoch
         try:
-            self.predictor.load(_weights(self.path, self.predictor.variables, values))
+            self.predictor.load(_weights(self.path, self.predictor.variables, values, which))
         except RunError:
             self.predictor.close()
             raise
+
+    def _threads(self):
+        config = self.description.config
+        return (config.session.threads if config.loadable else 1) or self.description.threads or cores()
 
     def __enter__(self):
         return self
@@ -51,27 +65,67 @@ class TrainedRun:
         self.predictor.close()
 
     @property
+    def task(self) -> str:
+        """What it predicts, as in `RunConfig`."""
+        return self.description.config.task
+
+    @property
     def is_regression(self) -> bool:
         """Whether the run predicts numbers, not classes."""
-        return self.description.config.is_regression
+        return self.task == REGRESSION
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """What columns and classes are called; classes without names by their numbers."""
+        known, facts = self.description.schema, self.description.data
+        return known if self.is_regression else known._replace(classes=tuple(known.class_names(facts.n_classes)))
+
+    @property
+    def expected(self) -> Expected:
+        """What it expects of its samples."""
+        return Expected(self.schema, self.description.data.shape, self.description.config.dtype)
+
+    def features(self, X) -> np.ndarray:
+        """X as the network takes it, [samples, features]; warns of columns that are left out."""
+        return new_samples.features(X, self.expected, warnings.warn)
 
     def logits(self, X) -> np.ndarray:
-        """float32 [samples, classes] of X, [samples, features]. Raises RunError if the run predicts numbers."""
+        """[samples, classes] of X. Raises RunError if the run predicts numbers."""
         if self.is_regression:
             raise RunError(f"{self.path} predicts numbers, which have no logits and no probabilities: see predictions.")
-        return self.predictor.logits(X)
+        answers = self.predictor.answers(self.features(X))
+        several = self.task == MULTILABEL
+        return answers if several else class_logits(answers)[:, : self.description.data.n_classes]
 
     def probabilities(self, X) -> np.ndarray:
-        """float32 [samples, classes]; each row sums to 1. Raises RunError as `logits` does."""
-        return softmax(self.logits(X), axis=1)
+        """[samples, classes]; each row sums to 1, unless a sample may have several of the classes. Raises RunError as
+        `logits` does."""
+        return self.shares(self.logits(X))
+
+    def shares(self, logits) -> np.ndarray:
+        """The probabilities that logits stand for, both [samples, classes]."""
+        return expit(logits) if self.task == MULTILABEL else softmax(logits, axis=1)
 
     def predictions(self, X) -> np.ndarray:
-        """int64 [samples], class numbers; or float64 [samples], the numbers predicted."""
-        return self._numbers(X) if self.is_regression else self.logits(X).argmax(axis=1)
+        """int64 [samples], class numbers; or float64, the numbers predicted, [samples] or [samples, outputs]; or int64
+        [samples, classes] of ones and zeros, where a sample may have several."""
+        if self.is_regression:
+            return self._numbers(X)
+        logits = self.logits(X)
+        return (logits > 0).astype(np.int64) if self.task == MULTILABEL else logits.argmax(axis=1)
+
+    def labels(self, X) -> np.ndarray:
+        """What the predicted class of each sample is called, texts [samples]. Raises RunError if the run does not
+        predict one class for a sample."""
+        if self.task != CLASSIFICATION:
+            raise RunError(f"{self.path} does not predict one class for a sample: see predictions.")
+        return np.array(self.schema.classes)[self.predictions(X)]
 
     def _numbers(self, X):
-        logarithms = self.description.config.training.loss == "poisson"
-        return numbers(self.predictor.answers(X), self.description.data, logarithms)
+        answers = self.predictor.answers(self.features(X))
+        logarithms, facts = self.description.config.logarithms, self.description.data
+        columns = [numbers(answers[:, [output]], facts, logarithms) for output in range(answers.shape[1])]
+        return columns[0] if len(columns) == 1 else np.column_stack(columns)
 
     def weights(self) -> dict[str, np.ndarray]:
         """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""
@@ -79,18 +133,20 @@ class TrainedRun:
 
     def dataset(self) -> Dataset:
         """The data the run was trained and tested on. Raises RunError if they cannot be loaded again."""
+        run_directory.check_loadable(self.path, self.description)
         dataset = loading.load(self.description.config)
         if dataset.facts != self.description.data:
             raise RunError(f"the data that {self.path / 'config.json'} describes are not those the run was trained on.")
         return dataset
 
 
-def open_run(path: Path | str) -> TrainedRun:
-    """The trained run in directory `path`, a context manager. Raises RunError if there is none that can be read."""
-    return TrainedRun(Path(path))
+def open_run(path: Path | str, which: str = BEST) -> TrainedRun:
+    """The trained run in directory `path`, a context manager. which: the weights, as `TrainedRun` takes it. Raises
+    RunError if there is none that can be read."""
+    return TrainedRun(Path(path), which)
 
 
-def _weights(path, variables, values):
+def _weights(path, variables, values, which):
     """{name: values} of the network's `variables` that count. Raises RunError if a checkpoint has others."""
     for name, variable in variables.items():
         if name not in values or values[name].shape != tuple(variable.shape):
@@ -98,7 +154,8 @@ def _weights(path, variables, values):
             raise RunError(
                 f"{path}: its checkpoint does not fit the run: {name} has shape {found}, not {variable.shape}."
             )
-    return best_weights({name: values[name] for name in variables}, values)
+    last = {name: values[name] for name in variables}
+    return best_weights(last, values) if which == BEST else last
 
 
 def newest_checkpoint(path: Path, description: Description) -> Checkpoint:
@@ -111,12 +168,28 @@ def newest_checkpoint(path: Path, description: Description) -> Checkpoint:
 
 def newest_values(path: Path, description: Description) -> tuple[int, dict[str, np.ndarray]]:
     """(epoch, {name: values} of every variable) of the newest checkpoint. Raises RunError as that does."""
+    return chosen_values(path, description, LATEST)
+
+
+def chosen_values(path: Path, description: Description, which: str) -> tuple[int, dict[str, np.ndarray]]:
+    """The same of the checkpoint that is chosen, as `TrainedRun` takes it. Raises RunError if there is none."""
 
     def read():
-        newest = newest_checkpoint(path, description)
-        return newest.epoch, checkpoint.values(newest)
+        named = which not in (BEST, LATEST)
+        found = _named_checkpoint(path, description, which) if named else newest_checkpoint(path, description)
+        return found.epoch, checkpoint.values(found)
 
     return _while_pruned(path, read)
+
+
+def _named_checkpoint(path, description, name):
+    """The checkpoint "epoch-N" of the run in `path`, verified; N need not have all its zeros."""
+    known = checkpoint.committed_paths(path / "checkpoints")
+    found = [each for each in known if name in (each.name, f"epoch-{checkpoint.position(each)[0]}")]
+    if not found:
+        names = ", ".join(each.name for each in known) or "none"
+        raise RunError(f"{path} has no checkpoint {name!r}: there are {names}.")
+    return checkpoint.verified(found[0], description.fingerprint)
 
 
 def _while_pruned(path, read):

@@ -82,7 +82,8 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
 
     Raises RunError if there is no sound checkpoint to compare with.
     """
-    description = run_directory.read_with_data(path)
+    description = run_directory.read(path)
+    run_directory.check_loadable(path, description)
     *before, newest = _two_newest(path, description)
     config = description.config
     dataset = loading.load(config)

@@ -21,8 +21,8 @@ from fcclf.settings import class_weight
 from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
-from fcclf.settings.run_config import DataShape, Stopping
-from fcclf.settings.sources import CLASSIFICATION, REGRESSION, SOURCES, Moons, Source
+from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape, Stopping
+from fcclf.settings.sources import SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 CLASS_LOSSES = ("softmax", "sigmoid")
@@ -156,9 +156,19 @@ class Config:
                 raise ConfigError(name, "is for classes, but the labels are numbers: leave it out.")
 
     @property
+    def task(self) -> str:
+        """What is predicted: an entry of `fcclf.settings.sources.TASKS`."""
+        return self.data.task
+
+    @property
+    def logarithms(self) -> bool:
+        """Whether the network puts out logarithms of what is predicted."""
+        return self.training.loss == "poisson"
+
+    @property
     def is_regression(self) -> bool:
         """Whether numbers are to be predicted, not classes."""
-        return self.data.task == REGRESSION
+        return self.task == REGRESSION
 
     @property
     def _defaults(self) -> dict:

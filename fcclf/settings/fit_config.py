@@ -14,7 +14,7 @@ from typing import ClassVar
 from fcclf.errors import ConfigError
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
-from fcclf.settings.run_config import LONGEST_PATIENCE, DataShape, Stopping
+from fcclf.settings.run_config import CLASSIFICATION, LONGEST_PATIENCE, MULTILABEL, REGRESSION, DataShape, Stopping
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
 SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
@@ -103,7 +103,13 @@ class ClassifierConfig(FitConfig):
 
     maker: ClassVar[str] = "FCClassifier"
     score: ClassVar[str] = "accuracy"
+    logarithms: ClassVar[bool] = False
     highlights: ClassVar[tuple[str, ...]] = ("train_total", "validation_accuracy")
+
+    @property
+    def task(self) -> str:
+        """What is predicted."""
+        return MULTILABEL if self.multilabel else CLASSIFICATION
 
     def arguments(self) -> dict:
         """{name: value} of the parameters, as the classifier takes them."""
@@ -140,7 +146,14 @@ class RegressorConfig(FitConfig):
 
     maker: ClassVar[str] = "FCRegressor"
     score: ClassVar[str] = "r2"
+    task: ClassVar[str] = REGRESSION
+    classes: ClassVar[tuple] = ()
     highlights: ClassVar[tuple[str, ...]] = ("train_total", "train_r2", "validation_r2")
+
+    @property
+    def logarithms(self) -> bool:
+        """Whether the network puts out logarithms of what is predicted."""
+        return self.parameters["loss"] == "poisson"
 
     def layers(self, shape: DataShape) -> dict[str, Block]:
         """{scope: block} of the network for such data."""

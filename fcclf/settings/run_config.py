@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from fcclf.settings.blocks import Block
 
+CLASSIFICATION, MULTILABEL, REGRESSION = ("classification", "multilabel", "regression")  # tasks
 LONGEST_PATIENCE = 2**63 - 1  # epochs, for a rule that never runs out of patience
 
 
@@ -46,14 +47,18 @@ class RunConfig(Protocol):
     """All settings of a run.
 
     maker: what made the run, for people; score: the name of the score in metrics, "accuracy" or "r2"; dtype: of the
-    network's numbers, "float32" or "float64"; named_by: the setting that names its directory; remedy: what to do where
-    another run has that name. source: the name of the data; loadable: whether the settings tell where the samples come
-    from, so that they can be loaded again. highlights: metrics of an epoch that an overview shows.
+    network's numbers, "float32" or "float64"; task: what is predicted, CLASSIFICATION, MULTILABEL (any number of the
+    classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; named_by: the
+    setting that names its directory; remedy: what to do where another run has that name. source: the name of the data;
+    loadable: whether the settings tell where the samples come from, so that they can be loaded again. highlights:
+    metrics of an epoch that an overview shows.
     """
 
     maker: ClassVar[str]
     score: str
     dtype: str
+    task: str
+    logarithms: bool
     named_by: ClassVar[str]
     remedy: ClassVar[str]
     loadable: ClassVar[bool]

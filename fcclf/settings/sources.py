@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcclf.settings.fields import Section, required, setting, slug
-from fcclf.settings.run_config import DataShape
+from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape
 
-TASKS = CLASSIFICATION, REGRESSION = ("classification", "regression")
+TASKS = (CLASSIFICATION, REGRESSION)
 CURVES = ("sine", "step", "bump", "line")
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
 

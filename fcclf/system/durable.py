@@ -155,6 +155,24 @@ def replace_file(path: Path, content: str | bytes):
         raise
 
 
+@contextlib.contextmanager
+def replacing(path: Path):
+    """An open text file that becomes `path` when the block ends. If the block fails nothing is left of it."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"cannot write {path}: it is not a file.")
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        with explained("write", path), open(temporary, "w", encoding="utf-8", newline="", opener=open_no_link) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 def rename(old: Path, new: Path):
     """Renames `old` to `new` beside it, for good."""
     with explained("rename", old):
