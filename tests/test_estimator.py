@@ -7,6 +7,7 @@ import threading
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import runs
 from peers import scikit_learns
@@ -18,12 +19,14 @@ from sklearn.neural_network import MLPClassifier
 import fcclf
 from fcclf import FCClassifier
 from fcclf.data import loading
+from fcclf.errors import RunError
 from fcclf.learning import program, stretches
 from fcclf.learning.program import Program
 from fcclf.runs import history, training
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.blocks import BatchNorm, Dense, Residual
 from fcclf.settings.config import Config, Model, Moons, Session, Training
+from fcclf.settings.sources import Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -466,6 +469,29 @@ def test_a_run_with_a_residual_block_can_be_opened_with_its_best_weights(tmp_pat
     dense = ("residual1/fc1", "residual1/projection", "output")
     for coefficients, name in zip(opened.coefs_, dense, strict=True):
         np.testing.assert_array_equal(coefficients, weights[f"{name}/kernel"])
+
+
+@pytest.mark.parametrize(("labels", "known"), [("xy", ["x", "y"]), (["7", "3"], [3, 7]), (["0.5", "1"], [0.5, 1.0])])
+def test_a_run_of_a_table_has_its_labels_and_the_names_of_its_columns(tmp_path, labels, known):
+    rows = [f"{row},{row % 7},{labels[row % 2]}" for row in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["left,up,kind", *rows]))
+    training.train(runs.config(data=Table(str(tmp_path / "table.csv")), epochs=2), tmp_path / "run")
+    opened = FCClassifier.from_run(tmp_path / "run")
+    assert opened.classes_.tolist() == known
+    assert opened.feature_names_in_.tolist() == ["left", "up"]
+    with TrainedRun(tmp_path / "run") as run:
+        frame = pd.read_csv(tmp_path / "table.csv")
+        assert list(map(str, opened.predict(frame[["left", "up"]]))) == [
+            str(type(known[0])(label)) for label in run.labels(frame)
+        ]
+
+
+def test_a_run_with_columns_of_texts_is_for_open_run(tmp_path):
+    rows = [f"{'ab'[row % 2]},{row % 7},{row % 2}" for row in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["word,up,kind", *rows]))
+    training.train(runs.config(data=Table(str(tmp_path / "table.csv")), epochs=2), tmp_path / "run")
+    with pytest.raises(RunError, match=r"hold texts or lack numbers, .*: open it with fcclf\.open_run"):
+        FCClassifier.from_run(tmp_path / "run")
 
 
 def test_the_class_is_a_public_name_of_the_package():
