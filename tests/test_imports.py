@@ -15,6 +15,7 @@ ORDER = [  # a package may import from those before it; within one, modules impo
     {"data", "network", "views"},
     {"learning"},
     {"runs"},
+    {"serving"},
     {"estimator"},
     {"cli"},
 ]

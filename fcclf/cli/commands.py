@@ -97,6 +97,34 @@ def plot(arguments) -> int:
     return 0
 
 
+def export(arguments) -> int:
+    """`fcclf export RUN DIR`: writes a run for programs without fcclf, as the next version in DIR, and tests it."""
+    with quiet_tensorflow():
+        from fcclf.serving.export import FORMATS
+    exported = _export(Path(arguments.run), Path(arguments.directory), arguments.formats)
+    say(f"tested on {exported.tested}")
+    files = {name: str(exported.path / FORMATS[name].file) for name in exported.differences}
+    for name, differences in exported.differences.items():
+        measured = ", ".join(f"{difference:.2g} in {output}" for output, difference in differences.items())
+        write(f"{name:<10}  {files[name]:<{max(map(len, files.values()))}}  largest difference {measured}")
+    return 0
+
+
+def _export(path, directory, formats):
+    """What is written of a run, or of a fit, which keeps no samples to test on."""
+    from fcclf.runs.trained import TrainedRun
+    from fcclf.serving.export import export_run
+
+    config = run_directory.read(path).config
+    if config.loadable:
+        with TrainedRun(path) as run:
+            return export_run(run, directory, formats, say)
+    from fcclf.estimator import FCClassifier, FCRegressor
+
+    kind = FCClassifier if config.score == "accuracy" else FCRegressor
+    return kind.from_run(path).export(directory, formats)
+
+
 def compare(arguments) -> int:
     """`fcclf compare RUN...`: a table of runs, and their test curves in one figure."""
     from fcclf.runs import overview

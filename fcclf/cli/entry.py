@@ -26,6 +26,7 @@ from fcclf.settings.sources import SOURCES
 
 USAGE, DIVERGED = 2, 3
 MOST = 1_000_000  # features or classes
+EXPORTED = ("savedmodel", "onnx", "tflite")  # formats
 
 
 def main(argv=None) -> int:
@@ -104,6 +105,7 @@ def _parser():
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
     _add_summary(subparsers)
     _add_plot(subparsers)
+    _add_export(subparsers)
     _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
     verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
@@ -141,6 +143,20 @@ def _add_plot(subparsers):
             help=f"some of {', '.join(choices)} (default: {default})",
         )
     parser.add_argument("--output", type=_path, metavar="DIR", help="where to (default: figures/ in the run)")
+
+
+def _add_export(subparsers):
+    parser = _add_run_command(subparsers, commands.export, "write a run for programs without fcclf")
+    parser.add_argument("directory", type=_path, metavar="DIR", help="where to; it gets a folder 1, then 2 and so on")
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        nargs="+",
+        type=_one_of(EXPORTED),
+        default=EXPORTED[:1],
+        metavar="NAME",
+        help=f"some of {', '.join(EXPORTED)} (default: {EXPORTED[0]})",
+    )
 
 
 def _add_overviews(subparsers):

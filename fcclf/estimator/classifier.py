@@ -15,6 +15,7 @@ from fcclf.learning.objective import Classification, Multilabel
 from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
+from fcclf.serving.model import CLASSIFICATION, MULTILABEL
 from fcclf.settings.fit_config import ClassifierConfig
 
 
@@ -159,6 +160,10 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     def _start_as(self, config):
         """Like `_start`, with the labels of a run."""
         self._start(np.array(config.classes, dtype=config.class_type), config.multilabel, config.dtype)
+
+    @property
+    def _task(self):
+        return MULTILABEL if self._multilabel else CLASSIFICATION
 
     def _objective(self):
         return Multilabel(self.n_outputs_) if self._multilabel else Classification()

@@ -12,6 +12,7 @@ from fcclf.estimator.base import FCEstimator, takes_batches
 from fcclf.learning.objective import Regression
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
+from fcclf.serving.model import REGRESSION
 from fcclf.settings.fit_config import RegressorConfig
 
 
@@ -43,6 +44,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
 
     _parameter_constraints: dict = parameters.REGRESSOR_RULES
     _config_class = RegressorConfig
+    _task = REGRESSION
 
     def __init__(
         self,

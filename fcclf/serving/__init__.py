@@ -1,0 +1,9 @@
+"""Other programs' face: a model as files that need neither its run nor fcclf.
+
+model         what answers, whoever trained it
+graph         its answers as tensors
+savedmodel    as a TensorFlow SavedModel
+converted     as ONNX and TFLite
+versions      numbered folders that are whole or not there
+export        all of these, tested before they are shown
+"""
