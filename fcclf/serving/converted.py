@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,7 @@ NUMBER = {"onnx": "float64", "tflite": "float32"}  # the type of a regression's 
 def check(model: ServedModel, format: str):
     """Raises RunError if a model cannot be converted, or a package for that is missing."""
     if format == "tflite" and model.dtype == "float64":
-        raise RunError(
-            "TFLite computes in float32, and this network in float64: export onnx instead, or fit in float32."
-        )
+        raise RunError("TFLite has no networks of float64, such as this one: export onnx, or fit with dtype='float32'.")
     for package in PACKAGES[format]:
         try:
             importlib.import_module(package)
@@ -125,18 +124,17 @@ def write_tflite(model: ServedModel, file: Path):
             signature = tf1.saved_model.predict_signature_def(plain.inputs, plain.outputs)
             builder.add_meta_graph_and_variables(plain.session, [SERVE], {DEFAULT: signature}, strip_default_attrs=True)
             builder.save()
-        durable.write_file(file, _converted(scratch))
+        with ThreadPoolExecutor(1) as aside:  # whose context is eager, also where the caller builds a graph
+            durable.write_file(file, aside.submit(_converted, scratch).result())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _converted(saved):
-    """The bytes of a SavedModel as TFLite. In graph mode the converter forgets the signature."""
-    with tf.init_scope(), muted.warnings_logged():
-        if not tf.executing_eagerly():
-            raise RunError(
-                "TFLite's converter needs eager execution, which was disabled: use the command fcclf export."
-            )
+    """The bytes of a SavedModel as TFLite."""
+    if not tf.executing_eagerly():
+        raise RunError("TFLite's converter needs eager execution, which was disabled: use the command fcclf export.")
+    with muted.warnings_logged():
         return tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[DEFAULT]).convert()
 
 

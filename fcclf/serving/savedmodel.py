@@ -31,7 +31,7 @@ tf1 = tf.compat.v1
 
 SERVE = tf1.saved_model.tag_constants.SERVING
 DEFAULT, CLASSIFY, REGRESS, COLUMNS = "serving_default", "classify", "regress", "columns"  # signatures
-FILE, CLASSES = "saved_model.pb", "classes.txt"
+FILE, CLASSES, CLASSES_NODE = "saved_model.pb", "classes.txt", "classes_file"
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 ROWS_AT_ONCE = 8192
 
@@ -45,7 +45,7 @@ def write(model: ServedModel, directory: Path):
         servable.load(model.values)
         with durable.explained("write", directory, tf.errors.OpError), servable.session.graph.as_default():
             _build(servable, directory)
-    _forget_path(directory / FILE)
+    _settle(directory / FILE)
 
 
 def _build(servable, directory):
@@ -61,12 +61,19 @@ def _build(servable, directory):
     builder.save()
 
 
-def _forget_path(file):
-    """Takes out where classes.txt was when the SavedModel was written: who loads it finds it in assets/."""
+def _settle(file):
+    """Makes the SavedModel independent of where it was written and of who opens it.
+
+    classes.txt is found in assets/, so where it was before is taken out. TensorFlow's optimizers would add up the
+    terms of residual blocks in another order: the blocks' operations are marked, so that they leave them alone.
+    """
     saved = SavedModel.FromString(file.read_bytes())
-    for node in saved.meta_graphs[0].graph_def.node:
-        if node.name == "classes_file":
+    described = saved.meta_graphs[0].graph_def
+    for node in described.node:
+        if node.name == CLASSES_NODE:
             node.attr["value"].tensor.string_val[0] = CLASSES.encode()
+    for node in (node for function in described.library.function for node in function.node_def):
+        node.attr["_grappler_do_not_remove"].b = True
     durable.write_file(file, saved.SerializeToString(deterministic=True))
 
 
@@ -111,7 +118,7 @@ class _Servable(Predictor):
         if model.task == REGRESSION and model.n_outputs == 1:
             self.signatures[REGRESS] = self._regressing()
         if schema.classes:
-            path = tf.constant(str(self.classes_file), name="classes_file")
+            path = tf.constant(str(self.classes_file), name=CLASSES_NODE)
             tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, path)
 
     def _outputs(self, X):
