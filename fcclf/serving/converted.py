@@ -77,14 +77,15 @@ def write_onnx(model: ServedModel, file: Path):
     with _plain(model, "onnx") as plain:
         described = plain.session.graph.as_graph_def()
         frozen = tf1.graph_util.convert_variables_to_constants(plain.session, described, list(plain.outputs))
-        names = {f"{name}:0": name for name in (*plain.inputs, *plain.outputs)}
-        converted, _ = tf2onnx.convert.from_graph_def(
-            frozen,
-            input_names=[f"{name}:0" for name in plain.inputs],
-            output_names=[f"{name}:0" for name in plain.outputs],
-            opset=OPSET,
-            tensors_to_rename=names,
-        )
+        inputs, outputs = ({f"{name}:0": name for name in names} for names in (plain.inputs, plain.outputs))
+        with durable.explained("convert the model to", "ONNX", Exception):  # whatever a converter meets
+            converted, _ = tf2onnx.convert.from_graph_def(
+                frozen,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                opset=OPSET,
+                tensors_to_rename=inputs | outputs,
+            )
     _describe(converted, model)
     durable.write_file(file, converted.SerializeToString(deterministic=True))
 
@@ -134,7 +135,7 @@ def _converted(saved):
     """The bytes of a SavedModel as TFLite."""
     if not tf.executing_eagerly():
         raise RunError("TFLite's converter needs eager execution, which was disabled: use the command fcclf export.")
-    with muted.warnings_logged():
+    with muted.warnings_logged(), durable.explained("convert the model to", "TFLite", Exception):
         return tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[DEFAULT]).convert()
 
 
