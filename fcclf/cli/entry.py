@@ -152,7 +152,7 @@ def _add_export(subparsers):
         "--format",
         dest="formats",
         nargs="+",
-        type=_one_of(EXPORTED),
+        type=_one_of(EXPORTED, f"leave it out for {EXPORTED[0]}."),
         default=EXPORTED[:1],
         metavar="NAME",
         help=f"some of {', '.join(EXPORTED)} (default: {EXPORTED[0]})",
@@ -221,13 +221,13 @@ def _picture(text):
     return text
 
 
-def _one_of(choices):
-    """text -> text, as argparse wants its types."""
+def _one_of(choices, otherwise="leave it out for all."):
+    """text -> text, as argparse wants its types. otherwise: the remedy where no choice is near."""
 
     def parse(text):
         if text not in choices:
             near = difflib.get_close_matches(text, choices, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "leave it out for all."
+            remedy = f"did you mean {near[0]}?" if near else otherwise
             raise argparse.ArgumentTypeError(f"is {text!r}, but must be one of {', '.join(choices)}; {remedy}")
         return text
 
