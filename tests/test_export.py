@@ -275,6 +275,13 @@ def test_columns_of_one_name_are_not_told_apart(tmp_path):
     assert document(classifier.export(tmp_path).path)["schema"]["columns"] == []
 
 
+def test_names_that_no_input_can_have_are_told(tmp_path):
+    classifier = FCClassifier(**FAST).fit(IRIS.data.set_axis(["class", "a b", "b", "c"], axis=1), IRIS.target)
+    with pytest.warns(UserWarning, match=r"no arguments for columns of the names \['class'\]: the SavedModel has no"):
+        exported = classifier.export(tmp_path)
+    assert set(tf.saved_model.load(str(exported.path)).signatures) == {"serving_default", "classify"}
+
+
 def test_what_is_not_fitted_is_not_exported(tmp_path):
     with pytest.raises(NotFittedError):
         FCClassifier().export(tmp_path / "exports")

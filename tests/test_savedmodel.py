@@ -11,6 +11,7 @@ import served
 import tensorflow as tf
 from served import MODELS
 
+from fcclf.data.schema import Column
 from fcclf.serving import savedmodel
 from fcclf.serving.savedmodel import CLASSIFY, COLUMNS, DEFAULT, ESCAPES, REGRESS
 
@@ -190,6 +191,25 @@ def signatures(path):
 )
 def test_signatures_are_those_that_make_sense(saved, name, names):
     assert signatures(saved(name)) == names
+
+
+@pytest.mark.parametrize(
+    ("names", "nameless"),
+    [
+        (["a b", "größe", "1", "X"], []),
+        (["a b", "a_b", "c", "d"], ["a b", "a_b"]),
+        (["class", "", "m²", "classes"], ["class", "", "m²"]),
+    ],
+)
+def test_names_that_no_input_can_have_leave_the_signature_out_and_the_rest_open(tmp_path, names, nameless):
+    model = served.model("iris")
+    schema = model.schema._replace(columns=tuple(map(Column, names)))
+    assert savedmodel.nameless(schema) == nameless
+    savedmodel.write(model._replace(schema=schema), tmp_path / "1")
+    assert signatures(tmp_path / "1") == {DEFAULT, CLASSIFY} | (set() if nameless else {COLUMNS})
+    rows = [example({name: [value] for name, value in zip(names, row, strict=True)}) for row in served.samples("iris")]
+    found = by_function(tmp_path / "1", CLASSIFY, {"inputs": rows})["scores"]
+    np.testing.assert_allclose(found, served.outputs("iris")["probabilities"], rtol=0, atol=2e-6)
 
 
 def test_two_versions_with_other_categories_are_open_side_by_side(saved, tmp_path):

@@ -1,6 +1,7 @@
 """A fitted estimator as files for other programs."""
 
 import functools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def export(estimator, directory, formats, X) -> Exported:
     """Exports it; X: samples to test on, checked, or None. Raises RunError as `fcclf.serving.export.export` does."""
     samples = None if X is None else exports.given(X, "the samples given", estimator._dtype)
     answers = functools.partial(estimator._computed_of, Predictor.answers)
-    return exports.export(served(estimator), answers, Path(directory), formats, samples)
+    return exports.export(served(estimator), answers, Path(directory), formats, samples, warnings.warn)
 
 
 def served(estimator) -> ServedModel:

@@ -76,19 +76,24 @@ def export_run(
 ) -> Exported:
     """Exports an open run, tested on its own data, as the next version in `directory`.
 
-    say(sentence): called where the data cannot be loaded again. Raises RunError as `export` does.
+    say(sentence): called where the data cannot be loaded again, and as by `export`. Raises RunError as that does.
     """
-    served = model.of_run(run)
-    return export(served, run.predictor.answers, directory, formats, _of_run(run, say))
+    return export(model.of_run(run), run.predictor.answers, directory, formats, _of_run(run, say), say)
 
 
 def export(
-    served: ServedModel, answers, directory: Path, formats: Iterable[str] = DEFAULT, samples: Samples | None = None
+    served: ServedModel,
+    answers,
+    directory: Path,
+    formats: Iterable[str] = DEFAULT,
+    samples: Samples | None = None,
+    say=lambda sentence: None,
 ) -> Exported:
     """Exports a model as the next version in `directory`.
 
     answers(X): what the trained network puts out, [samples, outputs], which the exported ones are held against.
-    formats: of "savedmodel", "onnx" and "tflite". samples: by default drawn at random.
+    formats: of "savedmodel", "onnx" and "tflite". samples: by default drawn at random. say(sentence): called where the
+    SavedModel has no signature for the columns because of their names.
     Raises RunError if a format is unknown, a package is missing, the folder cannot be written, or answers differ by
     more than their bound.
     """
@@ -101,7 +106,18 @@ def export(
         _check_bounds(served, differences)
         tested = f"{len(samples.X)} rows of {samples.origin}"
         _describe(served, folder, samples, {"tested_on": tested, "differences": differences})
-        return Exported(versions.show(folder), tested, differences)
+        exported = Exported(versions.show(folder), tested, differences)
+    if "savedmodel" in formats:
+        _say_nameless(served.schema, say)
+    return exported
+
+
+def _say_nameless(schema, say):
+    if schema.named and (names := savedmodel.nameless(schema)):
+        say(
+            f"TensorFlow 2 has no arguments for columns of the names {brief(names)}: the SavedModel has no signature "
+            "columns, only serving_default and those of examples"
+        )
 
 
 def _checked(served, formats):

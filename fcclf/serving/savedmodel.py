@@ -4,8 +4,8 @@
 
 Signatures, with the outputs of `ServedModel.outputs`:
     serving_default   X [batch, features]
-    columns           one input of [batch] for each column by its name, where the columns have names: numbers, or texts
-                      where the column has categories
+    columns           one input of [batch] for each column by its name, where the columns have names that can be those
+                      of inputs: numbers, or texts where the column has categories
     classify          inputs, serialized tf.Example [batch] -> classes string, scores float32, both [batch, classes]
     regress           the same -> outputs float32 [batch], of a regression with one output
 
@@ -14,12 +14,14 @@ column with categories holds the place of the text; the number of categories sta
 """
 
 import contextlib
+from keyword import iskeyword
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from fcclf.data.schema import Schema
 from fcclf.learning.predictor import Predictor, session_config
 from fcclf.network import blockwise
 from fcclf.network.network import Network
@@ -111,7 +113,7 @@ class _Servable(Predictor):
         self.network = Network(self.layers, self.n_features, None, self.dtype)
         self.tables = {column.name: _table(column) for column in schema.columns if column.categories}
         self.signatures = {DEFAULT: self._predicting(DEFAULT, self._samples)}
-        if schema.columns and schema.named:
+        if schema.columns and schema.named and not nameless(schema):
             self.signatures[COLUMNS] = self._predicting(COLUMNS, self._columns)
         if model.task == CLASSIFICATION:
             self.signatures[CLASSIFY] = self._classifying()
@@ -174,6 +176,18 @@ class _Servable(Predictor):
             return serialized, self._together({name: parsed[name] for name in kinds})
         parsed = tf.io.parse_example(serialized, {"X": tf.io.FixedLenFeature((self.n_features,), tf.float32)})
         return serialized, tf.cast(parsed["X"], self.dtype)
+
+
+def nameless(schema: Schema) -> list[str]:
+    """Names of columns that cannot be those of inputs, because TensorFlow 2, which makes arguments of a function of
+    them, would not open the SavedModel: words of Python, signs, and names that differ in signs alone."""
+    arguments = ["".join(sign if sign.isalnum() else "_" for sign in name) for name in schema.names]
+    arguments = [name if name[:1].isalpha() else f"arg_{name}" for name in arguments]
+    return [
+        name
+        for name, argument in zip(schema.names, arguments, strict=True)
+        if not name or not argument.isidentifier() or iskeyword(argument) or arguments.count(argument) > 1
+    ]
 
 
 def _table(column):
