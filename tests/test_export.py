@@ -186,7 +186,7 @@ def test_classes_that_do_not_follow_from_the_logits_are_not_exported(tmp_path, m
 
     monkeypatch.setitem(FORMATS, "savedmodel", FORMATS["savedmodel"]._replace(answers=swapped))
     with pytest.raises(RunError, match="classes of the savedmodel export are not those of its logits"):
-        export.export(served.model("iris"), served.predictor("iris").answers, tmp_path / "exports")
+        export.export_model(served.model("iris"), served.predictor("iris").answers, tmp_path / "exports")
     assert not (tmp_path / "exports").exists()
 
 
@@ -203,7 +203,7 @@ def test_differences_are_relative_beyond_one_and_infinite_where_a_number_is_miss
 def test_every_kind_of_model_passes(tmp_path, name):
     model = served.model(name)
     formats = [format for format in FORMATS if (format, model.dtype) != ("tflite", "float64")]
-    exported = export.export(model, served.predictor(name).answers, tmp_path, formats)
+    exported = export.export_model(model, served.predictor(name).answers, tmp_path, formats)
     assert list(exported.differences) == formats
     assert exported.tested == "500 rows of random numbers"
 

@@ -316,7 +316,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """
         check_is_fitted(self)
         some = None if X is None else samples.features(self, X)
-        return exporting.export(self, directory, formats, some)
+        return exporting.export_estimator(self, directory, formats, some)
 
     # ---- predicting
 

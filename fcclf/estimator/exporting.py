@@ -10,16 +10,15 @@ from fcclf.data.schema import Column, Schema
 from fcclf.estimator import parameters
 from fcclf.learning.predictor import Predictor
 from fcclf.runs import run_directory
-from fcclf.serving import export as exports
-from fcclf.serving.export import Exported
+from fcclf.serving.export import Exported, export_model, given
 from fcclf.serving.model import ServedModel
 
 
-def export(estimator, directory, formats, X) -> Exported:
-    """Exports it; X: samples to test on, checked, or None. Raises RunError as `fcclf.serving.export.export` does."""
-    samples = None if X is None else exports.given(X, "the samples given", estimator._dtype)
-    answers = functools.partial(estimator._computed_of, Predictor.answers)
-    return exports.export(served(estimator), answers, Path(directory), formats, samples, warnings.warn)
+def export_estimator(estimator, directory, formats, X) -> Exported:
+    """Exports it; X: samples to test on, checked, or None. Raises RunError as `export_model` does."""
+    samples = None if X is None else given(X, "the samples given", estimator._dtype)
+    trained = functools.partial(estimator._computed_of, Predictor.answers)
+    return export_model(served(estimator), trained, Path(directory), formats, samples, warnings.warn)
 
 
 def served(estimator) -> ServedModel:

@@ -30,9 +30,9 @@ PACKAGES = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "tflite": ("ai_edge_lite
 NUMBER = {"onnx": "float64", "tflite": "float32"}  # the type of a regression's predictions
 
 
-def check(model: ServedModel, format: str):
+def check(served: ServedModel, format: str):
     """Raises RunError if a model cannot be converted, or a package for that is missing."""
-    if format == "tflite" and model.dtype == "float64":
+    if format == "tflite" and served.dtype == "float64":
         raise RunError("TFLite has no networks of float64, such as this one: export onnx, or fit with dtype='float32'.")
     for package in PACKAGES[format]:
         try:
@@ -45,24 +45,24 @@ def check(model: ServedModel, format: str):
 class _Plain(Predictor):
     """A predictor whose graph answers samples, however many, at once. inputs, outputs: {name: tensor}."""
 
-    def __init__(self, model: ServedModel, predicted: str):
-        self.model, self.predicted = model, predicted
-        super().__init__(model.layers, model.n_features, model.threads, model.dtype)
-        self.load(model.values)
+    def __init__(self, served: ServedModel, predicted: str):
+        self.served, self.predicted = served, predicted
+        super().__init__(served.layers, served.n_features, served.threads, served.dtype)
+        self.load(served.values)
 
     def build(self):
         self.network = Network(self.layers, self.n_features, None, self.dtype)
         X = tf1.placeholder(self.dtype, (None, self.n_features), "X")
         answers = inference(X, self.network, Context(self.network.variables, 0))["output"]
-        found = graph.outputs(self.model, answers, self.predicted)
+        found = graph.outputs(self.served, answers, self.predicted)
         self.inputs, self.outputs = {"X": X}, {name: tf.identity(each, name) for name, each in found.items()}
 
 
 @contextlib.contextmanager
-def _plain(model, format):
+def _plain(served, format):
     with contextlib.ExitStack() as around:
         around.enter_context(muted.warnings_logged())
-        plain = around.enter_context(contextlib.closing(_Plain(model, NUMBER[format])))
+        plain = around.enter_context(contextlib.closing(_Plain(served, NUMBER[format])))
         around.enter_context(plain.session.graph.as_default())
         yield plain
 
@@ -70,36 +70,36 @@ def _plain(model, format):
 # ---- ONNX ------------------------------------------------------------------------------------------------------------
 
 
-def write_onnx(model: ServedModel, file: Path):
+def write_onnx(served: ServedModel, file: Path):
     """Writes the model as ONNX. Raises RunError if it cannot."""
     import tf2onnx.convert
 
-    with _plain(model, "onnx") as plain:
+    with _plain(served, "onnx") as plain:
         described = plain.session.graph.as_graph_def()
         frozen = tf1.graph_util.convert_variables_to_constants(plain.session, described, list(plain.outputs))
         inputs, outputs = ({f"{name}:0": name for name in names} for names in (plain.inputs, plain.outputs))
         with durable.explained("convert the model to", "ONNX", Exception):  # whatever a converter meets
-            converted, _ = tf2onnx.convert.from_graph_def(
+            found, _ = tf2onnx.convert.from_graph_def(
                 frozen,
                 input_names=list(inputs),
                 output_names=list(outputs),
                 opset=OPSET,
                 tensors_to_rename=inputs | outputs,
             )
-    _describe(converted, model)
-    durable.write_file(file, converted.SerializeToString(deterministic=True))
+    _describe(found, served)
+    durable.write_file(file, found.SerializeToString(deterministic=True))
 
 
-def _describe(converted, model):
+def _describe(found, served):
     """Names what tf2onnx numbers, and adds the metadata."""
     import onnx.helper
 
-    converted.graph.name = "fcclf"
-    for each in (*converted.graph.input, *converted.graph.output):
+    found.graph.name = "fcclf"
+    for each in (*found.graph.input, *found.graph.output):
         each.type.tensor_type.shape.dim[0].dim_param = "batch"
-    schema = model.schema
-    texts = {"task": model.task, "classes": json.dumps(schema.classes), "schema": json.dumps(schema.to_dict())}
-    onnx.helper.set_model_props(converted, texts)
+    schema = served.schema
+    texts = {"task": served.task, "classes": json.dumps(schema.classes), "schema": json.dumps(schema.to_dict())}
+    onnx.helper.set_model_props(found, texts)
 
 
 def onnx_answers(file: Path, X, threads: int) -> dict[str, np.ndarray]:
@@ -116,11 +116,11 @@ def onnx_answers(file: Path, X, threads: int) -> dict[str, np.ndarray]:
 # ---- TFLite ----------------------------------------------------------------------------------------------------------
 
 
-def write_tflite(model: ServedModel, file: Path):
+def write_tflite(served: ServedModel, file: Path):
     """Writes the model as TFLite, with the signature serving_default. Raises RunError if it cannot."""
     scratch = file.parent.with_name("plain")
     try:
-        with _plain(model, "tflite") as plain, durable.explained("write", scratch, tf.errors.OpError):
+        with _plain(served, "tflite") as plain, durable.explained("write", scratch, tf.errors.OpError):
             builder = tf1.saved_model.Builder(str(scratch))
             signature = tf1.saved_model.predict_signature_def(plain.inputs, plain.outputs)
             builder.add_meta_graph_and_variables(plain.session, [SERVE], {DEFAULT: signature}, strip_default_attrs=True)

@@ -19,8 +19,8 @@ from scipy.sparse import issparse
 
 from fcclf.errors import ConfigError, RunError
 from fcclf.runs.trained import TrainedRun
-from fcclf.serving import converted, model, savedmodel, versions
-from fcclf.serving.model import ServedModel
+from fcclf.serving import converted, savedmodel, versions
+from fcclf.serving.model import ServedModel, of_run
 from fcclf.settings import blocks
 from fcclf.settings.fields import brief
 from fcclf.system import durable
@@ -76,14 +76,14 @@ def export_run(
 ) -> Exported:
     """Exports an open run, tested on its own data, as the next version in `directory`.
 
-    say(sentence): called where the data cannot be loaded again, and as by `export`. Raises RunError as that does.
+    say(sentence): called where the data cannot be loaded again, and as by `export_model`. Raises RunError as that does.
     """
-    return export(model.of_run(run), run.predictor.answers, directory, formats, _of_run(run, say), say)
+    return export_model(of_run(run), run.predictor.answers, directory, formats, _of_run(run, say), say)
 
 
-def export(
+def export_model(
     served: ServedModel,
-    answers,
+    trained,
     directory: Path,
     formats: Iterable[str] = DEFAULT,
     samples: Samples | None = None,
@@ -91,7 +91,7 @@ def export(
 ) -> Exported:
     """Exports a model as the next version in `directory`.
 
-    answers(X): what the trained network puts out, [samples, outputs], which the exported ones are held against.
+    trained(X): what the trained network puts out, [samples, outputs], which the exported ones are held against.
     formats: of "savedmodel", "onnx" and "tflite". samples: by default drawn at random. say(sentence): called where the
     SavedModel has no signature for the columns because of their names.
     Raises RunError if a format is unknown, a package is missing, the folder cannot be written, or answers differ by
@@ -102,7 +102,7 @@ def export(
         durable.make_directory(folder)
         for name in formats:
             FORMATS[name].write(served, folder / FORMATS[name].file)
-        differences = {name: _differences(name, served, answers, folder, samples.X) for name in formats}
+        differences = {name: _differences(name, served, trained, folder, samples.X) for name in formats}
         _check_bounds(served, differences)
         tested = f"{len(samples.X)} rows of {samples.origin}"
         _describe(served, folder, samples, {"tested_on": tested, "differences": differences})
@@ -122,11 +122,10 @@ def _say_nameless(schema, say):
 
 def _checked(served, formats):
     """The formats, a SavedModel first, as it wants an empty folder."""
-    if isinstance(formats, str):
-        formats = [formats]
+    formats = [formats] if isinstance(formats, str) else list(formats)
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
-        raise RunError(f"formats is {brief(list(formats))}, but must be some of {', '.join(FORMATS)}.")
+        raise RunError(f"formats is {brief(formats)}, but must be some of {', '.join(FORMATS)}.")
     for name in formats:
         if name in converted.PACKAGES:
             converted.check(served, name)
@@ -168,9 +167,9 @@ def _of_run(run, say):
 # ---- the test --------------------------------------------------------------------------------------------------------
 
 
-def _differences(name, served, answers, folder, X):
+def _differences(name, served, trained, folder, X):
     """{output: the largest difference} between the run's answers and those of a format."""
-    expected = served.outputs(answers(X))
+    expected = served.outputs(trained(X))
     found = FORMATS[name].answers(folder / FORMATS[name].file, X, served.threads)
     labels = served.decided(found["logits"]) if "logits" in found else {}
     for output, values in labels.items():

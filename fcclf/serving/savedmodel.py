@@ -38,13 +38,13 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 ROWS_AT_ONCE = 8192
 
 
-def write(model: ServedModel, directory: Path):
+def write(served: ServedModel, directory: Path):
     """Writes the SavedModel into a directory that is not there yet. Raises RunError if it cannot."""
     classes_file = directory.with_name(CLASSES)
-    if model.schema.classes:
-        durable.write_file(classes_file, "".join(f"{label.translate(ESCAPES)}\n" for label in model.schema.classes))
-    with contextlib.closing(_Servable(model, classes_file)) as servable, muted.warnings_logged():
-        servable.load(model.values)
+    if served.schema.classes:
+        durable.write_file(classes_file, "".join(f"{label.translate(ESCAPES)}\n" for label in served.schema.classes))
+    with muted.warnings_logged(), contextlib.closing(_Servable(served, classes_file)) as servable:
+        servable.load(served.values)
         with durable.explained("write", directory, tf.errors.OpError), servable.session.graph.as_default():
             _build(servable, directory)
     _settle(directory / FILE)
@@ -103,30 +103,29 @@ def _decoded(values):
 class _Servable(Predictor):
     """A predictor whose graph has the signatures and nothing else. signatures: {name: SignatureDef}."""
 
-    def __init__(self, model: ServedModel, classes_file: Path):
-        self.model, self.classes_file = model, classes_file
-        with muted.warnings_logged():
-            super().__init__(model.layers, model.n_features, model.threads, model.dtype)
+    def __init__(self, served: ServedModel, classes_file: Path):
+        self.served, self.classes_file = served, classes_file
+        super().__init__(served.layers, served.n_features, served.threads, served.dtype)
 
     def build(self):
-        model, schema = self.model, self.model.schema
+        served, schema = self.served, self.served.schema
         self.network = Network(self.layers, self.n_features, None, self.dtype)
         self.tables = {column.name: _table(column) for column in schema.columns if column.categories}
         self.signatures = {DEFAULT: self._predicting(DEFAULT, self._samples)}
         if schema.columns and schema.named and not nameless(schema):
             self.signatures[COLUMNS] = self._predicting(COLUMNS, self._columns)
-        if model.task == CLASSIFICATION:
+        if served.task == CLASSIFICATION:
             self.signatures[CLASSIFY] = self._classifying()
-        if model.task == REGRESSION and model.n_outputs == 1:
+        if served.task == REGRESSION and served.n_outputs == 1:
             self.signatures[REGRESS] = self._regressing()
         if schema.classes:
             path = tf.constant(str(self.classes_file), name=CLASSES_NODE)
             tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, path)
 
     def _outputs(self, X):
-        found = graph.outputs(self.model, blockwise.answers(X, self.network))
-        if self.model.task == CLASSIFICATION:
-            found["classes"] = graph.texts(self.model, found["class_ids"])
+        found = graph.outputs(self.served, blockwise.answers(X, self.network))
+        if self.served.task == CLASSIFICATION:
+            found["classes"] = graph.texts(self.served, found["class_ids"])
         return found
 
     def _predicting(self, name, placeholders):
@@ -141,9 +140,9 @@ class _Servable(Predictor):
         return {"X": X}, X
 
     def _columns(self):
-        kinds = [tf.string if column.categories else self.dtype for column in self.model.schema.columns]
+        kinds = [tf.string if column.categories else self.dtype for column in self.served.schema.columns]
         given = [tf1.placeholder(kind, (None,), f"column_{number}") for number, kind in enumerate(kinds)]
-        inputs = dict(zip(self.model.schema.names, given, strict=True))
+        inputs = dict(zip(self.served.schema.names, given, strict=True))
         return inputs, self._together(inputs)
 
     def _together(self, inputs):
@@ -154,7 +153,7 @@ class _Servable(Predictor):
     def _classifying(self):
         with tf1.name_scope(CLASSIFY):
             serialized, X = self._examples()
-            every = tf.constant(self.model.schema.classes)[None]
+            every = tf.constant(self.served.schema.classes)[None]
             labels = tf.tile(every, [tf.shape(X)[0], 1], "classes")
             scores = tf.identity(tf.cast(self._outputs(X)["probabilities"], tf.float32), "scores")
             return tf1.saved_model.classification_signature_def(serialized, labels, scores)
@@ -167,7 +166,7 @@ class _Servable(Predictor):
 
     def _examples(self):
         """(serialized tf.Examples, the X they hold)."""
-        serialized, columns = tf1.placeholder(tf.string, (None,), "inputs"), self.model.schema.columns
+        serialized, columns = tf1.placeholder(tf.string, (None,), "inputs"), self.served.schema.columns
         if columns:
             kinds = {column.name: tf.string if column.categories else tf.float32 for column in columns}
             parsed = tf.io.parse_example(
