@@ -169,7 +169,8 @@ def test_answers_that_differ_too_much_are_not_exported(finished_run, tmp_path, m
     if existing:
         run("export", finished_run, tmp_path / "exports")
     before = files(tmp_path)
-    monkeypatch.setattr(export, "CONVERTED", 0.0)
+    for name in ("CONVERTED", "ROUNDING"):
+        monkeypatch.setattr(export, name, 0.0)
     capsys.readouterr()
     assert run("export", finished_run, tmp_path / "exports", "--format", "savedmodel", "onnx") == 1
     error = capsys.readouterr().err
@@ -197,6 +198,23 @@ def test_differences_are_relative_beyond_one_and_infinite_where_a_number_is_miss
     assert export.difference(np.array([0.5, 150.0]), one[:2]) == 0.5
     assert export.difference(np.array([np.nan]), one[:1]) == np.inf
     assert export.difference(one[:1], np.array([np.nan])) == np.inf
+
+
+def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_path, monkeypatch):
+    X = 1e4 * served.samples("every dense")  # so far from 1 that float32 has no more than some digits
+    given, trained = export.given(X, "large numbers", "float32"), served.predictor("every dense").answers
+    exported = export.export_model(served.model("every dense"), trained, tmp_path, ["onnx", "tflite"], given)
+    largest = [exported.differences[format]["logits"] for format in ("onnx", "tflite")]
+    rounding = export._rounding(served.model("every dense"), served.model("every dense").outputs(trained(X)), X)
+    assert 1e-5 < max(largest) <= 8 * rounding["logits"]
+
+    def wrong(path, X, threads):
+        found = FORMATS["tflite"].answers(path, X, threads)
+        return found | {"logits": found["logits"] * 1.001}
+
+    monkeypatch.setitem(FORMATS, "onnx", FORMATS["tflite"]._replace(answers=wrong))
+    with pytest.raises(RunError, match="logits of the onnx export differ"):
+        export.export_model(served.model("every dense"), trained, tmp_path, ["onnx"], given)
 
 
 @pytest.mark.parametrize("name", served.MODELS)
