@@ -7,6 +7,10 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fcclf" / "__init__.py").read_text())[1]
+CONVERTERS = {
+    "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
+    "tflite": ["ai-edge-litert>=2"],
+}
 
 setup(
     name="fcclf",
@@ -28,7 +32,9 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        **CONVERTERS,
         "test": [
+            *(package for packages in CONVERTERS.values() for package in packages),
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

@@ -7,6 +7,7 @@ network       arrays into logits
 views         numbers into pictures
 learning      logits into weights: the compiled loop
 runs          what is kept on disk
+serving       other programs' face
 estimator     scikit-learn's face
 cli           the command line's face
 """
@@ -19,6 +20,7 @@ HOMES = {
     "load": "fcclf.data.loading",
     "train": "fcclf.runs.training",
     "open_run": "fcclf.runs.trained",
+    "export_run": "fcclf.serving.export",
     **dict.fromkeys(("Config", "Training", "Session"), "fcclf.settings.config"),
     **dict.fromkeys(("Model", "Stack"), "fcclf.settings.model"),
     **dict.fromkeys(("Moons", "Circles", "Blobs", "Spirals", "Images", "Table"), "fcclf.settings.sources"),

@@ -119,6 +119,21 @@ def plot(arguments) -> int:
     return 0
 
 
+def export(arguments) -> int:
+    """`fcclf export RUN DIR`: writes a run for programs without fcclf, as the next version in DIR, and tests it."""
+    with quiet_tensorflow():
+        from fcclf.runs.trained import TrainedRun
+        from fcclf.serving.export import FORMATS, export_run
+    with TrainedRun(Path(arguments.run), arguments.checkpoint) as run:
+        exported = export_run(run, Path(arguments.directory), arguments.formats, say)
+    say(f"tested on {exported.tested}")
+    files = {name: str(exported.path / FORMATS[name].file) for name in exported.differences}
+    for name, differences in exported.differences.items():
+        measured = ", ".join(f"{difference:.2g} in {output}" for output, difference in differences.items())
+        write(f"{name:<10}  {files[name]:<{max(map(len, files.values()))}}  largest difference {measured}")
+    return 0
+
+
 def compare(arguments) -> int:
     """`fcclf compare RUN...`: a table of runs, and their test curves in one figure."""
     from fcclf.runs import overview

@@ -26,6 +26,7 @@ from fcclf.settings.sources import SOURCES
 
 USAGE, DIVERGED = 2, 3
 MOST = 1_000_000  # features or classes
+EXPORTED = ("savedmodel", "onnx", "tflite")  # formats
 
 
 def main(argv=None) -> int:
@@ -105,6 +106,7 @@ def _parser():
     _add_predict(subparsers)
     _add_summary(subparsers)
     _add_plot(subparsers)
+    _add_export(subparsers)
     _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
     verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
@@ -125,11 +127,15 @@ def _add_predict(subparsers):
     parser.add_argument("--proba", action="store_true", help="the probability of each class too")
     parser.add_argument("--id", metavar="COLUMN", help="a CSV column to keep beside the answers, by name or number")
     parser.add_argument("--label", metavar="COLUMN", help="the CSV column of labels, if any (default: as in training)")
+    _add_checkpoint(parser)
+    parser.add_argument("--json", action="store_true", help="JSON, an object on each line, instead of CSV")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_checkpoint(parser):
     parser.add_argument(
         "--checkpoint", default="best", metavar="WHICH", help="best, latest or epoch-N (default: best, if known)"
     )
-    parser.add_argument("--json", action="store_true", help="JSON, an object on each line, instead of CSV")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_summary(subparsers):
@@ -156,6 +162,21 @@ def _add_plot(subparsers):
             help=f"some of {', '.join(choices)} (default: {default})",
         )
     parser.add_argument("--output", type=_path, metavar="DIR", help="where to (default: figures/ in the run)")
+
+
+def _add_export(subparsers):
+    parser = _add_run_command(subparsers, commands.export, "write a run for programs without fcclf")
+    parser.add_argument("directory", type=_path, metavar="DIR", help="where to; it gets a folder 1, then 2 and so on")
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        nargs="+",
+        type=_one_of(EXPORTED, f"leave it out for {EXPORTED[0]}."),
+        default=EXPORTED[:1],
+        metavar="NAME",
+        help=f"some of {', '.join(EXPORTED)} (default: {EXPORTED[0]})",
+    )
+    _add_checkpoint(parser)
 
 
 def _add_overviews(subparsers):
@@ -220,13 +241,13 @@ def _picture(text):
     return text
 
 
-def _one_of(choices):
-    """text -> text, as argparse wants its types."""
+def _one_of(choices, otherwise="leave it out for all."):
+    """text -> text, as argparse wants its types. otherwise: the remedy where no choice is near."""
 
     def parse(text):
         if text not in choices:
             near = difflib.get_close_matches(text, choices, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "leave it out for all."
+            remedy = f"did you mean {near[0]}?" if near else otherwise
             raise argparse.ArgumentTypeError(f"is {text!r}, but must be one of {', '.join(choices)}; {remedy}")
         return text
 

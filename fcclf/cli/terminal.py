@@ -5,7 +5,7 @@ import os
 import sys
 
 from fcclf.errors import RunError
-from fcclf.system import memory
+from fcclf.system import memory, muted
 
 TENSORFLOW = memory.Needed(900_000_000, 1_650_000_000)  # bytes, its import and a session
 PROGRESS_LINES = 10  # in all, where stderr is no terminal
@@ -130,15 +130,6 @@ def quiet_tensorflow(quiet=False):
         return
     if sys.stderr.isatty() and not quiet:
         say("importing TensorFlow ...")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+    with muted.stderr():
         import tensorflow  # noqa: F401
-
-        os.dup2(kept, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    yield

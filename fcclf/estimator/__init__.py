@@ -9,6 +9,7 @@ fitting       the session loop of a fit
 scoring       early stopping by any scorer
 lbfgs         a fit with that solver
 fit_run       a fit as a run directory
+exporting     a fit as files for other programs
 callbacks     those of scikit-learn
 """
 

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcclf.data.dataset import fingerprint
 from fcclf.data.facts import Facts
 from fcclf.errors import RunError
-from fcclf.estimator import callbacks, fit_run, lbfgs, parameters, samples, scoring
+from fcclf.estimator import callbacks, exporting, fit_run, lbfgs, parameters, samples, scoring
 from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import DIVERGED, Fit
 from fcclf.learning.full_batch import FullBatch
@@ -49,9 +49,9 @@ def takes_batches(estimator) -> bool:
 class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A fully-connected network in scikit-learn's form. What it is trained for is its subclass's:
 
-    _config_class: its `FitConfig`. _objective(): what is trained for, once `_start` was called. _given, _checked: the
-    samples as a `Part`. _labels(y): those of a `Part`, as a user has them. _strata: labels whose shares a held-out part
-    keeps, or None. _own_config(), _facts_size(): what a run notes of the targets.
+    _config_class: its `FitConfig`. _task: as of a `ServedModel`. _objective(): what is trained for, once `_start` was
+    called. _given, _checked: the samples as a `Part`. _labels(y): those of a `Part`, as a user has them. _strata:
+    labels whose shares a held-out part keeps, or None. _own_config(), _facts_size(): what a run notes of the targets.
     """
 
     _config_class: ClassVar[type[FitConfig]]
@@ -313,6 +313,19 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self._values = {}
         self._set_fitted_weights(values)
 
+    # ---- exports
+
+    def export(self, directory, formats=("savedmodel",), X=None):
+        """Writes the model as the next version in `directory`, for programs without fcclf: `fcclf.serving.export`.
+
+        formats: of "savedmodel", "onnx" and "tflite". X: samples that the exported model is tested on, against the
+        estimator; without them it is tested on random ones. Returns an `Exported`, with the `path` of the version.
+        Raises RunError if a package is missing, the files cannot be written or answers differ by more than their bound.
+        """
+        check_is_fitted(self)
+        some = None if X is None else samples.features(self, X)
+        return exporting.export_estimator(self, directory, formats, some)
+
     # ---- predicting
 
     def _answers(self, X) -> np.ndarray:
@@ -322,7 +335,10 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _computed(self, compute, X):
         """compute(predictor with the weights, X as it takes it)."""
-        X = samples.features(self, X)
+        return self._computed_of(compute, samples.features(self, X))
+
+    def _computed_of(self, compute, X):
+        """The same of X that were checked."""
         with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS, self._dtype) as predictor:
             values = self._current_values()
             predictor.load({name: value for name, value in values.items() if name in predictor.variables})

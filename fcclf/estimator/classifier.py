@@ -17,6 +17,7 @@ from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.fit_config import ClassifierConfig
+from fcclf.settings.run_config import CLASSIFICATION, MULTILABEL
 
 
 def _labels_of(run):
@@ -172,6 +173,10 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     def _start_as(self, config):
         """Like `_start`, with the labels of a run."""
         self._start(np.array(config.classes, dtype=config.class_type), config.multilabel, config.dtype)
+
+    @property
+    def _task(self):
+        return MULTILABEL if self._multilabel else CLASSIFICATION
 
     def _objective(self):
         return Multilabel(self.n_outputs_) if self._multilabel else Classification()

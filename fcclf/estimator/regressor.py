@@ -13,6 +13,7 @@ from fcclf.learning.objective import Regression
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.fit_config import RegressorConfig
+from fcclf.settings.run_config import REGRESSION
 
 
 class FCRegressor(RegressorMixin, FCEstimator):
@@ -43,6 +44,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
 
     _parameter_constraints: dict = parameters.REGRESSOR_RULES
     _config_class = RegressorConfig
+    _task = REGRESSION
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ blocks of one number of rows, so that a row's answer depends on that row alone.
 
 import contextlib
 import functools
-import math
 import os
 import warnings
 
@@ -17,13 +16,12 @@ from scipy.sparse import issparse
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf.errors import RunError
+from fcclf.network import blockwise
 from fcclf.network.layers import Context
 from fcclf.network.network import Network, inference
 
 tf1 = tf.compat.v1
 
-SMALL_NETWORK = 16384  # weights
-ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # in a block: many, for a block takes 100 us besides, but few for one row's sake
 MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # given to the graph at once, if they are more than one block
 PROBED = 16  # threads
 
@@ -63,12 +61,12 @@ def sessions_own_threads() -> bool:
 class Predictor:
     """A network in a session.
 
-    layers: (name, block) of the network. dtype: of its numbers, "float32" or "float64". variables: {name: variable} of
-    the graph.
+    layers: (name, block) of the network. threads: of the session. dtype: of the network's numbers, "float32" or
+    "float64". variables: {name: variable} of the graph.
     """
 
     def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32"):
-        self.layers, self.n_features, self.dtype = dict(layers), n_features, dtype
+        self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
         with tf.Graph().as_default() as graph, tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
@@ -153,12 +151,10 @@ class Predictor:
         answers = self.run(fetches, {self._blocks: blocks})
         return tf.nest.map_structure(lambda each: each.reshape(-1, *each.shape[2:])[: len(X)], answers)
 
-    @functools.cached_property
+    @property
     def block_rows(self) -> int:
-        """Rows in a block. A multiple of 48: that many rows a kernel of a product takes with AVX-512, two times 24 with
-        AVX2, and what is left over is computed by another kernel, with other bits."""
-        weights = sum(math.prod(variable.shape) for variable in self.network.trained.values())
-        return ROWS_OF_SMALL if weights < SMALL_NETWORK else ROWS_OF_LARGE
+        """Rows in a block."""
+        return blockwise.block_rows(self.network)
 
     @functools.cached_property
     def _blocks(self):
@@ -174,14 +170,9 @@ class Predictor:
         return self._of_blocks(dict, dict.fromkeys(self.layer_outputs, tf.TensorSpec(None, self.dtype)))
 
     def _of_blocks(self, chosen, signature):
-        """chosen(outputs of a block) of all blocks, in the graph. signature: theirs."""
-
-        def answer(X):
-            return chosen(inference(X, self.network, Context(self.network.variables, 0)))
-
         X = self._blocks
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks"):
-            return tf.map_fn(answer, X, fn_output_signature=signature)
+            return blockwise.mapped(X, self.network, chosen, signature)
 
 
 def class_logits(answers) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Arrays into logits.
 
-layers    the operations of the building blocks, one function for each
-network   a network and its variables
+layers      the operations of the building blocks, one function for each
+network     a network and its variables
+blockwise   inference in blocks of rows
 """

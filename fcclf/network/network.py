@@ -24,19 +24,19 @@ class Network:
     """
 
     def __init__(self, named: dict[str, Block], n_features: int, seed, dtype="float32"):
-        """seed: int32 scalar, of the initial values."""
+        """seed: int32 scalar, of the initial values; None: zeros, where others are loaded."""
         self.layers, self.dtype, self.trained, self.statistics = named, dtype, {}, {}
         self.phased = False
         for placed in blocks.placed(named, (n_features,)):
             self.phased = self.phased or placed.block.phased
             *outer, number = placed.path
-            self._make_variables(placed, (layers.stack_seed(seed, outer), number))
+            self._make_variables(placed, None if seed is None else (layers.stack_seed(seed, outer), number))
 
     def _make_variables(self, placed, seed):
-        """seed: two integers, of the block's initial values."""
+        """seed: two integers, of the block's initial values, or None."""
         for found, shapes in ((self.trained, placed.trained), (self.statistics, placed.statistics)):
             for name, shape in shapes.items():
-                distribution = placed.block.initial(name.rpartition("/")[2])
+                distribution = "zeros" if seed is None else placed.block.initial(name.rpartition("/")[2])
                 kernel = placed.trained.get(f"{placed.scope}/kernel")
                 initial = functools.partial(_initial, distribution, seed, kernel)
                 found[name] = tf1.get_variable(

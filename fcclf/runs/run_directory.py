@@ -127,23 +127,29 @@ def claimed(path: Path, fresh=False):
 
     Yields where the old run went, or None. Raises RunError if another process holds the lock, or links are inside.
     """
+    refuse_patterns(path)
+    if not fresh:  # a run with links in it may be moved aside
+        refuse_links(path)
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(locked(path))
+        aside = None
+        if fresh and _members(path):
+            aside = _move_aside(path)
+            locks.enter_context(locked(path))
+        yield aside
+
+
+def refuse_patterns(path: Path):
+    """Raises RunError if TensorFlow would take the path for a pattern."""
     if set(str(path)) & set("*?[\\"):
         raise RunError(
             f"{path} has one of * ? [ \\ in it, which TensorFlow takes for a pattern: name another directory."
         )
-    if not fresh:  # a run with links in it may be moved aside
-        refuse_links(path)
-    with contextlib.ExitStack() as locks:
-        locks.enter_context(_lock(path))
-        aside = None
-        if fresh and _members(path):
-            aside = _move_aside(path)
-            locks.enter_context(_lock(path))
-        yield aside
 
 
 @contextlib.contextmanager
-def _lock(path):
+def locked(path: Path):
+    """Makes a directory and holds the lock in it inside the block. Raises RunError if another process holds it."""
     with durable.explained("use the run directory", path):
         durable.make_directory(path)
         descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -1,4 +1,10 @@
-"""Other programs' face: what a run answers, in the forms that they read.
+"""Other programs' face: what a run answers, and a model as files that need neither its run nor fcclf.
 
-answers  predictions for the samples of a file, as CSV or JSON lines
+answers       predictions for the samples of a file, as CSV or JSON lines
+model         what answers, whoever trained it
+graph         its answers as tensors
+savedmodel    as a TensorFlow SavedModel
+converted     as ONNX and TFLite
+versions      numbered folders that are whole or not there
+export        all of these, tested before they are shown
 """

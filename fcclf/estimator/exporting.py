@@ -1,0 +1,55 @@
+"""A fitted estimator as files for other programs."""
+
+import functools
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from fcclf.data.schema import Column, Schema
+from fcclf.estimator import parameters
+from fcclf.learning.predictor import Predictor
+from fcclf.runs import run_directory
+from fcclf.serving.export import Exported, export_model, given
+from fcclf.serving.model import ServedModel
+
+
+def export_estimator(estimator, directory, formats, X) -> Exported:
+    """Exports it; X: samples to test on, checked, or None. Raises RunError as `export_model` does."""
+    samples = None if X is None else given(X, "the samples given", estimator._dtype)
+    trained = functools.partial(estimator._computed_of, Predictor.answers)
+    return export_model(served(estimator), trained, Path(directory), formats, samples, warnings.warn)
+
+
+def served(estimator) -> ServedModel:
+    """What a fitted estimator answers with."""
+    values = estimator._current_values()
+    names = [name for placed in estimator._placed() for name in (*placed.trained, *placed.statistics)]
+    return ServedModel(
+        tuple(estimator._layers),
+        estimator.n_features_in_,
+        {name: np.asarray(values[name]) for name in names},
+        estimator._task,
+        _schema(estimator),
+        estimator._dtype,
+        parameters.THREADS,
+        logarithms=estimator.out_activation_ == "exp",
+        note=_note(estimator),
+    )
+
+
+def _schema(estimator):
+    """Names of the columns, where the samples had such, and of the classes."""
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    names = names if len(set(names)) == len(names) else []
+    classes = tuple(map(str, getattr(estimator, "classes_", ())))
+    return Schema(tuple(map(Column, names)), named=bool(names), classes=classes)
+
+
+def _note(estimator):
+    """Where it comes from."""
+    return {
+        "source": str(estimator.logdir or type(estimator).__name__),
+        "epoch": getattr(estimator, "n_iter_", None),
+        "versions": run_directory.versions(parameters.THREADS),
+    }

@@ -1,0 +1,42 @@
+"""Inference block by block, in the graph: a row's answer depends on that row alone.
+
+How many rows a product has decides its last bits, so every product has the rows of one block.
+"""
+
+import math
+
+import tensorflow as tf
+
+from fcclf.network.layers import Context
+from fcclf.network.network import Network, inference
+
+SMALL_NETWORK = 16384  # weights
+ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # in a block: many, for a block takes 100 us besides, but few for one row's sake
+
+
+def block_rows(network: Network) -> int:
+    """Rows in a block. A multiple of 48: that many rows a kernel of a product takes with AVX-512, two times 24 with
+    AVX2, and what is left over is computed by another kernel, with other bits."""
+    weights = sum(math.prod(variable.shape) for variable in network.trained.values())
+    return ROWS_OF_SMALL if weights < SMALL_NETWORK else ROWS_OF_LARGE
+
+
+def mapped(blocks, network: Network, chosen, signature):
+    """chosen(outputs of a block, as `inference` gives them) of all blocks, [number, block_rows, features]. signature:
+    what `chosen` returns."""
+
+    def answer(X):
+        return chosen(inference(X, network, Context(network.variables, 0)))
+
+    return tf.map_fn(answer, blocks, fn_output_signature=signature)
+
+
+def answers(X, network: Network):
+    """What the network puts out for X, [batch, features]: [batch, outputs]. Zeros fill the last block; there is one at
+    least, so that no samples have answers of the right shape."""
+    rows, samples, (*_, last) = block_rows(network), tf.shape(X)[0], network.layers.values()
+    number = tf.maximum(1, -(-samples // rows))
+    padded = tf.pad(X, [[0, number * rows - samples], [0, 0]])
+    blocks = tf.reshape(padded, tf.stack([number, rows, X.shape[1]]))
+    found = mapped(blocks, network, lambda outputs: outputs["output"], tf.TensorSpec((rows, last.units), X.dtype))
+    return tf.reshape(found, (-1, last.units))[:samples]

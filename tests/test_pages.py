@@ -1,0 +1,68 @@
+"""The pages in docs/ whose programs are run as they are written."""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import runs
+from sklearn.datasets import load_iris
+
+DOCS = Path(__file__).parent.parent / "docs"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d+\.?\d*(e[-+]\d+)?")
+COMMANDS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def iris(tmp_path, monkeypatch):
+    """A directory with iris.csv, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    names = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    table = load_iris(as_frame=True)
+    table.data.set_axis(names, axis=1).assign(species=table.target_names[table.target]).to_csv("iris.csv", index=False)
+    return tmp_path
+
+
+def printed_by(kind, program, directory):
+    """What a block of a page prints."""
+    if kind == "python":
+        return runs.elsewhere(executed, program, directory)
+    return "".join(map(printed_by_command, filter(None, program.splitlines())))
+
+
+def executed(program, directory):
+    """What a program prints that is run in this process."""
+    os.chdir(directory)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(program, {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+def printed_by_command(line):
+    name, *arguments = shlex.split(line)
+    command = [sys.executable, "-m", "fcclf"] if name == "fcclf" else [str(COMMANDS / name)]
+    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def plain(text):
+    """A text without its numbers, whose last digits are a machine's, and without how they are set."""
+    return " ".join(NUMBER.sub("#", text).split())
+
+
+def test_exports(iris):
+    blocks = BLOCK.findall((DOCS / "export.md").read_text())
+    shown = dict(enumerate(blocks))
+    for number, (kind, program) in shown.items():
+        if kind in ("sh", "python"):
+            printed = printed_by(kind, program, iris)
+            following, expected = shown[number + 1]
+            assert not following, program
+            assert plain(printed).endswith(plain(expected)), program
