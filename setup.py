@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fcclf" / "__init__.py").read_text())[1]
+SERVE = ["starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
     name="fcclf",
@@ -17,6 +18,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fcclf", "fcclf.*"]),
+    package_data={"fcclf.serving.server": ["page.css", "page.html"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorboard>=2.21,<2.22",
@@ -28,7 +30,10 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "serve": SERVE,
         "test": [
+            *SERVE,
+            "httpx>=0.27",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

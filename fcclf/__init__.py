@@ -7,6 +7,7 @@ network       arrays into logits
 views         numbers into pictures
 learning      logits into weights: the compiled loop
 runs          what is kept on disk
+serving       other programs' face
 estimator     scikit-learn's face
 cli           the command line's face
 """
