@@ -78,6 +78,7 @@ class Server:
             ],
             exception_handlers={HTTPException: _no_route},
         )
+        self.app.router.redirect_slashes = False
 
     # ---- limits ----
 

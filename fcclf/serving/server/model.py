@@ -27,7 +27,7 @@ from fcclf.serving.server.examples import Features
 from fcclf.serving.server.signatures import DEFAULT, Signature, signatures
 from fcclf.serving.server.statuses import RequestError
 from fcclf.system import durable
-from fcclf.system.durable import MALFORMED, explained, reason
+from fcclf.system.durable import LONGEST_REASON, MALFORMED, explained, reason
 
 tf1 = tf.compat.v1
 
@@ -120,7 +120,7 @@ class Model:
             outputs = self.calls[signature.name](*arrays)
         except tf.errors.OpError as error:
             status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), statuses.FAILED)
-            raise RequestError(f"the model cannot answer: {reason(error)}.", status) from None
+            raise RequestError(f"the model cannot answer: {_told(error)}.", status) from None
         except ValueError as error:
             raise RequestError(f"the model cannot answer: {reason(error)}.") from None
         except MemoryError:
@@ -152,6 +152,13 @@ class Model:
         gc.collect()  # a graph is full of circles
 
 
+def _told(error):
+    """What an operation says that has failed, without the nodes and lines of the graph around it."""
+    lines = [line.strip() for line in error.message.split("\nNode:")[-1].splitlines()]
+    told = [line for line in lines if line and not line.startswith(("[[", "'"))] or [reason(error)]
+    return told[0][:LONGEST_REASON].rstrip(".:")
+
+
 def _row(spec):
     shape = [1 if length is None else length for length in spec.shape or ()]
     return np.full(shape, b"", object) if spec.is_text else np.zeros(shape, spec.dtype)
@@ -167,6 +174,8 @@ def _read_notes(path):
         if file.stat().st_size > LARGEST_NOTES:
             raise ValueError(f"it is larger than {LARGEST_NOTES} bytes")
         stored = json.loads(file.read_bytes())
+        if not isinstance(stored, dict):
+            raise ValueError("it is no object")
         if "format" not in stored:
             return None
         if stored["format"] != FORMAT:

@@ -228,9 +228,9 @@ class Shown(NamedTuple):
     def _request(self):
         address = f"http://{self.host}/v1/models/{quote(self.name)}"
         if not self.model.notes or self.model.notes.n_features > MOST_FIELDS:
-            return _filled("<pre>curl $address</pre>", address=shlex.quote(f"{address}/metadata"))
+            return _filled(COMMAND, command=f"curl {shlex.quote(f'{address}/metadata')}")
         body = json.dumps(self._instances(), ensure_ascii=False)
-        return _filled("<pre>curl -d $body $address</pre>", body=shlex.quote(body), address=f"{address}:predict")
+        return _filled(COMMAND, command=f"curl -d {shlex.quote(body)} {shlex.quote(f'{address}:predict')}")
 
     def _instances(self):
         values, columns = self._values(), self.model.notes.schema.columns
@@ -384,4 +384,5 @@ VALUES = """<p class="found"><span>$name</span> <strong>$values</strong></p>"""
 SHARE = """<tr><th>$name</th><td>$bar</td><td class="share">$share</td></tr>"""
 BAR = """<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
 <rect width="$width" height="1" fill="$color"/></svg>"""
+COMMAND = """<pre class="command">$command</pre>"""
 TENSOR = """<tr><td>$way</td><th>$name</th><td>$kind $shape</td></tr>"""

@@ -42,6 +42,7 @@ def parsed(body: bytes) -> dict:
         ) from None
     except ValueError as error:
         reason = str(error) if body.strip() else "it is empty"
+        reason = "it has a number of thousands of digits" if "int_max_str_digits" in reason else reason
         raise RequestError(f'the body is not JSON ({reason}): send an object such as {{"instances": [...]}}.') from None
     if not isinstance(document, dict):
         raise RequestError(f'the body is {described(document)}, but must be an object such as {{"instances": [...]}}.')
@@ -278,9 +279,12 @@ def _written(shape, spec):
 
 
 def _sized(shape, noun):
-    *outer, last = ["" if length is None else f"{length} " for length in shape]
-    lists = "".join(f"a list of {length}lists, each " if length else "a list of lists, each " for length in outer)
-    return f"{lists}a list of {last}{noun}{'' if last == '1 ' else 's'}"
+    counted = [("" if length is None else f"{length} ") for length in shape]
+    nouns = [*["list"] * (len(shape) - 1), noun]
+    lists = [
+        f"a list of {count}{each}{'' if count == '1 ' else 's'}" for count, each in zip(counted, nouns, strict=True)
+    ]
+    return ", each ".join(lists)
 
 
 def _place(name, *indices):

@@ -43,7 +43,7 @@ class Spec(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """method: "predict", "classify", "regress", or what else its author wrote; inputs, outputs: by name, in its order."""
+    """method: "predict", "classify", "regress", or what else its author wrote; inputs, outputs: sorted by name."""
 
     name: str
     method: str
