@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fcclf" / "__init__.py").read_text())[1]
-SERVE = ["starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
     name="fcclf",
@@ -33,7 +33,7 @@ setup(
         "serve": SERVE,
         "test": [
             *SERVE,
-            "httpx>=0.27",
+            "httpx2>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

@@ -3,6 +3,7 @@
 Of version N, a row (a, b) has the logits N a, N b and -N (a + b): an answer tells which version it comes from.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,8 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from starlette.testclient import TestClient
 
 from fcclf.data.schema import Column, Schema
+from fcclf.serving.server.app import Server
+from fcclf.serving.server.metrics import Metrics
+from fcclf.serving.server.versions import Versions
+from fcclf.settings.serving import Serving
 
 tf1 = tf.compat.v1
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{each}" for each in ("predict", "classify", "regress"))
@@ -54,6 +60,20 @@ def write(directory: Path, version: int = 1, schema: Schema = NAMED, task="class
     os.rename(hidden / "saved", directory / str(version))
     shutil.rmtree(hidden)
     return directory / str(version)
+
+
+@contextlib.contextmanager
+def client(path: Path, **settings):
+    """A client of a server in this process, of the versions in `path`. server: the `Server`; said: its sentences."""
+    said, metrics = [], Metrics()
+    versions = Versions(path, say=said.append, heard=metrics.heard)
+    versions.look()
+    server = Server(versions, Serving(**settings), said.append, metrics)
+    with TestClient(server.app, raise_server_exceptions=False, follow_redirects=False) as client:
+        client.server, client.said = server, said
+        yield client
+    server.batcher.close()
+    versions.current.close()
 
 
 def foreign(path: Path, build) -> Path:
@@ -144,3 +164,19 @@ def _measures(version, schema):
         "serving_default": signature(X, {"predictions": of_rows[:, 0]}),
         "regress": signature(examples, {"outputs": of_examples[:, 0]}, REGRESS),
     }
+
+
+def four_columns(path: Path) -> Path:
+    """A stand-in for a model of irises: setosa where petals are shorter than 2."""
+    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+
+    def outputs(lengths):
+        return {"classes": tf.where(lengths < 2, "setosa", "virginica"), "logits": lengths}
+
+    def build():
+        X = tf1.placeholder(tf.float32, (None, 4))
+        columns = {name: tf1.placeholder(tf.float32, (None,)) for name in names}
+        by_row, by_column = (outputs(lengths) for lengths in (X[:, 2], columns["petal_length"]))
+        return {"serving_default": ({"X": X}, by_row), "columns": (columns, by_column)}
+
+    return foreign(path, build)

@@ -1,17 +1,12 @@
 """The addresses of the server and its limits, asked in this process."""
 
+import contextlib
 import json
 import threading
 
 import pytest
 import served
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import TestClient
-
-from fcclf.serving.server.app import Server
-from fcclf.serving.server.metrics import Metrics
-from fcclf.serving.server.versions import Versions
-from fcclf.settings.serving import Serving
 
 ADDRESS = "/v1/models/colours"
 ROW = {"instances": [[1, 2]]}
@@ -27,24 +22,9 @@ def directory(tmp_path_factory):
 
 @pytest.fixture
 def serve(directory):
-    """(settings) -> a client of a new server; `client.server` is the `Server`."""
-    clients = []
-
-    def serve(path=directory, **settings):
-        said, metrics = [], Metrics()
-        versions = Versions(path, say=said.append, heard=metrics.heard)
-        versions.look()
-        server = Server(versions, Serving(**settings), said.append, metrics)
-        client = TestClient(server.app, raise_server_exceptions=False, follow_redirects=False).__enter__()
-        client.server, client.said = server, said
-        clients.append(client)
-        return client
-
-    yield serve
-    for client in clients:
-        client.__exit__()
-        client.server.batcher.close()
-        client.server.versions.current.close()
+    """(path, settings) -> a client of a new server, as `served.client`."""
+    with contextlib.ExitStack() as stack:
+        yield lambda path=directory, **settings: stack.enter_context(served.client(path, **settings))
 
 
 @pytest.fixture
@@ -64,8 +44,14 @@ def wrong(response):
 
 
 def measured(client):
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
+    """{(name, kind, code and outcome, as far as it has them): value} of all that Prometheus reads."""
+    found = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for each in family.samples:
+            if "le" not in each.labels:
+                labels = [each.labels[name] for name in ("kind", "code", "outcome") if name in each.labels]
+                found[(each.name, *labels)] = each.value
+    return found
 
 
 def test_rows_are_answered_row_by_row(client):

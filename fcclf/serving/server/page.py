@@ -176,7 +176,11 @@ class Shown(NamedTuple):
     def _images(self):
         height, width = self.model.notes.schema.image_shape
         count = len(self.model.notes.examples)
-        shown = [_filled(EXAMPLE, row=row, number=row + 1, token=self.model.token) for row in range(count)]
+        chosen = [f"example-{row}.x" in self.posted for row in range(count)]
+        shown = [
+            _filled(EXAMPLE, row=row, number=row + 1, token=self.model.token, kind="chosen" if chosen[row] else "other")
+            for row in range(count)
+        ]
         return _filled(IMAGES, height=height, width=width, count=height * width, examples=_all(shown))
 
     def _plane(self):
@@ -373,7 +377,8 @@ OPTION = """<option value="$place"$selected>$text</option>"""
 IMAGES = """<form method="post" action="/#answer"><p>A row is an image of $height x $width:
 its $count brightnesses, line by line from the upper left. Choose one of these to ask about it:</p>
 <div class="examples">$examples</div></form>"""
-EXAMPLE = """<input type="image" name="example-$row" src="/example-$row.png?$token" alt="example $number">"""
+EXAMPLE = """<input type="image" name="example-$row" src="/example-$row.png?$token" class="$kind"
+alt="example $number">"""
 PLANE = """<form method="post" action="/#answer"><p>Click on a place to ask about it:</p>$buttons
 <ul class="legend">$legend</ul></form>"""
 BOUNDARY = """<div class="boundary $size"><input type="image" name="$size" src="/boundary.png?$token" width="$width"

@@ -41,7 +41,10 @@ def plane(notes: Notes | None) -> Plane | None:
     """Where the samples lie that a model was trained on; None where there is no boundary to be drawn."""
     if not notes or notes.task != "classification" or notes.n_features != 2 or notes.ranges is None:
         return None
-    if any(column.categories for column in notes.schema.columns) or len(notes.schema.classes) > plots.MOST_CLASSES:
+    schema = notes.schema
+    if schema.image_shape or any(column.categories for column in schema.columns):
+        return None
+    if len(schema.classes) > plots.MOST_CLASSES:
         return None
     low, high = notes.ranges.T
     margin = MARGIN * (high - low) + 1e-6
