@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 
 import numpy as np
@@ -21,6 +22,10 @@ DAMAGES = {
     "half a graph": lambda path: cut(path / "saved_model.pb", 0.5),
     "an empty graph": lambda path: cut(path / "saved_model.pb", 0),
     "no graph but a text": lambda path: (path / "saved_model.pb").write_text("this is a picture of a cat"),
+    "ONNX alone": lambda path: (path / "saved_model.pb").rename(path / "model.onnx"),
+    "a graph without an end": lambda path: endless(path / "saved_model.pb"),
+    "variables that are a pipe": lambda path: pipe(path / "variables" / "variables.index"),
+    "a graph as large as a disk": lambda path: os.truncate(path / "saved_model.pb", 2**40),
     "no variables": lambda path: shutil.rmtree(path / "variables"),
     "no data of variables": lambda path: (path / "variables" / "variables.data-00000-of-00001").unlink(),
     "half the data of variables": lambda path: cut(path / "variables" / "variables.data-00000-of-00001", 0.5),
@@ -54,6 +59,11 @@ def change(path, **entries):
 def endless(file):
     file.unlink()
     file.symlink_to("/dev/zero")
+
+
+def pipe(file):
+    file.unlink()
+    os.mkfifo(file)
 
 
 @pytest.fixture

@@ -55,7 +55,12 @@ class Text(HTMLParser):
 
 def test_it_shows_the_model(client):
     text = shown(client)
-    for words in ("colours version 1 · classification", "width -2 to 2", "height -1 to 3", "red, green, blue"):
+    for words in (
+        "colours version 1 · classification · epoch 50",
+        "width -2 to 2",
+        "height -1 to 3",
+        "red, green, blue",
+    ):
         assert words in text
     for words in ("test loss 0.125", "test accuracy 0.97", "fc1 dense 3 <elu>"):
         assert words in text

@@ -105,7 +105,7 @@ def test_an_older_version_answers_where_the_newest_is_damaged_from_the_start(tmp
     versions = Versions(tmp_path / "colours", say=said.append)
     versions.look()
     assert answering(versions) == 1
-    assert "2: it has no saved_model.pb, so it is no SavedModel, or not the whole of one" in said[0]
+    assert "2: it has no saved_model.pb, but other things, so it is no whole SavedModel" in said[0]
 
 
 def test_where_the_newest_is_taken_away_the_next_answers(versions):

@@ -12,7 +12,9 @@ class Serving(Section):
     host: str = setting("127.0.0.1", "the address to listen at; 0.0.0.0 is every address of the machine")
     port: int = setting(8501, "the port to listen at; 0 takes a free one", at_least=0, at_most=65535)
     name: str | None = setting(None, "the model's name in addresses (default: the directory's)", metavar="NAME")
-    threads: int = setting(1, "CPU threads of the model; results may depend on them", at_least=1, at_most=1024)
+    threads: int = setting(
+        0, "CPU threads of the model; 0: as many as its run had, or 1 if that is not known", at_least=0, at_most=1024
+    )
     max_body: int = setting(16_000_000, "largest body of a request in bytes; else 413", at_least=1, at_most=2**31)
     max_rows: int = setting(10_000, "most rows in a request; else 413", at_least=1, at_most=10**9)
     max_concurrent: int = setting(512, "most requests begun and not answered; else 429", at_least=1, at_most=10**6)

@@ -8,7 +8,9 @@ import contextlib
 import gc
 import json
 import math
+import os
 import secrets
+import stat
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +35,8 @@ tf1 = tf.compat.v1
 
 SAVED_MODEL, TEXT_MODEL = "saved_model.pb", "saved_model.pbtxt"
 FORMAT = 1  # of model.json
+MOST_THREADS = 1024
+LARGEST_GRAPH = 2**31  # bytes of the graph, which is what TensorFlow can read
 LARGEST_NOTES = 64_000_000  # bytes of model.json; 5 examples of a million features
 STATUSES = {  # what TensorFlow Serving answers to an error of the graph
     tf.errors.InvalidArgumentError: statuses.BAD,
@@ -59,6 +63,12 @@ class Notes(NamedTuple):
     ranges: np.ndarray | None
 
     @property
+    def threads(self) -> int:
+        """Of the run that the model comes from; 1 where that is not known."""
+        found = self.note.get("threads")
+        return found if isinstance(found, int) and 1 <= found <= MOST_THREADS else 1
+
+    @property
     def example_features(self) -> Features:
         """What the model takes of a tf.Example."""
         columns = {column.name: (bool(column.categories), 1) for column in self.schema.columns}
@@ -69,15 +79,17 @@ class Model:
     """A version in a session of its own.
 
     path: its folder; number: its version; signatures: {name: Signature} of those that can be asked; notes: `Notes`, or
-    None; token: of this object alone, for addresses that browsers keep. Raises RunError if it cannot be loaded. What
-    holds it keeps it open: see `held`.
+    None; token: of this object alone, for addresses that browsers keep. threads: of the session, on which the last bits
+    of an answer may depend; 0: as many as the run had. Raises RunError if it cannot be loaded. What holds it keeps it
+    open: see `held`.
     """
 
-    def __init__(self, path: Path, number: int, threads: int = 1):
+    def __init__(self, path: Path, number: int, threads: int = 0):
         self.path, self.number, self.users = path, number, 0
         self.token = secrets.token_hex(4)
         self._lock = threading.Lock()
         self.notes = _read_notes(path)
+        threads = threads or (self.notes.threads if self.notes else 1)
         self.session = tf1.Session(graph=tf.Graph(), config=session_config(threads))
         try:
             with explained("serve", path, *MALFORMED, tf.errors.OpError, DecodeError, InvalidVersion):
@@ -88,7 +100,9 @@ class Model:
 
     def _load(self):
         if not any((self.path / name).is_file() for name in (SAVED_MODEL, TEXT_MODEL)):
-            raise ValueError(f"it has no {SAVED_MODEL}, so it is no SavedModel, or not the whole of one")
+            others = " and ".join(each.name for each in sorted(self.path.glob("model.*")))
+            raise ValueError(f"it has no {SAVED_MODEL}, but {others or 'other things'}, so it is no whole SavedModel")
+        _check_files(self.path)
         with self.session.graph.as_default():
             definition = tf1.saved_model.load(self.session, [tf1.saved_model.tag_constants.SERVING], str(self.path))
         self.definitions = dict(definition.signature_def)
@@ -157,6 +171,17 @@ def _told(error):
     lines = [line.strip() for line in error.message.split("\nNode:")[-1].splitlines()]
     told = [line for line in lines if line and not line.startswith(("[[", "'"))] or [reason(error)]
     return told[0][:LONGEST_REASON].rstrip(".:")
+
+
+def _check_files(path):
+    """Raises ValueError if there is something that cannot be read to its end, which the loading would wait for."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            status = os.stat(os.path.join(folder, name))
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{name} is not a file")
+            if name in (SAVED_MODEL, TEXT_MODEL) and status.st_size > LARGEST_GRAPH:
+                raise ValueError(f"{name} is larger than {LARGEST_GRAPH} bytes")
 
 
 def _row(spec):

@@ -35,6 +35,7 @@ HEADERS = {
 }
 SIZES = {"large": pictures.WIDTH, "small": 320}  # of the boundary; the style shows the one that there is room for
 MOST_FIELDS, MOST_BARS = 64, 10  # more features are written into one field; more classes are left out
+TASKS = {"multilabel": "several labels", "regression": "numbers"}  # for people
 MOST_POSTED, LONGEST_ANSWER = 200, 20_000  # fields, letters
 
 
@@ -136,17 +137,23 @@ class Shown(NamedTuple):
 
     def html(self) -> str:
         """All of it."""
-        notes = self.model.notes
-        task = {"multilabel": "several labels", "regression": "numbers"}.get(notes.task, notes.task) if notes else ""
         return FRAME.substitute(
             title=html.escape(self.name),
-            kind=_filled("version $number$task", number=self.model.number, task=f" · {task}" if task else ""),
+            kind=html.escape(" · ".join(self._kind())),
             answer=self._answer(),
             ask=self._ask(),
             about=_about(self.model),
             request=self._request(),
             address=html.escape(f"/v1/models/{quote(self.name)}"),
         )
+
+    def _kind(self):
+        """What the model is, in a few words."""
+        yield f"version {self.model.number}"
+        if self.model.notes:
+            yield TASKS.get(self.model.notes.task, self.model.notes.task)
+            if isinstance(self.model.notes.note.get("epoch"), int):
+                yield f"epoch {self.model.notes.note['epoch']}"
 
     def _answer(self):
         if self.wrong:
@@ -322,8 +329,8 @@ def _about(model):
     measured = [*_measured(notes.note.get("metrics"))]
     if measured:
         rows = [_filled("<tr><th>$name</th><td>$value</td></tr>", name=name, value=value) for name, value in measured]
-        parts.append(("measured", _filled("<table>$rows</table>", rows=_all(rows))))
-    parts.append(("layers", _filled("<pre>$layers</pre>", layers=notes.layers)))
+        parts.append(("test metrics", _filled("<table>$rows</table>", rows=_all(rows))))
+    parts.append(("layers", _filled('<pre class="layers">$layers</pre>', layers=notes.layers)))
     return _all(_filled("<section><h3>$title</h3>$part</section>", title=title, part=part) for title, part in parts)
 
 
@@ -348,7 +355,7 @@ def _measured(metrics, before=""):
         if isinstance(value, dict):
             yield from _measured(value, f"{before}{name} ")
         elif isinstance(value, int | float):
-            yield f"{before}{name}", f"{value:.6g}"
+            yield f"{before}{name}", f"{value:.4g}"
 
 
 def _signature(signature):

@@ -13,7 +13,8 @@ from fcclf.serving.server.signatures import DEFAULT
 from fcclf.views import plots
 
 WIDTH, HEIGHT = 640, 480  # of the boundary, in the page's pixels where there is room for it
-AXES = (0.1, 0.12, 0.88, 0.86)  # left, bottom, width, height in shares of the picture
+AXES = (0.14, 0.12, 0.84, 0.86)  # left, bottom, width, height in shares of the picture
+NAME_AT = -0.14  # where the name of the second feature stands, left of the axes, in their widths
 DPI, FONT = 200, 12  # pixels an inch of twice the size, points
 MARGIN = 0.05
 SMALLEST = 140  # pixels of the longer side of an example
@@ -39,12 +40,12 @@ class Plane(NamedTuple):
 
 def plane(notes: Notes | None) -> Plane | None:
     """Where the samples lie that a model was trained on; None where there is no boundary to be drawn."""
-    if not notes or notes.task != "classification" or notes.n_features != 2 or notes.ranges is None:
+    if not notes or notes.task != "classification" or notes.n_features != 2:
         return None
     schema = notes.schema
     if schema.image_shape or any(column.categories for column in schema.columns):
         return None
-    if len(schema.classes) > plots.MOST_CLASSES:
+    if len(schema.classes) > plots.MOST_CLASSES or notes.ranges is None or not np.isfinite(notes.ranges).all():
         return None
     low, high = notes.ranges.T
     margin = MARGIN * (high - low) + 1e-6
@@ -81,6 +82,7 @@ def _boundary(model, where):
     first, second = model.notes.schema.names or ("feature 1", "feature 2")
     axes.set_xlabel(first, fontsize=FONT)
     axes.set_ylabel(second, fontsize=FONT)
+    axes.yaxis.set_label_coords(NAME_AT, 0.5)
     axes.tick_params(labelsize=FONT - 2)
     return plots.png(figure)
 

@@ -24,7 +24,7 @@ class Versions:
     """What is in `directory`. name: of the model; say: a function of a sentence; heard: of whether a version was loaded
     or refused, for metrics."""
 
-    def __init__(self, directory: Path, threads: int = 1, name=None, say=lambda _: None, heard=lambda _: None):
+    def __init__(self, directory: Path, threads: int = 0, name=None, say=lambda _: None, heard=lambda _: None):
         self.directory, self.threads, self.say, self.heard = Path(directory), threads, say, heard
         self.is_version = any((self.directory / each).exists() for each in (SAVED_MODEL, TEXT_MODEL))
         self.name = name or model_name(self.directory, self.is_version)
