@@ -95,6 +95,15 @@ def test_it_answers_by_every_signature(model):
     np.testing.assert_array_equal(columns["logits"], served.logits(3, X))
 
 
+@pytest.mark.parametrize(
+    ("noted", "threads"), [({"threads": 3}, 3), ({}, 1), ({"threads": "many"}, 1), ({"threads": 0}, 1)]
+)
+def test_its_session_has_as_many_threads_as_its_run_had(tmp_path, noted, threads):
+    model = Model(served.write(tmp_path, note=noted), 1)
+    assert model.notes.threads == threads
+    model.close()
+
+
 def test_what_the_graph_refuses_is_refused_in_one_sentence(model):
     with pytest.raises(RequestError, match=r"^the model cannot answer: Could not parse example input, value: 'x'\.$"):
         model.answer(model.signatures["classify"], [np.array([b"x"], object)])

@@ -78,7 +78,7 @@ def test_one_clicks_into_the_plane_and_the_point_stands_where_one_clicked(script
     width, height = picture.size["width"], picture.size["height"]
     right, up = round(0.25 * width), round(0.3 * height)
     click = ActionChains(browser).move_to_element_with_offset(picture, right, -up).click
-    assert answer(browser, lambda: click().perform()).startswith("colour green\ngreen\n77.1%")
+    assert answer(browser, lambda: click().perform()).startswith("colour green\ngreen\n78.1%")
     (circle,) = shown(browser, ".boundary circle")
     (picture,) = shown(browser, ".boundary input")
     middles = [

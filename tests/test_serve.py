@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import runs
 import served
+from sklearn.datasets import load_iris
 
 from fcclf.cli import entry
 
@@ -120,6 +121,15 @@ def test_what_was_begun_is_answered_after_a_signal_and_nothing_new_is_taken(star
     assert server.process.exitcode == 0
 
 
+def test_a_body_that_does_not_come_is_a_408_and_its_connection_ends(start):
+    server = start("--timeout", "0.2")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as slow:
+        slow.sendall(b"POST /v1/models/colours:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        received = b"".join(iter(lambda: slow.recv(1000), b""))
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not come within 0.2 s: send it faster." in received
+
+
 def test_whoever_listens_to_all_is_warned(start):
     server = start("--host", "0.0.0.0")
     assert "warning: 0.0.0.0 can be reached from other machines, and whoever reaches it may ask" in server.said[0]
@@ -219,6 +229,8 @@ def wrapped(client, seed, failures):
 # ---- the page of the docs, as it is written --------------------------------------------------------------------------
 
 DOCS = (ROOT / "docs" / "serving.md").read_text()
+NAMES = ["setosa", "versicolor", "virginica"]
+IMPORTABLE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def commands(page):
@@ -226,11 +238,26 @@ def commands(page):
     return [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
 
 
-def test_the_docs_requests_are_answered_as_written(tmp_path):
-    """By a stand-in for the model that the first commands make."""
-    serve, *requests = [shlex.split(line) for line in commands(DOCS) if line.startswith(("fcclf serve", "curl"))]
-    assert serve[:3] == ["fcclf", "serve", "models/iris"]
+def trained_and_exported(tmp_path):
+    """models/iris in a directory, by the page's own commands."""
+    X, y = load_iris(return_X_y=True)
+    table = [f"{','.join(map(str, row))},{NAMES[label]}" for row, label in zip(X, y, strict=True)]
+    (tmp_path / "iris.csv").write_text("\n".join(["sepal_length,sepal_width,petal_length,petal_width,species", *table]))
+    for command in commands(DOCS):
+        if command.startswith(("fcclf train", "fcclf export")):
+            subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=tmp_path, check=True, env=IMPORTABLE)
+
+
+def stand_in(tmp_path):
+    """models/iris in a directory, of another kind."""
     served.four_columns(tmp_path / "models" / "iris" / "1")
+
+
+@pytest.mark.parametrize("make", [stand_in])
+def test_the_docs_commands_work_as_written(tmp_path, make):
+    make(tmp_path)
+    serve, *requests = [shlex.split(line) for line in commands(DOCS) if line.startswith(("fcclf serve", "curl"))]
+    assert serve == ["fcclf", "serve", "models/iris", "--port", "8501"]
     server = Running(tmp_path, tmp_path / "models" / "iris")
     try:
         for command in requests:

@@ -38,6 +38,7 @@ from fcclf.system.durable import reason
 ADDRESS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(?::(\w+)|/(metadata))?")
 METHODS = ("predict", "classify", "regress")
 LARGE = 100_000  # bytes of a body that is not parsed between two events, but in a thread
+HEADERS = {statuses.TOO_MANY: {"Retry-After": "1"}, statuses.TOO_SLOW: {"Connection": "close"}}
 LEFT = 499  # what is counted for a client that has left
 PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -275,11 +276,13 @@ def _picture(content: bytes | None):
     return Response(content, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
 
-def _refused(refusal: RequestError) -> Response:
-    headers = {"Retry-After": "1"} if refusal.status == statuses.TOO_MANY else None
+def _refused(refusal: RequestError, headers=None) -> Response:
+    headers = HEADERS.get(refusal.status, headers)
     return Response(rest.dumped({"error": str(refusal)}), refusal.status, headers, JSON)
 
 
 async def _no_route(request, error):
     asked = f"{request.method} {request.url.path[:200]}"
-    return _refused(RequestError(f"{asked} is nothing here: see / for what there is.", error.status_code))
+    return _refused(
+        RequestError(f"{asked} is nothing here: see / for what there is.", error.status_code), error.headers
+    )

@@ -18,8 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
-from packaging.version import InvalidVersion
 
 from fcclf.data.schema import Schema
 from fcclf.errors import RunError
@@ -92,7 +90,7 @@ class Model:
         threads = threads or (self.notes.threads if self.notes else 1)
         self.session = tf1.Session(graph=tf.Graph(), config=session_config(threads))
         try:
-            with explained("serve", path, *MALFORMED, tf.errors.OpError, DecodeError, InvalidVersion):
+            with explained("serve", path, Exception):  # whatever the loading of somebody's program may raise
                 self._load()
         except RunError:
             self.close()

@@ -45,6 +45,7 @@ class Versions:
             if self._is_whole(number, found[number]) and self._take_up(number, found[number]):
                 break
         self.refused = {number: each for number, each in self.refused.items() if number in found}
+        self._seen = {number: each for number, each in self._seen.items() if number in found}
         self._let_go()
 
     def _found(self):
