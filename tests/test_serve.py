@@ -141,6 +141,10 @@ def test_whoever_listens_to_all_is_warned(start):
         (["nowhere"], "fcclf: error: there is no directory nowhere: make one with fcclf export RUN nowhere."),
         (["."], "has no version folder such as 1: make one with fcclf export RUN ."),
         (["models/colours", "--host", "no.such.host.example"], "cannot listen at no.such.host.example:8501: "),
+        (
+            ["models/colours", "--name", "a:b"],
+            "'a:b' cannot be the name of a model in addresses: give another by --name.",
+        ),
         (["models/colours", "--host", "192.0.2.1"], "cannot listen at 192.0.2.1:8501: "),
     ],
 )

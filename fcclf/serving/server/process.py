@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from pathlib import Path
+from urllib.parse import quote
 
 import tensorflow as tf
 import uvicorn
@@ -33,6 +34,7 @@ def serve(directory: Path, settings: Serving, say) -> int:
     with _listening(settings) as listener:
         metrics = Metrics()
         versions = Versions(directory, settings.threads, settings.name, say, metrics.heard)
+        _check_name(versions.name)
         versions.look()
         if versions.current is None:
             raise RunError(_nothing(versions))
@@ -66,6 +68,11 @@ def _listening(settings):
     return listener
 
 
+def _check_name(name):
+    if not name.isprintable() or not name or set(name) & set("/:"):
+        raise RunError(f"{name!r} cannot be the name of a model in addresses: give another by --name.")
+
+
 def _nothing(versions):
     if versions.refused:
         return max(versions.refused.items())[1][1]
@@ -77,7 +84,7 @@ def _greet(say, versions, listener):
     place = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if not host.startswith(LOOPBACK):
         say(f"warning: {host} can be reached from other machines, and whoever reaches it may ask: it has no password")
-    name, number = versions.name, versions.current.number
+    name, number = quote(versions.name), versions.current.number
     say(f"version {number} of {name} answers at {place}/v1/models/{name}:predict; for people {place}/")
 
 
