@@ -302,12 +302,7 @@ def load_worker(port, seconds, clients, answered):
 @pytest.mark.timeout(600)
 def test_a_minute_of_64_clients_ten_versions_and_a_killed_worker(tmp_path, start):
     server, answered = start(), runs.FORKSERVER.Queue()
-    workers = [
-        runs.FORKSERVER.Process(
-            target=load_worker, args=(server.port, 60, 16, answered if number else runs.FORKSERVER.Queue())
-        )
-        for number in range(4)
-    ]
+    workers = [runs.FORKSERVER.Process(target=load_worker, args=(server.port, 60, 16, answered)) for _ in range(4)]
     for each in workers:
         each.start()
     for version in range(2, 12):
@@ -316,6 +311,7 @@ def test_a_minute_of_64_clients_ten_versions_and_a_killed_worker(tmp_path, start
         if version == 6:
             workers[0].kill()
     results = [answered.get(timeout=200) for _ in workers[1:]]
+    assert workers[0].exitcode == -signal.SIGKILL
     assert [failures for _, failures in results] == [[]] * 3
     counts = {}
     for each, _ in results:
