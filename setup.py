@@ -11,6 +11,7 @@ CONVERTERS = {
     "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "tflite": ["ai-edge-litert>=2"],
 }
+SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
     name="fcclf",
@@ -21,6 +22,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fcclf", "fcclf.*"]),
+    package_data={"fcclf.serving.server": ["page.css", "page.html"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorboard>=2.21,<2.22",
@@ -33,8 +35,11 @@ setup(
     ],
     extras_require={
         **CONVERTERS,
+        "serve": SERVE,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
+            *SERVE,
+            "httpx2>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

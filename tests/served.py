@@ -1,90 +1,182 @@
-"""Models of every kind, with random values, and what they answer: for the tests of what is exported."""
+"""SavedModels to be served, written by TensorFlow alone, whose answers can be worked out in one's head.
 
-import functools
+Of version N, a row (a, b) has the logits N a, N b and -N (a + b): an answer tells which version it comes from.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
-import stacks
+import tensorflow as tf
+from starlette.testclient import TestClient
 
 from fcclf.data.schema import Column, Schema
-from fcclf.learning.predictor import Predictor
-from fcclf.serving.model import CLASSIFICATION, MULTILABEL, REGRESSION, ServedModel
-from fcclf.settings import blocks, presets
-from fcclf.settings.model import Model
+from fcclf.serving.server.app import Server
+from fcclf.serving.server.metrics import Metrics
+from fcclf.serving.server.versions import Versions
+from fcclf.settings.serving import Serving
 
-IRIS = Schema(
-    tuple(map(Column, ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"))),
-    named=True,
-    label="species",
-    classes=("setosa", "versicolor", "virginica"),
-)
-ODD = ("a, b", 'said "c"', "größer als d; naïve", "two\nlines", "\\n", "")
-COLOURS = Column("colour", ("red", "grün", "a, b"))
-MIXED = Schema((Column("weight"), COLOURS, Column("width")), named=True, classes=("no", "yes"))
-HOUSES = Schema(tuple(map(Column, ("rooms", "age"))), named=True, label="price")
-UNNAMED = Schema(tuple(map(Column, "12")), classes=("0", "1"))
+tf1 = tf.compat.v1
+PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{each}" for each in ("predict", "classify", "regress"))
+CLASSES = ("red", "green", "blue")
+NAMED = Schema((Column("width"), Column("height")), True, "colour", CLASSES)
+EXAMPLES = [[1.0, 2.0], [-2.0, 0.5], [0.25, -1.0]]
+RANGES = [[-2.0, 2.0], [-1.0, 3.0]]
 
 
-def _counted(n_classes):
-    return Schema(classes=tuple(map(str, range(n_classes))))
+def logits(version: int, X) -> np.ndarray:
+    """float32 [rows, 3], what that version answers."""
+    X = np.asarray(X, np.float32)
+    return version * np.column_stack([X, -X.sum(axis=1)])
 
 
-MODELS = {  # name: features, layers, outputs, task, schema, more
-    "iris": (4, Model(hidden=(6, 4), standardize="features").layers, 3, CLASSIFICATION, IRIS, {}),
-    "sigmoid": (2, Model().layers, 1, CLASSIFICATION, UNNAMED, {}),
-    "one class": (2, Model().layers, 1, CLASSIFICATION, Schema(classes=("only",)), {}),
-    "odd labels": (3, Model().layers, 6, CLASSIFICATION, Schema(classes=ODD), {}),
-    "categories": (3, Model().layers, 1, CLASSIFICATION, MIXED, {}),
-    "normalised": (30, Model(hidden=(50, 20), batch_norm="after").layers, 4, CLASSIFICATION, _counted(4), {}),
-    "residual": (4, stacks.RESIDUAL, 3, CLASSIFICATION, IRIS, {}),
-    "every dense": (4, stacks.EVERY_DENSE, 3, CLASSIFICATION, IRIS, {}),
-    "convolutions": (784, presets.PRESETS["lenet"].layers, 10, CLASSIFICATION, _counted(10), {}),
-    "large": (784, Model(hidden=(256, 100)).layers, 10, CLASSIFICATION, _counted(10), {}),
-    "multilabel": (4, Model().layers, 3, MULTILABEL, IRIS, {}),
-    "float64": (4, Model(batch_norm="before").layers, 3, CLASSIFICATION, IRIS, {"dtype": "float64"}),
-    "regression": (2, Model().layers, 1, REGRESSION, HOUSES, {"label_mean": 1e6, "label_stddev": 3.7}),
-    "logarithms": (2, Model().layers, 1, REGRESSION, HOUSES, {"logarithms": True}),
-    "outputs": (2, Model().layers, 2, REGRESSION, Schema(), {"dtype": "float64"}),
-}
+def write(directory: Path, version: int = 1, schema: Schema = NAMED, task="classification", **notes) -> Path:
+    """DIR/VERSION with a model of two features, which appears by one rename. notes: entries of model.json that are
+    other than usual; format=None: no model.json."""
+    directory.mkdir(parents=True, exist_ok=True)
+    hidden = Path(tempfile.mkdtemp(dir=directory, prefix=".tmp-"))
+    with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
+        signatures = {"classification": _classifies, "multilabel": _labels, "regression": _measures}[task](
+            version, schema
+        )
+        session.run(tf1.global_variables_initializer())
+        _save(session, hidden / "saved", signatures)
+    if notes.get("format", 1) is not None:
+        stored = {
+            "format": 1,
+            "task": task,
+            "schema": schema.to_dict(),
+            "n_features": 2,
+            "layers": "dense 3",
+            "note": {},
+        }
+        stored |= {"examples": {"X": EXAMPLES}, "ranges": RANGES} | notes
+        (hidden / "saved" / "assets.extra").mkdir()
+        (hidden / "saved" / "assets.extra" / "model.json").write_text(json.dumps(stored))
+    os.rename(hidden / "saved", directory / str(version))
+    shutil.rmtree(hidden)
+    return directory / str(version)
 
 
-@functools.cache
-def model(name) -> ServedModel:
-    """One of `MODELS`, always with the same values."""
-    n_features, layers, n_outputs, task, schema, more = MODELS[name]
-    named, shapes, rng = blocks.named(layers, n_outputs), {}, np.random.default_rng(0)
-    for placed in blocks.placed(named, (n_features,)):
-        shapes |= placed.trained | placed.statistics
-    values = {variable: _drawn(rng, variable, shape) for variable, shape in shapes.items()}
-    return ServedModel(tuple(named.items()), n_features, values, task, schema, **{"note": {"source": "a test"}} | more)
+@contextlib.contextmanager
+def client(path: Path, **settings):
+    """A client of a server in this process, of the versions in `path`. server: the `Server`; said: its sentences."""
+    said, metrics = [], Metrics()
+    versions = Versions(path, say=said.append, heard=metrics.heard)
+    versions.look()
+    server = Server(versions, Serving(**settings), said.append, metrics)
+    with TestClient(server.app, raise_server_exceptions=False, follow_redirects=False) as client:
+        client.server, client.said = server, said
+        yield client
+    server.batcher.close()
+    versions.current.close()
 
 
-def _drawn(rng, variable, shape):
-    """Values of a variable; deviations and variances are positive."""
-    if variable.endswith(("variance", "stddev")):
-        return rng.uniform(0.5, 2, shape)
-    return rng.normal(0, 0.5 if len(shape) < 2 else 1 / np.sqrt(np.prod(shape[:-1])), shape)
+def foreign(path: Path, build) -> Path:
+    """A SavedModel at `path`. build: a function of nothing to {signature: (inputs, outputs, method)}."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
+        signatures = {name: signature(*each) for name, each in build().items()}
+        session.run(tf1.global_variables_initializer())
+        _save(session, path, signatures)
+    return path
 
 
-@functools.cache
-def samples(name, rows=1000):
-    """[rows, features] for one of `MODELS`; of a column with categories their places, and those of unknown texts."""
-    served, rng = model(name), np.random.default_rng(1)
-    X = rng.standard_normal((rows, served.n_features))
-    for number, column in enumerate(served.schema.columns):
-        if column.categories:
-            X[:, number] = rng.integers(len(column.categories) + 1, size=rows)
-    return X.astype(served.dtype)
+def signature(inputs, outputs, method=PREDICT):
+    """A SignatureDef of {name: tensor}."""
+    info = tf1.saved_model.utils.build_tensor_info
+    sides = [{name: info(tensor) for name, tensor in side.items()} for side in (inputs, outputs)]
+    return tf1.saved_model.signature_def_utils.build_signature_def(*sides, method)
 
 
-@functools.cache
-def predictor(name) -> Predictor:
-    """The network of one of `MODELS` in a session, as a run has it."""
-    served = model(name)
-    opened = Predictor(served.layers, served.n_features, served.threads, served.dtype)
-    opened.load(served.values)
-    return opened
+def _save(session, path, signatures):
+    builder = tf1.saved_model.Builder(str(path))
+    builder.add_meta_graph_and_variables(session, [tf1.saved_model.tag_constants.SERVING], signatures)
+    builder.save()
 
 
-def outputs(name):
-    """{output: array} of what a run would answer for `samples`."""
-    return model(name).outputs(predictor(name).answers(samples(name)))
+def _logits(version, X):
+    scale = tf1.get_variable("scale", initializer=float(version), use_resource=True)
+    return scale * tf.concat([X, -tf.reduce_sum(X, axis=1, keepdims=True)], axis=1)
+
+
+def _inputs(version, schema):
+    """(placeholders by name, logits) of X, of the columns, and of examples."""
+    with tf1.variable_scope("", reuse=tf1.AUTO_REUSE):
+        X, examples = tf1.placeholder(tf.float32, (None, 2), "X"), tf1.placeholder(tf.string, (None,), "examples")
+        named = [tf1.placeholder(tf.string if each.categories else tf.float32, (None,)) for each in schema.columns]
+        places = [_places(tensor, column) for tensor, column in zip(named, schema.columns, strict=True)]
+        of_columns = _logits(version, tf.stack(places, axis=1)) if places else None
+        of_examples = _logits(version, _parsed(examples, schema))
+        by_name = dict(zip(schema.names, named, strict=True))
+        return ({"X": X}, _logits(version, X)), (by_name, of_columns), ({"inputs": examples}, of_examples)
+
+
+def _places(tensor, column):
+    """What stands in X for a column's values."""
+    if not column.categories:
+        return tensor
+    same = tf.cast(tf.equal(tensor[:, None], tf.constant(column.categories)), tf.float32)
+    known = tf.reduce_sum(same * tf.range(len(column.categories), dtype=tf.float32), axis=1)
+    return known + len(column.categories) * (1 - tf.reduce_sum(same, axis=1))
+
+
+def _parsed(examples, schema):
+    if not schema.columns:
+        return tf.io.parse_example(examples, {"X": tf.io.FixedLenFeature((2,), tf.float32)})["X"]
+    kinds = {column.name: tf.string if column.categories else tf.float32 for column in schema.columns}
+    found = tf.io.parse_example(examples, {name: tf.io.FixedLenFeature((), kind) for name, kind in kinds.items()})
+    return tf.stack([_places(found[column.name], column) for column in schema.columns], axis=1)
+
+
+def _classifies(version, schema):
+    by_row, by_column, by_example = _inputs(version, schema)
+    names = tf.constant(schema.classes)
+
+    def outputs(logits):
+        numbers = tf.argmax(logits, axis=1, output_type=tf.int64)
+        probabilities = tf.nn.softmax(logits)
+        classes = tf.gather(names, numbers)
+        return {"logits": logits, "probabilities": probabilities, "class_ids": numbers, "classes": classes}
+
+    found = {"serving_default": signature(by_row[0], outputs(by_row[1]))}
+    if schema.columns and schema.named:
+        found["columns"] = signature(by_column[0], outputs(by_column[1]))
+    scores = tf.nn.softmax(by_example[1])
+    labels = tf.tile(names[None], [tf.shape(scores)[0], 1])
+    found["classify"] = signature(by_example[0], {"classes": labels, "scores": scores}, CLASSIFY)
+    return found
+
+
+def _labels(version, schema):
+    (X, logits), *_ = _inputs(version, schema)
+    ids = tf.cast(logits > 0, tf.int64)
+    return {"serving_default": signature(X, {"logits": logits, "probabilities": tf.sigmoid(logits), "class_ids": ids})}
+
+
+def _measures(version, schema):
+    (X, of_rows), _, (examples, of_examples) = _inputs(version, schema)
+    return {
+        "serving_default": signature(X, {"predictions": of_rows[:, 0]}),
+        "regress": signature(examples, {"outputs": of_examples[:, 0]}, REGRESS),
+    }
+
+
+def four_columns(path: Path) -> Path:
+    """A stand-in for a model of irises: setosa where petals are shorter than 2."""
+    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+
+    def outputs(lengths):
+        return {"classes": tf.where(lengths < 2, "setosa", "virginica"), "logits": lengths}
+
+    def build():
+        X = tf1.placeholder(tf.float32, (None, 4))
+        columns = {name: tf1.placeholder(tf.float32, (None,)) for name in names}
+        by_row, by_column = (outputs(lengths) for lengths in (X[:, 2], columns["petal_length"]))
+        return {"serving_default": ({"X": X}, by_row), "columns": (columns, by_column)}
+
+    return foreign(path, build)

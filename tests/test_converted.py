@@ -4,19 +4,19 @@ import functools
 import json
 import sys
 
+import models
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import served
 import tensorflow as tf
-from served import MODELS
+from models import MODELS
 
 from fcclf.data.schema import Schema
 from fcclf.errors import RunError
 from fcclf.serving import converted, export
 
-FLOAT32 = [name for name in MODELS if served.model(name).dtype == "float32"]
+FLOAT32 = [name for name in MODELS if models.model(name).dtype == "float32"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def written(tmp_path_factory):
     def file(format, name):
         path = tmp_path_factory.mktemp(format) / "version" / f"model.{format}"
         path.parent.mkdir()
-        export.FORMATS[format].write(served.model(name), path)
+        export.FORMATS[format].write(models.model(name), path)
         return path
 
     return file
@@ -37,7 +37,7 @@ def written(tmp_path_factory):
     ("format", "name"), [*(("onnx", name) for name in MODELS), *(("tflite", name) for name in FLOAT32)]
 )
 def test_its_answers_are_near_the_runs(written, format, name):
-    X, expected = served.samples(name), served.outputs(name)
+    X, expected = models.samples(name), models.outputs(name)
     for rows in (1000, 1):
         found = export.FORMATS[format].answers(written(format, name), X[:rows], 1)
         assert set(found) == set(expected) - {"classes"}
@@ -46,7 +46,7 @@ def test_its_answers_are_near_the_runs(written, format, name):
             if output != "class_ids":
                 assert export.difference(found[output], expected[output][:rows]) <= 1e-5
         if "logits" in found:
-            np.testing.assert_array_equal(found["class_ids"], served.model(name).decided(found["logits"])["class_ids"])
+            np.testing.assert_array_equal(found["class_ids"], models.model(name).decided(found["logits"])["class_ids"])
 
 
 def test_types_are_those_of_the_network(written):
@@ -55,19 +55,19 @@ def test_types_are_those_of_the_network(written):
         ("float64", {"logits": "float64", "probabilities": "float64", "class_ids": "int64"}),
         ("regression", {"predictions": "float64"}),
     ):
-        found = converted.onnx_answers(written("onnx", name), served.samples(name), 1)
+        found = converted.onnx_answers(written("onnx", name), models.samples(name), 1)
         assert {output: values.dtype.name for output, values in found.items()} == expected
-    found = converted.tflite_answers(written("tflite", "regression"), served.samples("regression"), 1)
+    found = converted.tflite_answers(written("tflite", "regression"), models.samples("regression"), 1)
     assert found["predictions"].dtype == np.float32
 
 
 def test_onnx_tells_its_classes_and_columns(written):
     session = onnxruntime.InferenceSession(written("onnx", "odd labels"))
     told = session.get_modelmeta().custom_metadata_map
-    assert tuple(json.loads(told["classes"])) == served.ODD
+    assert tuple(json.loads(told["classes"])) == models.ODD
     assert told["task"] == "classification"
     told = onnxruntime.InferenceSession(written("onnx", "categories")).get_modelmeta().custom_metadata_map
-    assert Schema.from_dict(json.loads(told["schema"])) == served.MIXED
+    assert Schema.from_dict(json.loads(told["schema"])) == models.MIXED
     assert [each.shape for each in session.get_inputs()] == [["batch", 3]]
     onnx.checker.check_model(onnx.load(written("onnx", "odd labels")), full_check=True)
 
@@ -81,18 +81,18 @@ def test_nothing_else_is_left_beside_it(written):
 def test_it_is_converted_inside_a_graph_too(tmp_path):
     (tmp_path / "version").mkdir()
     with tf.Graph().as_default():
-        converted.write_tflite(served.model("iris"), tmp_path / "version" / "model.tflite")
-    found = converted.tflite_answers(tmp_path / "version" / "model.tflite", served.samples("iris"), 1)
+        converted.write_tflite(models.model("iris"), tmp_path / "version" / "model.tflite")
+    found = converted.tflite_answers(tmp_path / "version" / "model.tflite", models.samples("iris"), 1)
     assert set(found) == {"logits", "probabilities", "class_ids"}
 
 
 def test_float64_has_no_tflite():
     with pytest.raises(RunError, match="TFLite has no networks of float64"):
-        converted.check(served.model("float64"), "tflite")
+        converted.check(models.model("float64"), "tflite")
 
 
 @pytest.mark.parametrize(("format", "package"), [("onnx", "tf2onnx"), ("tflite", "ai_edge_litert")])
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, format, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(RunError, match=rf"{format} needs {package}, .*pip install 'fcclf\[{format}\]'"):
-        converted.check(served.model("iris"), format)
+        converted.check(models.model("iris"), format)

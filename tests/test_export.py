@@ -8,11 +8,11 @@ import signal
 import time
 from pathlib import Path
 
+import models
 import numpy as np
 import pandas as pd
 import pytest
 import runs
-import served
 import tensorflow as tf
 from faults import Before, flags
 from scipy.sparse import csr_matrix
@@ -187,7 +187,7 @@ def test_classes_that_do_not_follow_from_the_logits_are_not_exported(tmp_path, m
 
     monkeypatch.setitem(FORMATS, "savedmodel", FORMATS["savedmodel"]._replace(answers=swapped))
     with pytest.raises(RunError, match="classes of the savedmodel export are not those of its logits"):
-        export.export_model(served.model("iris"), served.predictor("iris").answers, tmp_path / "exports")
+        export.export_model(models.model("iris"), models.predictor("iris").answers, tmp_path / "exports")
     assert not (tmp_path / "exports").exists()
 
 
@@ -201,11 +201,11 @@ def test_differences_are_relative_beyond_one_and_infinite_where_a_number_is_miss
 
 
 def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_path, monkeypatch):
-    X = 1e4 * served.samples("every dense")  # so far from 1 that float32 has no more than some digits
-    given, trained = export.given(X, "large numbers", "float32"), served.predictor("every dense").answers
-    exported = export.export_model(served.model("every dense"), trained, tmp_path, ["onnx", "tflite"], given)
+    X = 1e4 * models.samples("every dense")  # so far from 1 that float32 has no more than some digits
+    given, trained = export.given(X, "large numbers", "float32"), models.predictor("every dense").answers
+    exported = export.export_model(models.model("every dense"), trained, tmp_path, ["onnx", "tflite"], given)
     largest = [exported.differences[format]["logits"] for format in ("onnx", "tflite")]
-    rounding = export._rounding(served.model("every dense"), served.model("every dense").outputs(trained(X)), X)
+    rounding = export._rounding(models.model("every dense"), models.model("every dense").outputs(trained(X)), X)
     assert 1e-5 < max(largest) <= 8 * rounding["logits"]
 
     def wrong(path, X, threads):
@@ -214,14 +214,14 @@ def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_pat
 
     monkeypatch.setitem(FORMATS, "onnx", FORMATS["tflite"]._replace(answers=wrong))
     with pytest.raises(RunError, match="logits of the onnx export differ"):
-        export.export_model(served.model("every dense"), trained, tmp_path, ["onnx"], given)
+        export.export_model(models.model("every dense"), trained, tmp_path, ["onnx"], given)
 
 
-@pytest.mark.parametrize("name", served.MODELS)
+@pytest.mark.parametrize("name", models.MODELS)
 def test_every_kind_of_model_passes(tmp_path, name):
-    model = served.model(name)
+    model = models.model(name)
     formats = [format for format in FORMATS if (format, model.dtype) != ("tflite", "float64")]
-    exported = export.export_model(model, served.predictor(name).answers, tmp_path, formats)
+    exported = export.export_model(model, models.predictor(name).answers, tmp_path, formats)
     assert list(exported.differences) == formats
     assert exported.tested == "500 rows of random numbers"
 

@@ -45,7 +45,7 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 
 def test_no_folder_has_more_than_a_dozen_modules():
-    folders = Counter(module[0] for module in MODULES if len(module) == 2 and module[1] != "__init__")
+    folders = Counter(module[:-1] for module in MODULES if len(module) > 1 and module[-1] != "__init__")
     assert max(folders.values()) <= 12
 
 
@@ -59,9 +59,9 @@ def test_importing_the_package_has_no_side_effects():
 
 def test_every_package_lists_its_modules():
     for module in MODULES:
-        if len(module) == 2 and module[1] != "__init__":
-            docstring = ast.get_docstring(ast.parse(MODULES[module[0], "__init__"].read_text()))
-            assert module[1] in [line.split(maxsplit=1)[0] for line in docstring.splitlines() if line], module
+        if len(module) > 1 and module[-1] != "__init__":
+            docstring = ast.get_docstring(ast.parse(MODULES[(*module[:-1], "__init__")].read_text()))
+            assert module[-1] in [line.split(maxsplit=1)[0] for line in docstring.splitlines() if line], module
 
 
 def test_the_readme_maps_every_package():

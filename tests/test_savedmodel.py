@@ -4,12 +4,12 @@ import contextlib
 import functools
 import sys
 
+import models
 import numpy as np
 import pytest
 import runs
-import served
 import tensorflow as tf
-from served import MODELS
+from models import MODELS
 
 from fcclf.data.schema import Column
 from fcclf.serving import savedmodel
@@ -25,7 +25,7 @@ def saved(tmp_path_factory):
     @functools.cache
     def written(name):
         path = tmp_path_factory.mktemp("saved") / "1"
-        savedmodel.write(served.model(name), path)
+        savedmodel.write(models.model(name), path)
         return path
 
     return written
@@ -94,20 +94,20 @@ READERS = [by_session, by_function, by_layer, by_command]
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
 def test_whoever_opens_it_gets_the_runs_bits(saved, reader):
     names = [name for name in MODELS if name != "logarithms"]
-    inputs = [{"X": served.samples(name)} for name in names]
+    inputs = [{"X": models.samples(name)} for name in names]
     answers = runs.elsewhere(all_by, reader, [saved(name) for name in names], inputs)
     for name, found in zip(names, answers, strict=True):
-        assert_same(found, served.outputs(name))
+        assert_same(found, models.outputs(name))
 
 
 def test_logarithms_become_numbers_up_to_the_last_bits(saved):
-    found = savedmodel.answers(saved("logarithms"), served.samples("logarithms"), threads=1)
-    np.testing.assert_allclose(found["predictions"], served.outputs("logarithms")["predictions"], rtol=1e-14)
+    found = savedmodel.answers(saved("logarithms"), models.samples("logarithms"), threads=1)
+    np.testing.assert_allclose(found["predictions"], models.outputs("logarithms")["predictions"], rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["iris", "normalised", "convolutions"])
 def test_a_row_has_the_same_answer_alone_and_in_any_company(saved, name):
-    X, whole = served.samples(name), served.outputs(name)["logits"]
+    X, whole = models.samples(name), models.outputs(name)["logits"]
     for rows in ([7], [3, 3, 3], np.random.default_rng(0).permutation(len(X)), np.arange(481), []):
         rows = np.array(rows, int)
         if len(rows):
@@ -121,9 +121,9 @@ def test_a_row_has_the_same_answer_alone_and_in_any_company(saved, name):
 
 def columns(name):
     """{column: values} of the samples of one of `MODELS`, texts where it has categories."""
-    served_model, X = served.model(name), served.samples(name)
+    model, X = models.model(name), models.samples(name)
     found = {}
-    for number, column in enumerate(served_model.schema.columns):
+    for number, column in enumerate(model.schema.columns):
         texts = np.array([*column.categories, "unheard of"], object)
         found[column.name] = texts[X[:, number].astype(int)] if column.categories else X[:, number]
     return found
@@ -131,8 +131,8 @@ def columns(name):
 
 def examples(name):
     """The samples of one of `MODELS` as serialized tf.Examples."""
-    if not served.model(name).schema.columns:
-        return [example({"X": row}) for row in served.samples(name)]
+    if not models.model(name).schema.columns:
+        return [example({"X": row}) for row in models.samples(name)]
     given = columns(name)
     return [example({name: [values[row]] for name, values in given.items()}) for row in range(1000)]
 
@@ -152,7 +152,7 @@ def example(features):
 def test_columns_are_given_by_their_names(saved, name, reader):
     found, expected = (
         reader(saved(name), COLUMNS, columns(name)),
-        reader(saved(name), DEFAULT, {"X": served.samples(name)}),
+        reader(saved(name), DEFAULT, {"X": models.samples(name)}),
     )
     assert found.keys() == expected.keys()
     for output, values in expected.items():
@@ -162,17 +162,17 @@ def test_columns_are_given_by_their_names(saved, name, reader):
 @pytest.mark.parametrize("name", ["iris", "sigmoid", "one class", "categories", "convolutions"])
 def test_examples_are_classified(saved, name):
     found = by_function(saved(name), CLASSIFY, {"inputs": examples(name)})
-    labels = served.model(name).schema.classes
+    labels = models.model(name).schema.classes
     assert found["classes"].shape == (1000, len(labels))
     assert {tuple(each.decode() for each in row) for row in found["classes"]} == {labels}
-    expected = by_function(saved(name), DEFAULT, {"X": served.samples(name)})["probabilities"]
+    expected = by_function(saved(name), DEFAULT, {"X": models.samples(name)})["probabilities"]
     np.testing.assert_array_equal(found["scores"], expected)
 
 
 @pytest.mark.parametrize("name", ["regression", "logarithms"])
 def test_examples_are_answered_by_numbers(saved, name):
     found = by_function(saved(name), REGRESS, {"inputs": examples(name)})["outputs"]
-    np.testing.assert_array_equal(found, served.outputs(name)["predictions"].astype(np.float32))
+    np.testing.assert_array_equal(found, models.outputs(name)["predictions"].astype(np.float32))
 
 
 def signatures(path):
@@ -202,18 +202,18 @@ def test_signatures_are_those_that_make_sense(saved, name, names):
     ],
 )
 def test_names_that_no_input_can_have_leave_the_signature_out_and_the_rest_open(tmp_path, names, nameless):
-    model = served.model("iris")
+    model = models.model("iris")
     schema = model.schema._replace(columns=tuple(map(Column, names)))
     assert savedmodel.nameless(schema) == nameless
     savedmodel.write(model._replace(schema=schema), tmp_path / "1")
     assert signatures(tmp_path / "1") == {DEFAULT, CLASSIFY} | (set() if nameless else {COLUMNS})
-    rows = [example({name: [value] for name, value in zip(names, row, strict=True)}) for row in served.samples("iris")]
+    rows = [example({name: [value] for name, value in zip(names, row, strict=True)}) for row in models.samples("iris")]
     found = by_function(tmp_path / "1", CLASSIFY, {"inputs": rows})["scores"]
-    np.testing.assert_allclose(found, served.outputs("iris")["probabilities"], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(found, models.outputs("iris")["probabilities"], rtol=0, atol=2e-6)
 
 
 def test_two_versions_with_other_categories_are_open_side_by_side(saved, tmp_path):
-    model = served.model("categories")
+    model = models.model("categories")
     weight, colour, width = model.schema.columns
     other = model.schema._replace(columns=(weight, colour._replace(categories=colour.categories[::-1]), width))
     savedmodel.write(model._replace(schema=other), tmp_path / "2")
@@ -221,7 +221,7 @@ def test_two_versions_with_other_categories_are_open_side_by_side(saved, tmp_pat
         tf.saved_model.load(str(path)).signatures[COLUMNS] for path in (saved("categories"), tmp_path / "2")
     )
     given = {name: tf.constant(values) for name, values in columns("categories").items()}
-    expected = served.outputs("categories")["logits"]
+    expected = models.outputs("categories")["logits"]
     np.testing.assert_array_equal(first(**given)["logits"], expected)
     assert not np.array_equal(second(**given)["logits"], expected)
 
@@ -230,20 +230,20 @@ def test_two_versions_with_other_categories_are_open_side_by_side(saved, tmp_pat
 
 
 def test_labels_of_any_text_are_answered_and_listed(saved):
-    answered = savedmodel.answers(saved("odd labels"), served.samples("odd labels"), 1)
-    np.testing.assert_array_equal(answered["classes"], np.array(served.ODD)[answered["class_ids"]])
+    answered = savedmodel.answers(saved("odd labels"), models.samples("odd labels"), 1)
+    np.testing.assert_array_equal(answered["classes"], np.array(models.ODD)[answered["class_ids"]])
     every = by_function(saved("odd labels"), CLASSIFY, {"inputs": examples("odd labels")[:1]})["classes"]
-    assert tuple(each.decode() for each in every[0]) == served.ODD
+    assert tuple(each.decode() for each in every[0]) == models.ODD
     lines = (saved("odd labels") / "assets/classes.txt").read_bytes().decode().split("\n")
-    assert lines == [*(label.translate(ESCAPES) for label in served.ODD), ""]
+    assert lines == [*(label.translate(ESCAPES) for label in models.ODD), ""]
     assert lines[3:5] == [r"two\nlines", r"\\n"]
 
 
 def test_it_has_the_networks_variables_and_no_others(saved):
     for name in ("normalised", "residual"):
         stored = tf.train.load_checkpoint(str(saved(name) / "variables/variables"))
-        assert set(stored.get_variable_to_shape_map()) == set(served.model(name).values)
-        for variable, values in served.model(name).values.items():
+        assert set(stored.get_variable_to_shape_map()) == set(models.model(name).values)
+        for variable, values in models.model(name).values.items():
             np.testing.assert_array_equal(stored.get_tensor(variable), values.astype(np.float32))
 
 

@@ -4,6 +4,7 @@ TensorFlow is imported inside, when there is work for it, so that help and usage
 """
 
 import errno
+import importlib.util
 import json
 import os
 import shlex
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from fcclf.cli.advice import advice
-from fcclf.cli.flags import config_from_flags, model_from_flags
+from fcclf.cli.flags import config_from_flags, model_from_flags, section_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
 from fcclf.errors import RunError
@@ -21,6 +22,7 @@ from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
 from fcclf.settings.run_config import REGRESSION, DataShape
+from fcclf.settings.serving import Serving
 from fcclf.settings.sources import Table
 from fcclf.system import durable
 from fcclf.system.durable import explained
@@ -182,6 +184,25 @@ def verify(arguments) -> int:
     sound = f"{path} is sound" + (", and its last stretch trains again to the same bits" if arguments.replay else "")
     write("\n".join(problems) or sound)
     return FAILED if problems else 0
+
+
+def serve(arguments) -> int:
+    """`fcclf serve DIR`: answers requests over HTTP with the newest version of an exported model."""
+    settings, directory = section_from_flags(Serving, arguments), Path(arguments.directory)
+    _check_installed("serve", "starlette", "uvicorn", "prometheus_client")
+    with explained("serve", directory):
+        if not directory.is_dir():
+            raise RunError(f"there is no directory {directory}: make one with fcclf export RUN {directory}.")
+    with quiet_tensorflow():
+        from fcclf.serving.server import process
+    return process.serve(directory, settings, say)
+
+
+def _check_installed(extra, *modules):
+    """Raises RunError unless the modules are there that an extra of the package brings."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise RunError(f"this needs {module}, which is not installed: pip install 'fcclf[{extra}]'")
 
 
 def _evaluate(path, as_json, draw=False):

@@ -1,4 +1,4 @@
-"""The command line: `fcclf train`, `predict`, `summary`, `evaluate`, `plot`, `compare`, `runs` and `verify`.
+"""The command line: what trains a run, measures and draws it, predicts with it, exports and serves it.
 
 The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
 1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
@@ -17,11 +17,12 @@ from pathlib import Path
 from fcclf import __version__
 from fcclf.cli import commands
 from fcclf.cli.commands import FAILED
-from fcclf.cli.flags import add_config_flags, add_model_flags
+from fcclf.cli.flags import add_config_flags, add_flags, add_model_flags
 from fcclf.cli.terminal import open_standard_streams, say
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures
 from fcclf.settings.fields import flag
+from fcclf.settings.serving import Serving
 from fcclf.settings.sources import SOURCES
 
 USAGE, DIVERGED = 2, 3
@@ -110,6 +111,7 @@ def _parser():
     _add_overviews(subparsers)
     verifying = _add_run_command(subparsers, commands.verify, "check a run's files")
     verifying.add_argument("--replay", action="store_true", help="train the last stretch again and compare bit for bit")
+    _add_serve(subparsers)
     return parser
 
 
@@ -191,6 +193,13 @@ def _add_overviews(subparsers):
     listing.set_defaults(command=commands.runs)
     for parser in (comparing, listing):
         parser.add_argument("--json", action="store_true", help="print the table as JSON")
+
+
+def _add_serve(subparsers):
+    parser = subparsers.add_parser("serve", help="answer over HTTP", description=commands.serve.__doc__)
+    parser.add_argument("directory", type=_path, metavar="DIR", help="of an exported model, or one version of it")
+    add_flags(parser, Serving)
+    parser.set_defaults(command=commands.serve)
 
 
 def _add_train(subparsers):

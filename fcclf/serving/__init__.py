@@ -1,4 +1,4 @@
-"""Other programs' face: what a run answers, and a model as files that need neither its run nor fcclf.
+"""Other programs' face: what a run answers, for files, as files and over HTTP.
 
 answers       predictions for the samples of a file, as CSV or JSON lines
 model         what answers, whoever trained it
@@ -7,4 +7,5 @@ savedmodel    as a TensorFlow SavedModel
 converted     as ONNX and TFLite
 versions      numbered folders that are whole or not there
 export        all of these, tested before they are shown
+server        answers over HTTP: TensorFlow Serving's protocol, and a page for people
 """

@@ -9,4 +9,5 @@ presets        networks of well-known tutorials, by name
 run_config     what all kinds of runs have in common in their settings
 config         the settings of a run of the command line
 fit_config     the settings of a fit that is kept as a run
+serving        how a model is served
 """

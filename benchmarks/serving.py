@@ -1,0 +1,117 @@
+"""How fast `fcclf serve` answers: python benchmarks/serving.py DIR, of an exported model
+
+Requests a second and how long one takes, with batches and without, in turn in one run. Server and clients share the
+machine, so the clients, which only compare lengths, take a part of it.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+SECONDS, WARM_UP, ROUNDS = 5, 1, 3
+LOADS = [(1, 1), (16, 1), (64, 1), (4, 1000)]  # clients, rows of a request
+BATCHES = {"batches": [], "no batches": ["--batch-window", "0"]}
+
+
+def main():
+    directory = Path(sys.argv[1])
+    print(f"{'':12}{'clients':>8}{'rows':>6}{'requests/s':>12}{'median ms':>11}{'p99 ms':>9}{'rows a call':>13}")
+    for clients, rows in LOADS:
+        for name, flags in BATCHES.items():
+            found = [measured(directory, flags, clients, rows) for _ in range(ROUNDS)]
+            rate, median, slow, joined = np.median(found, axis=0)
+            print(f"{name:12}{clients:8}{rows:6}{rate:12.0f}{median:11.2f}{slow:9.2f}{joined:13.1f}", flush=True)
+
+
+def measured(directory, flags, clients, rows):
+    """(requests a second, median and 99th percentile of milliseconds, rows of a call of the model)."""
+    with serving(directory, flags) as address:
+        request = bytes_of(address, rows)
+        port = int(re.search(r":(\d+)/", address)[1])
+        asyncio.run(load(port, request, clients, WARM_UP))
+        times = np.array(asyncio.run(load(port, request, clients, SECONDS)))
+        return len(times) / SECONDS, *np.percentile(1000 * times, [50, 99]), calls(address)
+
+
+@contextlib.contextmanager
+def serving(directory, flags):
+    """The address of a model that a new server answers for."""
+    command = [sys.executable, "-m", "fcclf", "serve", directory, "--port", "0", *flags]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        line = next(line for line in server.stderr if " answers at " in line)
+        yield re.search(r"http://\S+(?=:predict)", line)[0]
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def bytes_of(address, rows):
+    """A request for rows of random numbers, as many as X takes."""
+    with urllib.request.urlopen(f"{address}/metadata") as answer:
+        signature = json.load(answer)["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    width = int(signature["inputs"]["X"]["tensor_shape"]["dim"][1]["size"])
+    X = np.random.default_rng(0).normal(size=(rows, width)).round(4)
+    body = json.dumps({"instances": X.tolist()}).encode()
+    path = address.split("/", 3)[3]
+    return f"POST /{path}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def load(port, request, clients, seconds):
+    """Seconds that each request took, of clients that ask again as soon as they are answered."""
+    loop, times = asyncio.get_running_loop(), []
+    end = loop.time() + seconds
+    done = [loop.create_future() for _ in range(clients)]
+    for future in done:
+        await loop.create_connection(lambda future=future: Client(request, end, times, future), "127.0.0.1", port)
+    await asyncio.gather(*done)
+    return times
+
+
+class Client(asyncio.Protocol):
+    """Asks the same again and again until the end."""
+
+    def __init__(self, request, end, times, done):
+        self.request, self.end, self.times, self.done = request, end, times, done
+        self.loop, self.received = asyncio.get_running_loop(), b""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.ask()
+
+    def ask(self):
+        self.received, self.begun = b"", self.loop.time()
+        self.transport.write(self.request)
+
+    def data_received(self, data):
+        self.received += data
+        head, found, body = self.received.partition(b"\r\n\r\n")
+        if not found or len(body) < int(re.search(rb"content-length: (\d+)", head)[1]):
+            return
+        if b" 200 " not in head[:20]:
+            raise RuntimeError(self.received[:1000])
+        now = self.loop.time()
+        self.times.append(now - self.begun)
+        if now < self.end:
+            self.ask()
+        else:
+            self.transport.close()
+            self.done.set_result(None)
+
+
+def calls(address):
+    """Rows of a call of the model, on average."""
+    with urllib.request.urlopen(re.sub(r"/v1/.*", "/metrics", address)) as answer:
+        found = dict(re.findall(r"^(fcclf_batch_rows_(?:sum|count)) (\S+)", answer.read().decode(), re.MULTILINE))
+    return float(found["fcclf_batch_rows_sum"]) / float(found["fcclf_batch_rows_count"])
+
+
+if __name__ == "__main__":
+    main()
