@@ -164,19 +164,3 @@ def _measures(version, schema):
         "serving_default": signature(X, {"predictions": of_rows[:, 0]}),
         "regress": signature(examples, {"outputs": of_examples[:, 0]}, REGRESS),
     }
-
-
-def four_columns(path: Path) -> Path:
-    """A stand-in for a model of irises: setosa where petals are shorter than 2."""
-    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-
-    def outputs(lengths):
-        return {"classes": tf.where(lengths < 2, "setosa", "virginica"), "logits": lengths}
-
-    def build():
-        X = tf1.placeholder(tf.float32, (None, 4))
-        columns = {name: tf1.placeholder(tf.float32, (None,)) for name in names}
-        by_row, by_column = (outputs(lengths) for lengths in (X[:, 2], columns["petal_length"]))
-        return {"serving_default": ({"X": X}, by_row), "columns": (columns, by_column)}
-
-    return foreign(path, build)

@@ -252,14 +252,8 @@ def trained_and_exported(tmp_path):
             subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=tmp_path, check=True, env=IMPORTABLE)
 
 
-def stand_in(tmp_path):
-    """models/iris in a directory, of another kind."""
-    served.four_columns(tmp_path / "models" / "iris" / "1")
-
-
-@pytest.mark.parametrize("make", [stand_in])
-def test_the_docs_commands_work_as_written(tmp_path, make):
-    make(tmp_path)
+def test_the_docs_commands_work_as_written(tmp_path):
+    trained_and_exported(tmp_path)
     serve, *requests = [shlex.split(line) for line in commands(DOCS) if line.startswith(("fcclf serve", "curl"))]
     assert serve == ["fcclf", "serve", "models/iris", "--port", "8501"]
     server = Running(tmp_path, tmp_path / "models" / "iris")
