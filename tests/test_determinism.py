@@ -5,6 +5,7 @@ Everything is done with 784 columns and batches of 64, whose bits show how a pro
 
 import functools
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ import pytest
 import runs
 
 from fcclf import Config, FCClassifier, open_run, train
+from fcclf.learning.predictor import sessions_own_threads
 from fcclf.runs import verification
 from fcclf.settings.config import Session, Training
 from fcclf.settings.model import Model
@@ -136,6 +138,16 @@ def test_runs_and_fits_that_share_a_process_change_no_bit_of_each_other(tmp_path
         assert_equal(fitted, alone[1])
     for number in range(len(shared)):
         runs.assert_same_run(tmp_path / str(number), tmp_path / "alone")
+
+
+def test_threads_that_begin_at_once_agree_that_sessions_have_their_own_threads():
+    assert runs.elsewhere(asked_at_once, 8) == [True] * 8
+
+
+def asked_at_once(count):
+    with ThreadPoolExecutor(count) as pool:
+        barrier = threading.Barrier(count)
+        return list(pool.map(lambda _: barrier.wait() >= 0 and sessions_own_threads(), range(count)))
 
 
 def side_by_side(config, directory):

@@ -8,6 +8,7 @@ blocks of one number of rows, so that a row's answer depends on that row alone.
 import contextlib
 import functools
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -28,6 +29,7 @@ PROBED = 16  # threads
 # Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
 OVERRIDE = "TF_OVERRIDE_GLOBAL_THREADPOOL"
 os.environ[OVERRIDE] = "1"
+_probing = threading.Lock()
 
 
 def session_config(threads: int) -> tf1.ConfigProto:
@@ -41,10 +43,15 @@ def session_config(threads: int) -> tf1.ConfigProto:
     )
 
 
-@functools.cache
 def sessions_own_threads() -> bool:
     """Whether a session has the threads it asks for. Not where the process used TensorFlow before it imported this
     module: then it warns, once."""
+    with _probing:  # the threads are counted, so no other session may begin or end meanwhile
+        return _own_threads()
+
+
+@functools.cache
+def _own_threads():
     with tf1.Session(graph=tf.Graph(), config=session_config(1)):  # starts what all sessions share
         before = len(os.listdir("/proc/self/task"))
         with tf1.Session(graph=tf.Graph(), config=session_config(PROBED)):
@@ -53,7 +60,7 @@ def sessions_own_threads() -> bool:
         warnings.warn(
             "TensorFlow was used before fcclf, so its number of threads counts and results may differ in the last "
             "bits: import from fcclf first, or set TF_OVERRIDE_GLOBAL_THREADPOOL=1 in the environment.",
-            stacklevel=3,
+            stacklevel=4,
         )
     return own
 
