@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-SECONDS, WARM_UP, ROUNDS = 5, 1, 3
+SECONDS, WARM_UP, ROUNDS = 2, 0.5, 7
 LOADS = [(1, 1), (16, 1), (64, 1), (4, 1000)]  # clients, rows of a request
 BATCHES = {"batches": [], "no batches": ["--batch-window", "0"]}
 
@@ -23,21 +23,26 @@ BATCHES = {"batches": [], "no batches": ["--batch-window", "0"]}
 def main():
     directory = Path(sys.argv[1])
     print(f"{'':12}{'clients':>8}{'rows':>6}{'requests/s':>12}{'median ms':>11}{'p99 ms':>9}{'rows a call':>13}")
-    for clients, rows in LOADS:
-        for name, flags in BATCHES.items():
-            found = [measured(directory, flags, clients, rows) for _ in range(ROUNDS)]
-            rate, median, slow, joined = np.median(found, axis=0)
-            print(f"{name:12}{clients:8}{rows:6}{rate:12.0f}{median:11.2f}{slow:9.2f}{joined:13.1f}", flush=True)
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(serving(directory, flags)) for name, flags in BATCHES.items()}
+        for clients, rows in LOADS:
+            found = {name: [] for name in servers}
+            for _ in range(ROUNDS):
+                for name, address in servers.items():
+                    found[name].append(measured(address, clients, rows))
+            for name, each in found.items():
+                rate, median, slow, joined = np.median(each, axis=0)
+                print(f"{name:12}{clients:8}{rows:6}{rate:12.0f}{median:11.2f}{slow:9.2f}{joined:13.1f}", flush=True)
 
 
-def measured(directory, flags, clients, rows):
+def measured(address, clients, rows):
     """(requests a second, median and 99th percentile of milliseconds, rows of a call of the model)."""
-    with serving(directory, flags) as address:
-        request = bytes_of(address, rows)
-        port = int(re.search(r":(\d+)/", address)[1])
-        asyncio.run(load(port, request, clients, WARM_UP))
-        times = np.array(asyncio.run(load(port, request, clients, SECONDS)))
-        return len(times) / SECONDS, *np.percentile(1000 * times, [50, 99]), calls(address)
+    request, port = bytes_of(address, rows), int(re.search(r":(\d+)/", address)[1])
+    asyncio.run(load(port, request, clients, WARM_UP))
+    before = calls(address)
+    times = np.array(asyncio.run(load(port, request, clients, SECONDS)))
+    done = calls(address) - before
+    return len(times) / SECONDS, *np.percentile(1000 * times, [50, 99]), done[0] / done[1]
 
 
 @contextlib.contextmanager
@@ -107,10 +112,10 @@ class Client(asyncio.Protocol):
 
 
 def calls(address):
-    """Rows of a call of the model, on average."""
+    """Rows of all calls of the model, and how many calls."""
     with urllib.request.urlopen(re.sub(r"/v1/.*", "/metrics", address)) as answer:
-        found = dict(re.findall(r"^(fcclf_batch_rows_(?:sum|count)) (\S+)", answer.read().decode(), re.MULTILINE))
-    return float(found["fcclf_batch_rows_sum"]) / float(found["fcclf_batch_rows_count"])
+        found = dict(re.findall(r"^fcclf_batch_rows_(sum|count) (\S+)", answer.read().decode(), re.MULTILINE))
+    return np.array([float(found["sum"]), float(found["count"])])
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def test_what_is_not_here_is_named(client, method, address, code, sentence):
 
 
 def test_a_wrong_method_is_answered_with_the_right_ones(client):
-    assert client.delete("/healthz").headers["allow"] == "GET, HEAD"
+    assert set(client.delete("/healthz").headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_a_wrong_body_is_a_400_with_a_sentence(client):

@@ -49,7 +49,7 @@ class Batcher:
         """{output: array} for what is asked of a model, which the caller holds. Raises RequestError."""
         loop = asyncio.get_running_loop()
         joins = self.window > 0 and self.most_rows > 0 and asked.signature.joins
-        window = self.window if joins else 0
+        window = self.window if joins and 2 * asked.rows <= self.most_rows else 0  # with more, hardly one would fit in
         job = _Job(model, asked, loop.create_future(), time.monotonic() + window)
         shapes = tuple(array.shape[1:] for array in asked.arrays)
         key = (model, asked.signature.name, shapes) if joins else (job.answered,)
