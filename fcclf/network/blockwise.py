@@ -31,12 +31,18 @@ def mapped(blocks, network: Network, chosen, signature):
     return tf.map_fn(answer, blocks, fn_output_signature=signature)
 
 
-def answers(X, network: Network):
-    """What the network puts out for X, [batch, features]: [batch, outputs]. Zeros fill the last block; there is one at
-    least, so that no samples have answers of the right shape."""
+def answered(X, network: Network, meaning) -> dict[str, tf.Tensor]:
+    """{name: [batch, ...]} of what `meaning` makes of the network's answers for X, [batch, features].
+
+    meaning: a function of the answers for a block, [block_rows, outputs], that gives {name: [block_rows, ...]}. Zeros
+    fill the last block; there is one at least, so that no samples have answers of the right shape.
+    """
     rows, samples, (*_, last) = block_rows(network), tf.shape(X)[0], network.layers.values()
+    with tf.Graph().as_default():
+        made = meaning(tf.compat.v1.placeholder(X.dtype, (rows, last.units)))
+    signature = {name: tf.TensorSpec(each.shape, each.dtype) for name, each in made.items()}
     number = tf.maximum(1, -(-samples // rows))
     padded = tf.pad(X, [[0, number * rows - samples], [0, 0]])
     blocks = tf.reshape(padded, tf.stack([number, rows, X.shape[1]]))
-    found = mapped(blocks, network, lambda outputs: outputs["output"], tf.TensorSpec((rows, last.units), X.dtype))
-    return tf.reshape(found, (-1, last.units))[:samples]
+    found = mapped(blocks, network, lambda outputs: meaning(outputs["output"]), signature)
+    return {name: tf.reshape(each, (-1, *signature[name].shape[1:]))[:samples] for name, each in found.items()}

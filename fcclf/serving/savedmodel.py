@@ -14,6 +14,7 @@ column with categories holds the place of the text; the number of categories sta
 """
 
 import contextlib
+import functools
 from keyword import iskeyword
 from pathlib import Path
 
@@ -124,7 +125,7 @@ class _Servable(Predictor):
             tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, path)
 
     def _outputs(self, X):
-        found = graph.outputs(self.served, blockwise.answers(X, self.network))
+        found = blockwise.answered(X, self.network, functools.partial(graph.outputs, self.served))
         if self.served.task == CLASSIFICATION:
             found["classes"] = graph.texts(self.served, found["class_ids"])
         return found
