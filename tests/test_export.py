@@ -31,6 +31,7 @@ from fcclf.runs.trained import TrainedRun
 from fcclf.serving import export, savedmodel, versions
 from fcclf.serving.export import FORMATS, export_run
 from fcclf.settings import blocks
+from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -111,7 +112,7 @@ def test_model_json_tells_what_the_model_is(finished_run, tmp_path):
     told = document(exported.path)
     assert (told["format"], told["task"], told["n_features"]) == (1, "classification", 2)
     assert Schema.from_dict(told["schema"]).classes == ("0", "1")
-    assert told["layers"] == blocks.summary(description.config.layers(2, 2), 2)
+    assert told["layers"] == blocks.summary(description.config.layers(DataShape(2, 2)), 2)
     assert (told["note"]["epoch"], told["note"]["fingerprint"]) == (6, description.fingerprint)
     assert told["note"]["versions"] == description.versions
     assert told["note"]["differences"] == exported.differences
@@ -432,7 +433,7 @@ def assert_whole(folder):
     stored = tf.train.load_checkpoint(str(folder / "variables/variables"))
     values = {name: stored.get_tensor(name) for name in stored.get_variable_to_shape_map()}
     config = runs.config()
-    network = Predictor(tuple(config.layers(2, 2).items()), 2, 1)
+    network = Predictor(tuple(config.layers(DataShape(2, 2)).items()), 2, 1)
     network.load(values)
     X = loading.load(config).test.X
     np.testing.assert_array_equal(savedmodel.answers(folder, X, 1)["logits"], network.logits(X))

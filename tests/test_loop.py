@@ -373,7 +373,7 @@ def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
 
 def test_a_sigmoid_is_refused_for_more_than_two_classes():
     with pytest.raises(ConfigError, match="loss is sigmoid, which is for two classes, but the data have 3"):
-        planned(runs.config(loss="sigmoid"), 2, 3, (80, 0, 20))
+        planned(runs.config(loss="sigmoid"), DataShape(2, 3), (80, 0, 20))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import runs
 from fcclf.errors import RunError
 from fcclf.learning.plan import planned
 from fcclf.runs import checkpoint, history, record, run_directory
+from fcclf.settings.run_config import DataShape
 
-EPOCHS, METRICS = 6, planned(runs.config(), 2, 2, (80, 0, 20)).metrics  # of the finished run
+EPOCHS, METRICS = 6, planned(runs.config(), DataShape(2, 2), (80, 0, 20)).metrics  # of the finished run
 
 
 @pytest.fixture
