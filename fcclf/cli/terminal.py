@@ -1,6 +1,7 @@
 """What the commands write, and how: results to stdout; progress, warnings and errors to stderr."""
 
 import contextlib
+import gc
 import os
 import sys
 
@@ -133,3 +134,4 @@ def quiet_tensorflow(quiet=False):
     with muted.stderr():
         import tensorflow  # noqa: F401
     yield
+    gc.freeze()  # a million objects that stay: looking at them again and again would double the time of a large table

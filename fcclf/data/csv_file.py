@@ -6,6 +6,7 @@ The first row names the columns if none of its cells is a number. A value is mis
 
 import contextlib
 import csv
+import io
 import itertools
 import operator
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from fcclf.settings.fields import brief
 from fcclf.system import memory
 
 ROWS, CELLS = 4096, 1 << 20  # read at once at most
-LONGEST_LINE = 1 << 26  # characters
+PART, LONGEST_LINE = 1 << 20, 1 << 26  # characters: read at once; of a line at most
 CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
 MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
 LARGEST = float(np.finfo(np.float32).max)
@@ -86,15 +87,20 @@ class CsvFile:
         self._rows = itertools.chain(rows, self._rows)
         return [row for _, row in rows]
 
-    def blocks(self, rows: int = ROWS) -> Iterator[Block]:
-        """The rows that are left. Raises RunError, after those before it, at one of another length."""
+    def blocks(self, most: int | None = None) -> Iterator[Block]:
+        """The rows that are left, so many at a time at most. Raises RunError at one of another length, after those
+        before it."""
         path, columns, _ = self.heading
-        while read := list(itertools.islice(self._rows, min(rows, max(1, CELLS // len(columns))))):
-            odd = next((number for number, (_, row) in enumerate(read) if len(row) != len(columns)), len(read))
-            if odd:
-                yield Block(*map(list, zip(*read[:odd], strict=True)))
-            for line, row in read[odd : odd + 1]:
-                raise damage(path, line, f" has {len(row)} columns, but the first row has {len(columns)}")
+        at_once = min(most or ROWS, max(1, CELLS // len(columns)))
+        while read := list(itertools.islice(self._rows, at_once)):
+            lines, rows = map(list, zip(*read, strict=True))
+            widths = list(map(len, rows))
+            if widths.count(len(columns)) == len(rows):
+                yield Block(lines, rows)
+                continue
+            odd = next(number for number, width in enumerate(widths) if width != len(columns))
+            yield Block(lines[:odd], rows[:odd])
+            raise damage(path, lines[odd], f" has {widths[odd]} columns, but the first row has {len(columns)}")
 
 
 def damage(path: Path | str, line: int, found: str) -> RunError:
@@ -120,15 +126,18 @@ def read(name: Path | str, file) -> Iterator[CsvFile]:
 
 def _lines(file, path):
     """The lines of an open CSV file, as long as there is memory for what they say."""
-    read = CHECKED
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
-        read += len(line)
+    read, rest = CHECKED, ""
+    while part := file.read(PART):
+        read += len(part)
         if read >= CHECKED:
             memory.require(memory.Needed(TAKEN), f"reading more of {path}", "take fewer rows")
             read = 0
-        yield line
+        *whole, rest = io.StringIO(rest + part, newline="")  # ten times as fast as readline with a limit
+        if max(map(len, (*whole, rest))) >= LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
+        yield from whole
+    if rest:
+        yield rest
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def mapped(blocks, network: Network, chosen, signature):
     """chosen(outputs of a block, as `inference` gives them) of all blocks, [number, block_rows, features]. signature:
     what `chosen` returns."""
 
+    @tf.autograph.experimental.do_not_convert  # which would take a second, to no purpose
     def answer(X):
         return chosen(inference(X, network, Context(network.variables, 0)))
 
