@@ -76,3 +76,25 @@ def test_what_is_wrong_with_a_sealed_file_is_said_in_one_short_line(tmp_path, pa
     (tmp_path / "sealed").write_text(durable.seal({"one": 1}))
     with pytest.raises(ValueError, match=r"^.{1,350}$"):
         durable.read_sealed(tmp_path / "sealed", parse)
+
+
+def test_a_file_is_replaced_when_it_is_whole(tmp_path):
+    path = tmp_path / "out[1].csv"
+    path.write_text("old")
+    with pytest.raises(RunError, match="no more"), durable.replacing(path) as file:
+        raise RunError(f"no more after {file.write('half')} characters")
+    assert [each.name for each in tmp_path.iterdir()] == ["out[1].csv"]
+    assert path.read_text() == "old"
+    with durable.replacing(path) as file:
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_what_a_killed_process_left_of_a_file_is_cleared(tmp_path):
+    dead, alive = f".tmp-out.csv-{2**22 + 1}", f".tmp-out.csv-{os.getppid()}"
+    for name in (dead, alive, ".tmp-out.csv-mine"):
+        (tmp_path / name).touch()
+    with durable.replacing(tmp_path / "out.csv"):
+        pass
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([alive, ".tmp-out.csv-mine", "out.csv"])

@@ -8,6 +8,7 @@ forgotten the error (LWN 752063). Every failure is a RunError that names the pat
 import contextlib
 import csv
 import errno
+import glob
 import hashlib
 import json
 import lzma
@@ -157,9 +158,11 @@ def replace_file(path: Path, content: str | bytes):
 
 @contextlib.contextmanager
 def replacing(path: Path):
-    """An open text file that becomes `path` when the block ends. If the block fails nothing is left of it."""
+    """An open text file that becomes `path` when the block ends. If the block fails nothing is left of it; what a
+    killed process left is cleared by the next."""
     if path.exists() and not path.is_file():
         raise RunError(f"cannot write {path}: it is not a file.")
+    _clear(path)
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
         with explained("write", path), open(temporary, "w", encoding="utf-8", newline="", opener=open_no_link) as file:
@@ -171,6 +174,14 @@ def replacing(path: Path):
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _clear(path):
+    for left in path.parent.glob(f".tmp-{glob.escape(path.name)}-*"):
+        writer = left.name.rpartition("-")[2]
+        if writer.isdecimal() and not Path("/proc", writer).exists():
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def rename(old: Path, new: Path):
