@@ -152,6 +152,15 @@ def test_a_column_of_categories_is_a_choice(tmp_path):
         assert client.get("/boundary.png").status_code == 404
 
 
+def test_a_text_that_is_missing_has_a_word(tmp_path):
+    schema = Schema((Column("size"), Column("shape", ("", "round"))), True, "colour", served.CLASSES)
+    served.write(tmp_path / "colours", schema=schema)
+    with served.client(tmp_path / "colours") as client:
+        assert '<option value="0">(missing)</option>' in client.get("/").text
+        assert "(missing), round" in shown(client)
+        assert '"shape": ""' in Text(client.post("/", data={"x0": "5", "x1": "0"}).text).text
+
+
 def test_images_are_explained_drawn_and_asked_about(tmp_path):
     schema = Schema((), False, None, ("dark", "bright", "other"), (1, 2))
     served.write(tmp_path / "colours", schema=schema)

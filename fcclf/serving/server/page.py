@@ -262,12 +262,17 @@ def _plain(value):
     return f"{value:.7g}" if float(f"{value:.7g}") == np.float32(value) else repr(value)
 
 
+def _shown(categories):
+    """Texts as people see them."""
+    return [text or "(missing)" for text in categories]
+
+
 def _field(number, name, categories, value):
     if not categories:
         return _filled(NUMBER, name=name, at=number, value=value)
     options = [
         _filled(OPTION, place=place, text=text, selected=" selected" if str(place) == value else "")
-        for place, text in enumerate((*categories, "(another)"))
+        for place, text in enumerate((*_shown(categories), "(another)"))
     ]
     return _filled(CHOICE, name=name, at=number, options=_all(options))
 
@@ -342,7 +347,7 @@ def _inputs(notes):
     rows = []
     for at, column in enumerate(notes.schema.columns[:MOST_FIELDS]):
         seen = "" if notes.ranges is None else f"{notes.ranges[at][0]:.4g} to {notes.ranges[at][1]:.4g}"
-        values = ", ".join(column.categories[:MOST_BARS]) if column.categories else seen
+        values = ", ".join(_shown(column.categories[:MOST_BARS])) if column.categories else seen
         rows.append(_filled("<tr><th>$name</th><td>$values</td></tr>", name=column.name, values=values))
     more = len(notes.schema.columns) - len(rows)
     rest_of_them = _filled("<tr><td>and $more more</td></tr>", more=more) if more else Html("")
