@@ -124,14 +124,14 @@ def quiet_tensorflow(quiet=False):
     would end with a dump of its stack.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules:
-        memory.require(TENSORFLOW, "TensorFlow", "raise the limit, or end other programs")
-    if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
+    if "tensorflow" in sys.modules:
         yield
         return
-    if sys.stderr.isatty() and not quiet:
+    memory.require(TENSORFLOW, "TensorFlow", "raise the limit, or end other programs")
+    wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3"
+    if sys.stderr.isatty() and not quiet and not wanted:
         say("importing TensorFlow ...")
-    with muted.stderr():
+    with contextlib.nullcontext() if wanted else muted.stderr():
         import tensorflow  # noqa: F401
     yield
     gc.freeze()  # a million objects that stay: looking at them again and again would double the time of a large table

@@ -106,9 +106,9 @@ def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset
 
 
 def numbers(answers, data: Dataset | Facts, logarithms=False) -> np.ndarray:
-    """What a network's answers, [samples, 1], say in the unit of the labels: float64 [samples]. logarithms: the
-    answers are such."""
-    values = answers[:, 0].astype(np.float64)
+    """What a network's answers, [samples, outputs], say in the unit of the labels: float64 [samples, outputs], of one
+    output [samples]. logarithms: the answers are such."""
+    values = (answers[:, 0] if answers.shape[1] == 1 else answers).astype(np.float64)
     if logarithms:
         values = np.exp(np.minimum(values, LARGEST_LOGARITHM))
     return values * data.label_stddev + data.label_mean

@@ -6,6 +6,7 @@ block, so that it may be larger than the memory: CSV, also from a pipe, NPZ with
 
 import io
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -92,18 +93,18 @@ def _of_frame(frame, expected, warn):
     found = Columns(Heading("X", columns, named), expected)
     found.tell(warn)
     cells = [frame.iloc[:, place].tolist() for place, _ in enumerate(columns)]
-    return _of_cells(zip(*cells, strict=True), found, expected)
+    return _of_cells(zip(*cells, strict=True), found)
 
 
 def _of_rows(rows, expected):
     width = len(rows[0]) if rows else expected.n_features
     found = Columns(Heading("X", [f"column {place}" for place in range(1, width + 1)], False), expected)
-    return _of_cells(rows, found, expected)
+    return _of_cells(rows, found)
 
 
-def _of_cells(rows, columns, expected):
+def _of_cells(rows, columns):
     cells = [[_cell(cell) for cell in row] for row in rows]
-    return _matrix(csv_file.Block(list(range(1, len(cells) + 1)), cells), columns, expected)
+    return _matrix(csv_file.Block(list(range(1, len(cells) + 1)), cells), columns)
 
 
 def _cell(cell):
@@ -116,12 +117,15 @@ def _cell(cell):
 
 class Columns:
     """Where the columns of a table are: features, in the order of the network's; label and ids, None where there are
-    none; extra: the names of those that are left out."""
+    none; extra: the names of those that are left out. numbers: which features are such; texts: {number of a feature:
+    {text: its place}} of the others. lacking: numbers may be missing. dtype: of what is made of them."""
 
     def __init__(self, heading: Heading, expected: Expected, label: str | None = None, ids: str | None = None):
         """label, ids: the name or number that a user has given. Raises ConfigError or RunError if a column is not
         there."""
-        self.heading, schema = heading, expected.schema
+        self.heading, schema, self.lacking = heading, expected.schema, expected.shape.missing
+        self.texts, self.dtype = expected.texts, expected.dtype
+        self.numbers = [number for number in range(expected.n_features) if number not in self.texts]
         self.label = None if label is None else heading.place("label", label)
         self.ids = None if ids is None else heading.place("id", ids)
         by_name = bool(schema.columns) and heading.named == schema.named
@@ -134,11 +138,11 @@ class Columns:
 
     def _by_name(self, names):
         path, columns, _ = self.heading
-        lacking = [name for name in names if name not in columns]
+        counts, places = Counter(columns), {column: place for place, column in enumerate(columns)}
+        lacking = [name for name in names if not counts[name]]
         if lacking:
             raise RunError(f"{path} lacks {listed(lacking)}: the run needs {listed(names)}.")
-        places = {column: place for place, column in enumerate(columns)}
-        doubled = [name for name in names if columns[places[name]] in columns[: places[name]]]
+        doubled = [name for name in names if counts[name] > 1]
         if doubled:
             raise RunError(f"{path} has several columns of the name {brief(doubled[0])}: rename the others.")
         return [places[name] for name in names]
@@ -159,33 +163,31 @@ class Columns:
             warn(f"{self.heading.path} has columns that the run does not know: {listed(self.extra)}")
 
 
-def _matrix(block, columns, expected):
+def _matrix(block, columns):
     """X of a block of rows. Raises RunError for the first cell that does not fit."""
-    texts = expected.texts
-    numbers = [number for number in range(expected.n_features) if number not in texts]
-    X = np.empty((len(block.rows), expected.n_features), expected.dtype)
+    X = np.empty((len(block.rows), len(columns.features)), columns.dtype)
     try:
-        values = csv_file.numbers(block.rows, [columns.features[number] for number in numbers])
+        values = csv_file.numbers(block.rows, [columns.features[number] for number in columns.numbers])
     except ValueError:
-        raise _damage(block, columns, expected) from None
+        raise _damage(block, columns) from None
     with np.errstate(over="ignore"):
-        X[:, numbers] = np.reshape(values, (len(block.rows), len(numbers)))
-    if np.isinf(X[:, numbers]).any() or (not expected.shape.missing and np.isnan(X[:, numbers]).any()):
-        raise _damage(block, columns, expected)
-    for number, known in texts.items():
+        numbers = np.reshape(values, (len(block.rows), len(columns.numbers))).astype(columns.dtype)
+    if np.isinf(numbers).any() or (not columns.lacking and np.isnan(numbers).any()):
+        raise _damage(block, columns)
+    X[:, columns.numbers] = numbers
+    for number, known in columns.texts.items():
         place = columns.features[number]
         X[:, number] = [known.get(csv_file.text(row[place]), len(known)) for row in block.rows]
     return X
 
 
-def _damage(block, columns, expected):
+def _damage(block, columns):
     """The error for the first cell of a block that does not fit."""
     path, names, _ = columns.heading
-    numbers = [place for number, place in enumerate(columns.features) if number not in expected.texts]
     for line, row in zip(*block, strict=True):
-        for place in numbers:
+        for place in (columns.features[number] for number in columns.numbers):
             missing = csv_file.is_missing(row[place])
-            if missing and not expected.shape.missing:
+            if missing and not columns.lacking:
                 return csv_file.damage(path, line, f", {brief(names[place])} {UNKNOWN}")
             if not missing and csv_file.number(row[place]) is None:
                 return csv_file.damage(path, line, csv_file.no_number(names[place], row[place]))
@@ -230,7 +232,7 @@ def _of_csv(opened, expected, warn, label, ids):
     columns = Columns(opened.heading, expected, label, ids)
     columns.tell(warn)
     for block in opened.blocks(BLOCK):
-        X = _matrix(block, columns, expected)
+        X = _matrix(block, columns)
         yield Samples(X, *(_texts(block, place) for place in (columns.label, columns.ids)))
 
 

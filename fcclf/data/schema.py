@@ -15,9 +15,12 @@ class Column(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """columns: the features in order, () where nothing is known of them but how many there are; named: a heading gave
+    """What the columns and classes of some data are called.
+
+    columns: the features in order, () where nothing is known of them but how many there are; named: a heading gave
     the names, else they only count the columns. label: the name of the column that is predicted. classes: what each
-    class is called, () where they have numbers only. image_shape: height and width of samples that are images."""
+    class is called, () where they have numbers only. image_shape: height and width of samples that are images.
+    """
 
     columns: tuple[Column, ...] = ()
     named: bool = False
@@ -27,7 +30,7 @@ class Schema(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """Those of the columns."""
+        """Names of the columns, in order."""
         return [column.name for column in self.columns]
 
     def class_names(self, n_classes: int) -> list[str]:

@@ -211,7 +211,8 @@ class _Reader:
         rows = [row for row in self.table.first_rows() if len(row) == len(self.columns)]
         return [place for place in self.features if place in named or csv_file.are_texts([row[place] for row in rows])]
 
-    def contents(self):
+    def contents(self) -> Contents:
+        """The whole table. Raises RunError at the first row that is none."""
         for block in self.table.blocks():
             self._take(block)
         if not self.labels:
@@ -241,7 +242,7 @@ class _Reader:
             raise self._damage(block)
 
     def _features(self):
-        """X, [samples, features]."""
+        """The features that were read, [samples, features]."""
         samples = len(self.label_numbers)
         numbers = np.frombuffer(self.values, np.float32).reshape(samples, len(self.number_places))
         if not self.texts:

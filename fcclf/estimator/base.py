@@ -233,7 +233,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         config = self._config_class.from_dict(shared | self._own_config(shared["parameters"]))
         arrays = [array for part in parts.values() for array in part.arrays]
         facts = Facts(fingerprint(arrays), self.n_features_in_, self._facts_size())
-        return fit_run.opened(Path(self.logdir), config, facts, program, parts["train"].X, warnings.warn)
+        schema, X = samples.schema(self), parts["train"].X
+        return fit_run.opened(Path(self.logdir), config, facts, schema, program, X, warnings.warn)
 
     def _attributes(self, fit):
         """{name: value} of the attributes that this estimator would have if the `Fit` ended now."""

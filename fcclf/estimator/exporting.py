@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf.data.schema import Column, Schema
 from fcclf.estimator import parameters
+from fcclf.estimator.samples import schema
 from fcclf.learning.predictor import Predictor
 from fcclf.runs import run_directory
 from fcclf.serving.export import Exported, export_model, given
@@ -30,20 +30,12 @@ def served(estimator) -> ServedModel:
         estimator.n_features_in_,
         {name: np.asarray(values[name]) for name in names},
         estimator._task,
-        _schema(estimator),
+        schema(estimator),
         estimator._dtype,
         parameters.THREADS,
         logarithms=estimator.out_activation_ == "exp",
         note=_note(estimator),
     )
-
-
-def _schema(estimator):
-    """Names of the columns, where the samples had such, and of the classes."""
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
-    names = names if len(set(names)) == len(names) else []
-    classes = tuple(map(str, getattr(estimator, "classes_", ())))
-    return Schema(tuple(map(Column, names)), named=bool(names), classes=classes)
 
 
 def _note(estimator):

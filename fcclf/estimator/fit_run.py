@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fcclf.data.facts import Facts
-from fcclf.data.schema import Column, Schema
+from fcclf.data.schema import Schema
 from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
 from fcclf.runs import checkpoint, history, recorder, run_directory
@@ -34,18 +34,20 @@ def earlier_metrics(path: Path, epochs: int, dtype: str) -> dict[str, list[float
 
 
 @contextlib.contextmanager
-def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples, warn) -> Iterator[tuple]:
+def opened(
+    path: Path, config: FitConfig, data: Facts, schema: Schema, program: Program, samples, warn
+) -> Iterator[tuple]:
     """The run in directory `path`, locked inside the block; `program`, which has begun, gets its newest state.
 
-    samples: [samples, features], whose activations are recorded. warn(sentence): called
-    for damage that was mended. Yields (a `Recorder`, or None where nothing is left to train; the earlier metrics).
+    samples: [samples, features], whose activations are recorded. warn(sentence): called for damage that was mended.
+    Yields (a `Recorder`, or None where nothing is left to train; the earlier metrics).
     Raises ConfigError if the run there has other settings or samples, or more epochs than `config` asks for, RunError
     if it cannot go on.
     """
     with run_directory.claimed(path), contextlib.ExitStack() as files:
         if stored(path):
             _check_epochs(path, config)
-        run = recorder.continued(path, config, data, _schema(config), program.plan, warn)
+        run = recorder.continued(path, config, data, schema, program.plan, warn)
         if run.start:
             run.restore(program)
         earlier = earlier_metrics(path, run.epoch, config.dtype)
@@ -57,12 +59,6 @@ def opened(path: Path, config: FitConfig, data: Facts, program: Program, samples
         if not run.start:
             written.begin()
         yield written, earlier
-
-
-def _schema(config):
-    """What the columns and classes of a fit are called."""
-    columns = tuple(map(Column, config.feature_names or ()))
-    return Schema(columns, config.feature_names is not None, classes=tuple(map(str, config.classes)))
 
 
 def _check_epochs(path, config):

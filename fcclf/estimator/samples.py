@@ -10,9 +10,18 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from fcclf.data.dataset import Part
+from fcclf.data.schema import Column, Schema
 from fcclf.data.sparse import rows_of
 
 SPARSE = ["csr", "csc"]  # the sparse formats that are taken as they are; others become the first
+
+
+def schema(estimator) -> Schema:
+    """What columns, where the samples had different names for them, and classes of a fit are called."""
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    names = names if len(set(names)) == len(names) else []
+    classes = tuple(map(str, getattr(estimator, "classes_", ())))
+    return Schema(tuple(map(Column, names)), named=bool(names), classes=classes)
 
 
 def features(estimator, X) -> np.ndarray:

@@ -45,18 +45,14 @@ class TrainedRun:
         self.description = run_directory.read(self.path)
         epoch, values = chosen_values(self.path, self.description, which)
         config, facts = self.description.config, self.description.data
-        self.layers, self.threads = config.layers(facts.shape), self._threads()
-        self.predictor = Predictor(tuple(self.layers.items()), facts.n_features, self.threads, config.dtype)
+        layers, threads = config.layers(facts.shape), config.threads or self.description.threads or cores()
+        self.predictor = Predictor(tuple(layers.items()), facts.n_features, threads, config.dtype)
         self.epoch = (best_epoch(values) if which == BEST else None) or epoch
         try:
             self.predictor.load(_weights(self.path, self.predictor.variables, values, which))
         except RunError:
             self.predictor.close()
             raise
-
-    def _threads(self):
-        config = self.description.config
-        return (config.session.threads if config.loadable else 1) or self.description.threads or cores()
 
     def __enter__(self):
         return self
@@ -110,8 +106,12 @@ class TrainedRun:
         """int64 [samples], class numbers; or float64, the numbers predicted, [samples] or [samples, outputs]; or int64
         [samples, classes] of ones and zeros, where a sample may have several."""
         if self.is_regression:
-            return self._numbers(X)
-        logits = self.logits(X)
+            answers, facts = self.predictor.answers(self.features(X)), self.description.data
+            return numbers(answers, facts, self.description.config.logarithms)
+        return self.decisions(self.logits(X))
+
+    def decisions(self, logits) -> np.ndarray:
+        """The `predictions` that logits, [samples, classes], stand for."""
         return (logits > 0).astype(np.int64) if self.task == MULTILABEL else logits.argmax(axis=1)
 
     def labels(self, X) -> np.ndarray:
@@ -120,12 +120,6 @@ class TrainedRun:
         if self.task != CLASSIFICATION:
             raise RunError(f"{self.path} does not predict one class for a sample: see predictions.")
         return np.array(self.schema.classes)[self.predictions(X)]
-
-    def _numbers(self, X):
-        answers = self.predictor.answers(self.features(X))
-        logarithms, facts = self.description.config.logarithms, self.description.data
-        columns = [numbers(answers[:, [output]], facts, logarithms) for output in range(answers.shape[1])]
-        return columns[0] if len(columns) == 1 else np.column_stack(columns)
 
     def weights(self) -> dict[str, np.ndarray]:
         """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""

@@ -70,12 +70,10 @@ def _answered(run, X, probabilities):
         predictions = run.predictions(X)
         return _Answered(predictions, _columns(np.reshape(predictions, (len(X), -1))))
     logits = run.logits(X)
-    shares = run.shares(logits)
+    shares, predictions = run.shares(logits), run.decisions(logits)
     all_of_them = _columns(shares) if probabilities else []
     if run.task != CLASSIFICATION:
-        predictions = (logits > 0).astype(np.int64)
         return _Answered(predictions, [*_columns(predictions), *all_of_them])
-    predictions = logits.argmax(axis=1)
     names = [run.schema.classes[number] for number in predictions.tolist()]
     return _Answered(predictions, [names, shares.max(axis=1).astype(str).tolist(), *all_of_them])
 

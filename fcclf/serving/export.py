@@ -229,7 +229,7 @@ def _rounding(served, expected, X):
 
 
 def _describe(served, folder, samples, test):
-    """Writes the document."""
+    """Writes model.json into the folder of a version."""
     document = {
         "format": FORMAT,
         "task": served.task,

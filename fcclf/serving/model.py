@@ -50,8 +50,7 @@ class ServedModel(NamedTuple):
         Of a regression predictions alone: float64 [samples], or [samples, outputs] of several outputs.
         """
         if self.task == REGRESSION:
-            columns = [dataset.numbers(column[:, None], self, self.logarithms) for column in answers.T]
-            return {"predictions": columns[0] if self.n_outputs == 1 else np.stack(columns, axis=1)}
+            return {"predictions": dataset.numbers(answers, self, self.logarithms)}
         if self.task == MULTILABEL:
             return {"logits": answers, "probabilities": expit(answers), **self.decided(answers)}
         logits = class_logits(answers)[:, : len(self.schema.classes)]

@@ -20,16 +20,20 @@ from fcclf.system import durable
 
 HIDDEN = ".tmp-export-"
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
-DIGITS = 18  # of the largest number, which has to fit into 64 bits
+LARGEST = 2**63  # numbers of versions are below, for they have to fit into 64 bits
 ATTEMPTS = 10  # at locking a directory that another writer may just have cleared
 
 
 def numbers(directory: Path) -> list[int]:
     """Those of the versions in a directory, in order; none if it is not there. Raises RunError if it cannot be read."""
     with durable.explained("read", directory), contextlib.suppress(FileNotFoundError):
-        names = os.listdir(directory)
-        return sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= DIGITS)
+        return sorted(int(name) for name in os.listdir(directory) if is_number(name))
     return []
+
+
+def is_number(name: str) -> bool:
+    """Whether a folder of that name is a version."""
+    return name.isascii() and name.isdecimal() and int(name) < LARGEST
 
 
 @contextlib.contextmanager

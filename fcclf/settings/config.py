@@ -161,6 +161,11 @@ class Config:
         return self.data.task
 
     @property
+    def threads(self) -> int:
+        """CPU threads asked for, 0 for as many as the run began with."""
+        return self.session.threads
+
+    @property
     def logarithms(self) -> bool:
         """Whether the network puts out logarithms of what is predicted."""
         return self.training.loss == "poisson"

@@ -43,6 +43,7 @@ class FitConfig:
     source: ClassVar[str] = "fit"
     remedy: ClassVar[str] = "name another logdir, or move this one away to start over."
     loadable: ClassVar[bool] = False
+    threads: ClassVar[int] = 1
 
     @property
     def epochs(self) -> int:
@@ -147,7 +148,6 @@ class RegressorConfig(FitConfig):
     maker: ClassVar[str] = "FCRegressor"
     score: ClassVar[str] = "r2"
     task: ClassVar[str] = REGRESSION
-    classes: ClassVar[tuple] = ()
     highlights: ClassVar[tuple[str, ...]] = ("train_total", "train_r2", "validation_r2")
 
     @property

@@ -48,10 +48,10 @@ class RunConfig(Protocol):
 
     maker: what made the run, for people; score: the name of the score in metrics, "accuracy" or "r2"; dtype: of the
     network's numbers, "float32" or "float64"; task: what is predicted, CLASSIFICATION, MULTILABEL (any number of the
-    classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; named_by: the
-    setting that names its directory; remedy: what to do where another run has that name. source: the name of the data;
-    loadable: whether the settings tell where the samples come from, so that they can be loaded again. highlights:
-    metrics of an epoch that an overview shows.
+    classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; threads: CPU
+    threads asked for, 0 for as many as it began with; named_by: the setting that names its directory; remedy: what to
+    do where another run has that name. source: the name of the data; loadable: whether the settings tell where the
+    samples come from, so that they can be loaded again. highlights: metrics of an epoch that an overview shows.
     """
 
     maker: ClassVar[str]
@@ -59,6 +59,7 @@ class RunConfig(Protocol):
     dtype: str
     task: str
     logarithms: bool
+    threads: int
     named_by: ClassVar[str]
     remedy: ClassVar[str]
     loadable: ClassVar[bool]

@@ -3,7 +3,6 @@
 After SIGTERM or SIGINT nothing more is accepted, what was begun is answered, and the exit code is 0.
 """
 
-import gc
 import signal
 import socket
 import threading
@@ -30,7 +29,6 @@ def serve(directory: Path, settings: Serving, say) -> int:
     """Serves what is in `directory` until a signal comes; say: a function of a sentence. The exit code. Raises RunError
     if there is nothing to serve, or no place to listen at."""
     tf.get_logger().setLevel("ERROR")  # deprecations of what is asked for on purpose
-    gc.freeze()  # what TensorFlow brought will stay: each collection would look through it for a third of a second
     with _listening(settings) as listener:
         metrics = Metrics()
         versions = Versions(directory, settings.threads, settings.name, say, metrics.heard)

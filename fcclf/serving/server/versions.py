@@ -15,6 +15,7 @@ from pathlib import Path
 from fcclf.errors import RunError
 from fcclf.serving.server.model import SAVED_MODEL, TEXT_MODEL, Model
 from fcclf.serving.server.statuses import NOT_FOUND, UNAVAILABLE, RequestError
+from fcclf.serving.versions import is_number
 
 INTERVAL = 0.5  # seconds between two looks at the folder
 REMEMBERED = 20  # versions that have ended, for the status
@@ -52,9 +53,9 @@ class Versions:
         """{version: its folder}."""
         if self.is_version:
             name = self.directory.resolve().name
-            return {int(name) if _is_number(name) else 1: self.directory}
+            return {int(name) if is_number(name) else 1: self.directory}
         with contextlib.suppress(OSError):
-            folders = [each for each in self.directory.iterdir() if _is_number(each.name) and each.is_dir()]
+            folders = [each for each in self.directory.iterdir() if is_number(each.name) and each.is_dir()]
             return {int(folder.name): folder for folder in folders}
         return {}
 
@@ -151,11 +152,7 @@ class Versions:
 def model_name(directory: Path, is_version: bool) -> str:
     """What to call the model in a directory: the directory's name, of a version its parent's."""
     path = directory.resolve()
-    return path.parent.name if is_version and _is_number(path.name) else path.name
-
-
-def _is_number(name):
-    return name.isascii() and name.isdecimal() and int(name) < 2**63
+    return path.parent.name if is_version and is_number(path.name) else path.name
 
 
 def _files(path):
