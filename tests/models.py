@@ -9,6 +9,7 @@ from fcclf.data.schema import Column, Schema
 from fcclf.learning.predictor import Predictor
 from fcclf.serving.model import ServedModel
 from fcclf.settings import blocks, presets
+from fcclf.settings.blocks import Fill
 from fcclf.settings.model import Model
 from fcclf.settings.run_config import CLASSIFICATION, MULTILABEL, REGRESSION
 
@@ -35,6 +36,7 @@ MODELS = {  # name: features, layers, outputs, task, schema, more
     "one class": (2, Model().layers, 1, CLASSIFICATION, Schema(classes=("only",)), {}),
     "odd labels": (3, Model().layers, 6, CLASSIFICATION, Schema(classes=ODD), {}),
     "categories": (3, Model().layers, 1, CLASSIFICATION, MIXED, {}),
+    "lacking": (3, (Fill(), *Model().layers), 1, CLASSIFICATION, MIXED, {}),
     "normalised": (30, Model(hidden=(50, 20), batch_norm="after").layers, 4, CLASSIFICATION, _counted(4), {}),
     "residual": (4, stacks.RESIDUAL, 3, CLASSIFICATION, IRIS, {}),
     "every dense": (4, stacks.EVERY_DENSE, 3, CLASSIFICATION, IRIS, {}),
@@ -74,6 +76,8 @@ def samples(name, rows=1000):
     for number, column in enumerate(served.schema.columns):
         if column.categories:
             X[:, number] = rng.integers(len(column.categories) + 1, size=rows)
+        elif served.missing:
+            X[rng.uniform(size=rows) < 0.2, number] = np.nan
     return X.astype(served.dtype)
 
 

@@ -4,9 +4,13 @@ import contextlib
 import json
 import threading
 
+import models
+import numpy as np
 import pytest
 import served
 from prometheus_client.parser import text_string_to_metric_families
+
+from fcclf.serving import export
 
 ADDRESS = "/v1/models/colours"
 ROW = {"instances": [[1, 2]]}
@@ -74,6 +78,27 @@ def test_examples_are_classified(client):
     first, second = ask(client, body, "classify").json()["results"]
     assert [label for label, _ in first] == ["red", "green", "blue"]
     assert max(second, key=lambda pair: pair[1])[0] == "blue"
+
+
+def test_null_stands_for_a_number_where_the_training_data_lacked_some(serve, tmp_path):
+    lacking, trained = models.model("lacking"), models.predictor("lacking").answers
+    samples = export.given(np.float32([[np.nan, 1, 0.5], [0.5, 3, np.nan]]), "a test", "float32")
+    export.export_model(lacking, trained, tmp_path / "colours", samples=samples)
+    client, expected = serve(tmp_path / "colours"), lacking.outputs(trained(samples.X))
+    rows = [{"weight": None, "colour": "gr\u00fcn", "width": 0.5}, {"weight": 0.5, "colour": None, "width": None}]
+    for body in (
+        {"instances": [[None, 1, 0.5], [0.5, 3, None]]},
+        {"signature_name": "columns", "instances": rows},
+    ):
+        found = [row["logits"] for row in ask(client, body).json()["predictions"]]
+        np.testing.assert_array_equal(np.float32(found), expected["logits"])
+    scores = [[score for _, score in row] for row in ask(client, {"examples": rows}, "classify").json()["results"]]
+    np.testing.assert_allclose(scores, expected["probabilities"], rtol=1e-6)
+
+
+def test_null_is_refused_where_training_data_lacked_nothing(client):
+    sentence = "instances[0][1] is null, but must be a number."
+    assert wrong(ask(client, {"instances": [[1, None]]})) == (400, sentence)
 
 
 def test_examples_are_answered_by_numbers(serve, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tensorflow.core.example.example_pb2 import Example
 
 from fcclf.serving.server import examples
+from fcclf.serving.server.examples import Wanted
 from fcclf.serving.server.signatures import Signature, Spec
 from fcclf.serving.server.statuses import RequestError
 
@@ -15,7 +16,8 @@ DEFAULT = Signature("serving_default", "predict", {"X": NUMBERS}, {"logits": NUM
 CLASSIFY = Signature("classify", "classify", {"inputs": TEXT}, {"classes": TEXT, "scores": NUMBERS})
 SIGNATURES = {"serving_default": DEFAULT, "classify": CLASSIFY}
 TEXT_RULE = 'but must be a text, or {"b64": ...} with base64 of its bytes.'
-FEATURES = {"age": (False, 1), "sex": (True, 1)}
+FEATURES = {"age": Wanted(False, 1), "sex": Wanted(True, 1)}
+LACKING = {name: each._replace(missing=True) for name, each in FEATURES.items()}
 
 
 def asked(given, features=None, signatures=SIGNATURES, method="classify"):
@@ -50,6 +52,14 @@ def test_values_become_features_of_their_kinds():
 def test_a_whole_number_is_a_float_where_the_model_takes_one():
     found = features({"examples": [{"age": 5, "sex": "f", "another": 1}]}, FEATURES)
     assert found == [{"age": ("float_list", [5.0]), "sex": ("bytes_list", [b"f"]), "another": ("int64_list", [1])}]
+
+
+def test_null_is_a_value_that_is_missing():
+    ((name, (kind, values)), (_, text)) = sorted(
+        features({"examples": [{"age": None, "sex": None}]}, LACKING)[0].items()
+    )
+    assert (name, kind, np.isnan(values).all()) == ("age", "float_list", True)
+    assert text == ("bytes_list", [b""])
 
 
 def test_the_context_belongs_to_every_example():

@@ -82,7 +82,7 @@ def test_it_has_the_signatures_and_the_notes_of_its_maker(model):
     assert model.notes.schema == served.NAMED
     assert model.notes.n_features == 2
     assert model.notes.examples.tolist() == served.EXAMPLES
-    assert model.notes.example_features == {"width": (False, 1), "height": (False, 1)}
+    assert model.notes.example_features == {"width": (False, 1, False), "height": (False, 1, False)}
 
 
 def test_it_answers_by_every_signature(model):
@@ -169,7 +169,7 @@ def test_a_model_without_the_tag_serve_is_refused(tmp_path):
 def test_categories_are_places_in_a_row_and_texts_in_a_column(tmp_path):
     schema = Schema((Column("size"), Column("shape", ("round", "square"))), True, "colour", served.CLASSES)
     model = Model(served.write(tmp_path, schema=schema), 1)
-    assert model.notes.example_features == {"size": (False, 1), "shape": (True, 1)}
+    assert model.notes.example_features == {"size": (False, 1, False), "shape": (True, 1, True)}
     by_column = model.answer(model.signatures["columns"], [np.array([b"square", b"odd"], object), np.float32([5, 6])])
     by_row = model.answer(model.signatures["serving_default"], [np.float32([[5, 1], [6, 2]])])
     np.testing.assert_array_equal(by_column["logits"], by_row["logits"])

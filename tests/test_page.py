@@ -161,6 +161,15 @@ def test_a_text_that_is_missing_has_a_word(tmp_path):
         assert '"shape": ""' in Text(client.post("/", data={"x0": "5", "x1": "0"}).text).text
 
 
+def test_a_number_that_is_missing_is_an_empty_field(tmp_path):
+    served.write(tmp_path / "colours", missing=True, examples={"X": [[None, 2]]})
+    with served.client(tmp_path / "colours") as client:
+        page = Text(client.get("/").text)
+        assert page.values == {"x0": "", "x1": "2"}
+        assert not any("required" in found for tag, found in page.tags if tag == "input")
+        assert '"width": null, "height": 2.0' in Text(client.post("/", data={"x0": "", "x1": "2"}).text).text
+
+
 def test_images_are_explained_drawn_and_asked_about(tmp_path):
     schema = Schema((), False, None, ("dark", "bright", "other"), (1, 2))
     served.write(tmp_path / "colours", schema=schema)

@@ -22,6 +22,12 @@ SIGNATURES = {
     ),
     "ids": Signature("ids", "predict", {"id": spec("uint8", None)}, {"logits": X}),
     "images": Signature("images", "predict", {"image": spec("float32", None, 2, 3)}, {"logits": X}),
+    "lacking": Signature(
+        "lacking",
+        "predict",
+        {"age": spec("float32", None)._replace(missing=True), "sex": spec(object, None)._replace(missing=True)},
+        {"logits": X},
+    ),
     "flags": Signature("flags", "predict", {"on": spec(bool, None)}, {"logits": X}),
     "scalar": Signature("scalar", "predict", {"x": spec("float32")}, {"y": spec("float32")}),
     "any": Signature("any", "predict", {"x": Spec("t:0", np.dtype("float32"), "float32", None)}, {"y": X}),
@@ -45,6 +51,10 @@ def asked(body):
         (
             {"signature_name": "columns", "inputs": {"sex": ["ä", {"b64": "/w=="}], "age": [5, 6]}},
             [[5, 6], [b"\xc3\xa4", b"\xff"]],
+        ),
+        (
+            {"signature_name": "lacking", "inputs": {"age": [5, None], "sex": [None, "f"]}},
+            [[5, np.nan], [b"", b"f"]],
         ),
         ({"signature_name": "ids", "instances": [1, 255]}, [[1, 255]]),
         ({"signature_name": "images", "instances": [[[1, 2, 3], [4, 5, 6]]]}, [[[[1, 2, 3], [4, 5, 6]]]]),
@@ -75,7 +85,7 @@ ONE_KEY = "the body must have one of the keys instances (rows) and inputs (whole
 TAKES = "but signature columns takes 2 inputs: give an object with 'age', 'sex'."
 IMAGE = "but a row of input image is a list of 2 lists, each a list of 3 numbers."
 PROPERTY = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-LISTED = "'any', 'columns', 'flags', 'ids', 'images', 'scalar', 'serving_default'"
+LISTED = "'any', 'columns', 'flags', 'ids', 'images', 'lacking', 'scalar', 'serving_default'"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +95,10 @@ LISTED = "'any', 'columns', 'flags', 'ids', 'images', 'scalar', 'serving_default
         (b"{", f"the body is not JSON ({PROPERTY}): {SEND}"),
         (b"\xff\xfe\xff", "the body is not JSON ("),
         (b"[" * 100_000, "the body is nested too deeply: a value needs as many brackets as its input has axes."),
-        (b'{"instances": [[NaN, 1]]}', "the body has NaN, which is no number in JSON: leave such rows out."),
+        (
+            b'{"instances": [[NaN, 1]]}',
+            "the body has NaN, which is no number in JSON: give null for one that is missing.",
+        ),
         (
             b'{"instances": [[-Infinity, 1]]}',
             "the body has -Infinity, which is no number in JSON: leave such rows out.",

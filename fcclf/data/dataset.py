@@ -10,7 +10,7 @@ import numpy as np
 from fcclf.data.facts import Facts
 from fcclf.data.schema import Schema
 from fcclf.data.sparse import SparseRows
-from fcclf.settings.blocks import Block
+from fcclf.settings.blocks import MISSING, Block
 from fcclf.settings.run_config import DataShape
 
 PARTS = ("train", "validation", "test")
@@ -162,7 +162,7 @@ def layer_statistics(layers: dict[str, Block], dataset: Dataset) -> dict[str, np
 def _measured(X, over, categories):
     """{name: values} of the statistics that a block needs, which leave categories as they are."""
     found = statistics(X, over != "all")
-    if over == "missing":
+    if over == MISSING:
         return {"fill": np.where(categories, -1.0, found["mean"]) if categories else found["mean"]}
     if not categories:
         return found

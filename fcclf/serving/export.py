@@ -236,6 +236,7 @@ def _describe(served, folder, samples, test):
         "schema": served.schema.to_dict(),
         "n_features": served.n_features,
         "layers": blocks.summary(dict(served.layers), served.n_features),
+        "missing": served.missing,
         "note": {**served.note, "dtype": served.dtype, "threads": served.threads, **test},
         "examples": None if samples.ranges is None else {"X": _shortest(samples.X[:MOST_EXAMPLES])},
         "ranges": None if samples.ranges is None else _shortest(samples.ranges),

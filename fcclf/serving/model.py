@@ -10,7 +10,7 @@ from fcclf.data.schema import Schema
 from fcclf.learning.predictor import class_logits
 from fcclf.runs import run_directory
 from fcclf.runs.trained import TrainedRun
-from fcclf.settings.blocks import Block
+from fcclf.settings.blocks import MISSING, Block
 from fcclf.settings.run_config import MULTILABEL, REGRESSION
 from fcclf.system import durable
 
@@ -41,6 +41,11 @@ class ServedModel(NamedTuple):
     def n_outputs(self) -> int:
         """Number of units of the last layer."""
         return self.layers[-1][1].units
+
+    @property
+    def missing(self) -> bool:
+        """Whether numbers may be missing: NaN in X."""
+        return any(block.over == MISSING for _, block in self.layers)
 
     def outputs(self, answers) -> dict[str, np.ndarray]:
         """{name: array} of what is answered, by the network's answers, [samples, outputs].

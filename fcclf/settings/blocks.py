@@ -28,7 +28,7 @@ INITIALIZERS = (
     "inverse_sqrt_uniform",
 )
 
-OVER = ("features", "all")
+OVER, MISSING = ("features", "all"), "missing"
 MOST_ONE_HOT, MOST_CATEGORIES = 20, 1000  # texts of a column: with an output for each, and at all
 DEEPEST = 8  # blocks inside each other, at most
 
@@ -188,7 +188,7 @@ class Fill(Block):
     first layer where the data lack some; a stack does not name it."""
 
     label: typing.ClassVar[str] = "fill"
-    over: typing.ClassVar[str] = "missing"
+    over: typing.ClassVar[str] = MISSING
 
     def statistics(self, shape):
         return {"fill": shape}

@@ -1,8 +1,11 @@
 """TensorFlow Serving's REST protocol, as functions: JSON of `:classify` and `:regress`, which ask by tf.Example.
 
 A whole number becomes an int64 feature and a decimal one a float feature, as TensorFlow Serving has it; where the model
-says what its features are, whole numbers may stand for floats.
+says what its features are, whole numbers may stand for floats, and null for a value where some may be missing.
 """
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 from tensorflow.core.example.example_pb2 import Example
@@ -15,7 +18,17 @@ from fcclf.serving.server.statuses import RequestError
 from fcclf.settings.fields import brief
 
 INT64 = np.iinfo(np.int64)
-Features = dict[str, tuple[bool, int]]  # {name: (whether it is a text, how many values)}
+
+
+class Wanted(NamedTuple):
+    """What a feature must be. text: texts, not numbers; count: how many values; missing: some may be null."""
+
+    text: bool
+    count: int
+    missing: bool = False
+
+
+Features = dict[str, Wanted]
 
 
 def question(document: dict, signatures: dict[str, Signature], method: str, features: Features | None) -> Question:
@@ -80,19 +93,22 @@ def _encodable(name, where):
     return name
 
 
-def _fill(feature: Feature, values, place, expected):
-    """expected: (whether texts, how many), None where that is not known."""
+def _fill(feature: Feature, values, place, wanted: Wanted | None):
+    """wanted: None where that is not known."""
+    if wanted and wanted.missing:
+        stands_for = "" if wanted.text else math.nan
+        values = [stands_for if each is None else each for each in values]
     kinds = set(map(type, values))
-    if expected and len(values) != expected[1]:
-        raise RequestError(f"{place} has {len(values)} values, but must have {expected[1]}.")
+    if wanted and len(values) != wanted.count:
+        raise RequestError(f"{place} has {len(values)} values, but must have {wanted.count}.")
     if kinds <= {str, dict}:
-        if expected and not expected[0]:
+        if wanted and not wanted.text:
             raise RequestError(f"{place} is {described(values[0])}, but must be a number.")
         feature.bytes_list.value.extend(_bytes(each, place) for each in values)
-    elif not kinds <= {bool, int, float} or (expected and (expected[0] or bool in kinds)):
-        wanted = "a text" if expected and expected[0] else "a number" if expected else "numbers or texts of one kind"
-        raise RequestError(f"{place} is {described(values[0] if len(values) == 1 else values)}, but must be {wanted}.")
-    elif float in kinds or expected:
+    elif not kinds <= {bool, int, float} or (wanted and (wanted.text or bool in kinds)):
+        rule = "a text" if wanted and wanted.text else "a number" if wanted else "numbers or texts of one kind"
+        raise RequestError(f"{place} is {described(values[0] if len(values) == 1 else values)}, but must be {rule}.")
+    elif float in kinds or wanted:
         feature.float_list.value.extend(_floats(values, place))
     else:
         feature.int64_list.value.extend(_integers(values, place))
@@ -110,7 +126,7 @@ def _bytes(value, place):
 def _floats(values, place):
     largest = float(np.finfo(np.float32).max)
     for each in values:
-        if not -largest <= each <= largest:
+        if abs(each) > largest:  # a NaN is a number that is missing
             raise RequestError(f"{place} is {brief(each)}, which is too large for float32.")
     return map(float, values)
 

@@ -23,7 +23,7 @@ from fcclf.data.schema import Schema
 from fcclf.errors import RunError
 from fcclf.learning.predictor import session_config
 from fcclf.serving.server import statuses
-from fcclf.serving.server.examples import Features
+from fcclf.serving.server.examples import Features, Wanted
 from fcclf.serving.server.signatures import DEFAULT, Signature, signatures
 from fcclf.serving.server.statuses import RequestError
 from fcclf.system import durable
@@ -49,13 +49,15 @@ STATUSES = {  # what TensorFlow Serving answers to an error of the graph
 
 
 class Notes(NamedTuple):
-    """What model.json says. task: "classification", "multilabel" or "regression"; layers: a table, as text; examples:
-    float [rows, features] or None; ranges: float [features, 2], least and largest, or None; note: whatever else."""
+    """What model.json says. task: "classification", "multilabel" or "regression"; layers: a table, as text; missing:
+    some numbers may be; note: whatever else; examples: float [rows, features] or None; ranges: float [features, 2],
+    least and largest, or None."""
 
     task: str
     schema: Schema
     n_features: int
     layers: str
+    missing: bool
     note: dict
     examples: np.ndarray | None
     ranges: np.ndarray | None
@@ -69,8 +71,11 @@ class Notes(NamedTuple):
     @property
     def example_features(self) -> Features:
         """What the model takes of a tf.Example."""
-        columns = {column.name: (bool(column.categories), 1) for column in self.schema.columns}
-        return columns or {"X": (False, self.n_features)}
+        columns = {
+            column.name: Wanted(bool(column.categories), 1, bool(column.categories) or self.missing)
+            for column in self.schema.columns
+        }
+        return columns or {"X": Wanted(False, self.n_features, self.missing)}
 
 
 class Model:
@@ -104,11 +109,20 @@ class Model:
         with self.session.graph.as_default():
             definition = tf1.saved_model.load(self.session, [tf1.saved_model.tag_constants.SERVING], str(self.path))
         self.definitions = dict(definition.signature_def)
-        self.signatures = signatures(self.definitions)
+        self.signatures = self._signatures()
         self.calls = {name: self._callable(each) for name, each in self.signatures.items()}
         if self.notes:
             self._check_notes()
         self._warm_up()
+
+    def _signatures(self):
+        found = signatures(self.definitions)
+        if not self.notes:
+            return found
+        return {
+            name: each.with_missing(self.notes.missing) if each.method == "predict" else each
+            for name, each in found.items()
+        }
 
     def _callable(self, signature):
         fetches, feeds = ([spec.tensor for spec in side.values()] for side in (signature.outputs, signature.inputs))
@@ -215,4 +229,7 @@ def _notes(stored):
         raise ValueError(f"it names {len(schema.columns)} columns of {n_features}")
     if schema.image_shape and math.prod(schema.image_shape) != n_features:
         raise ValueError(f"images of {schema.image_shape} do not have {n_features} features")
-    return Notes(str(stored["task"]), schema, n_features, str(stored["layers"]), dict(stored["note"]), rows, ranges)
+    missing = bool(stored.get("missing", False))
+    return Notes(
+        str(stored["task"]), schema, n_features, str(stored["layers"]), missing, dict(stored["note"]), rows, ranges
+    )

@@ -75,8 +75,8 @@ def question(model: Model, posted: dict[str, str]) -> Question | None:
     return rest.question({"instances": [row]}, model.signatures, tuple(model.notes.schema.names))
 
 
-def _row(model, posted) -> list[float]:
-    """The values of the row that is asked about."""
+def _row(model, posted) -> list[float | None]:
+    """The values of the row that is asked about; None for one that is missing."""
     for size, width in SIZES.items():
         if f"{size}.x" in posted:
             return _clicked(model, posted, size, width)
@@ -85,8 +85,11 @@ def _row(model, posted) -> list[float]:
             return _example(model, name)
     if "row" in posted:
         return [_number(each, f"value {at + 1}") for at, each in enumerate(posted["row"].replace(",", " ").split())]
-    names = _names(model.notes)
-    return [_number(posted.get(f"x{at}", ""), name) for at, name in enumerate(names)]
+    texts = [posted.get(f"x{at}", "").strip() for at in range(model.notes.n_features)]
+    may = model.notes.missing
+    return [
+        None if may and not text else _number(text, name) for text, name in zip(texts, _names(model.notes), strict=True)
+    ]
 
 
 def _clicked(model, posted, size, width):
@@ -104,7 +107,12 @@ def _example(model, name):
     number, examples = name[len("example-") : -len(".x")], model.notes.examples
     if examples is None or not number.isdecimal() or int(number) >= len(examples):
         raise RequestError(f"there is no example {brief(number)}: choose one of those on the page.")
-    return examples[int(number)].tolist()
+    return _given(examples[int(number)])
+
+
+def _given(values):
+    """Numbers as a list, None for one that is missing."""
+    return [None if math.isnan(each) else each for each in values.tolist()]
 
 
 def _number(text, name):
@@ -219,17 +227,17 @@ class Shown(NamedTuple):
             return _filled(ROW, count=notes.n_features, row=row)
         columns = notes.schema.columns or [None] * notes.n_features
         inputs = [
-            _field(number, name, column.categories if column else (), value)
+            _field(number, name, column.categories if column else (), value, notes.missing)
             for number, (name, column, value) in enumerate(zip(_names(notes), columns, self._texts(), strict=True))
         ]
         return _filled(FORM, fields=_all(inputs))
 
-    def _values(self) -> list[float]:
+    def _values(self) -> list[float | None]:
         """The row that was asked about, else the first example, else zeros."""
         notes = self.model.notes
         if self.posted and not self.wrong:
             return _row(self.model, self.posted)
-        return [0.0] * notes.n_features if notes.examples is None else notes.examples[0].tolist()
+        return [0.0] * notes.n_features if notes.examples is None else _given(notes.examples[0])
 
     def _texts(self):
         """What stands in the fields: what was typed, where it was wrong."""
@@ -259,6 +267,8 @@ def _text(column, value):
 
 
 def _plain(value):
+    if value is None:
+        return ""
     return f"{value:.7g}" if float(f"{value:.7g}") == np.float32(value) else repr(value)
 
 
@@ -267,9 +277,9 @@ def _shown(categories):
     return [text or "(missing)" for text in categories]
 
 
-def _field(number, name, categories, value):
+def _field(number, name, categories, value, missing):
     if not categories:
-        return _filled(NUMBER, name=name, at=number, value=value)
+        return _filled(NUMBER, name=name, at=number, value=value, required="" if missing else " required")
     options = [
         _filled(OPTION, place=place, text=text, selected=" selected" if str(place) == value else "")
         for place, text in enumerate((*_shown(categories), "(another)"))
@@ -383,7 +393,7 @@ BODY = """<form method="post" action="/#answer"><p>The body of a request to <cod
 FORM = """<form method="post" action="/#answer"><div class="fields">$fields</div><button>Predict</button></form>"""
 ROW = """<form method="post" action="/#answer"><label>$count numbers
 <textarea name="row" rows="8" spellcheck="false">$row</textarea></label><button>Predict</button></form>"""
-NUMBER = """<label>$name<input name="x$at" type="number" step="any" required value="$value"></label>"""
+NUMBER = """<label>$name<input name="x$at" type="number" step="any"$required value="$value"></label>"""
 CHOICE = """<label>$name<select name="x$at">$options</select></label>"""
 OPTION = """<option value="$place"$selected>$text</option>"""
 IMAGES = """<form method="post" action="/#answer"><p>A row is an image of $height x $width:

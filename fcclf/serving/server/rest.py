@@ -3,13 +3,14 @@
 `instances` holds rows, `inputs` holds whole inputs; the answer comes in the same form. A wrong body, which TensorFlow
 Serving may leave to the graph or let pass, is refused here with a sentence: uneven lists, shapes that the signature has
 not, numbers that the type cannot hold, NaN and Infinity, names that are no inputs. What else it accepts is accepted,
-and the keys that it ignores are ignored.
+and the keys that it ignores are ignored. null is taken where values may be missing.
 """
 
 import base64
 import binascii
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -50,7 +51,8 @@ def parsed(body: bytes) -> dict:
 
 
 def _no_number(token):
-    raise RequestError(f"the body has {token}, which is no number in JSON: leave such rows out.")
+    remedy = "give null for one that is missing" if token == "NaN" else "leave such rows out"
+    raise RequestError(f"the body has {token}, which is no number in JSON: {remedy}.")
 
 
 def chosen(document: dict, signatures: dict[str, Signature]) -> Signature:
@@ -145,7 +147,7 @@ def _array(value, spec: Spec, place: Callable[..., str], name, features=()) -> n
     if found is None or not _fits(found[0], spec.shape):
         raise RequestError(_misfit(value, spec, place, name, features))
     shape, leaves = found
-    converted = _converted(leaves, spec.dtype, lambda index: place(*map(int, np.unravel_index(index, shape))))
+    converted = _converted(leaves, spec, lambda index: place(*map(int, np.unravel_index(index, shape))))
     return converted.reshape(shape)
 
 
@@ -179,7 +181,11 @@ def _misfit(value, spec, place, name, features):
     return f"{place()} is {described(value)}, but input {name} is {_written(spec.shape, spec)}{remedy}."
 
 
-def _converted(leaves, dtype, place):
+def _converted(leaves, spec, place):
+    dtype = spec.dtype
+    if spec.missing:
+        stands_for = "" if spec.is_text else math.nan
+        leaves = [stands_for if each is None else each for each in leaves]
     if dtype.kind == "O":
         return _texts(leaves, place)
     if dtype.kind == "b":
@@ -211,9 +217,9 @@ def _numbers(leaves, dtype, place):
         numbers = np.array([_number(each) for each in leaves])
     with np.errstate(over="ignore"):
         cast = numbers.astype(dtype)
-    finite = np.isfinite(cast.astype(np.float64))
-    if not finite.all():
-        index = int(np.argmin(finite))
+    infinite = np.isinf(cast.astype(np.float64))  # a NaN is a number that is missing
+    if infinite.any():
+        index = int(np.argmax(infinite))
         raise RequestError(f"{place(index)} is {brief(leaves[index])}, which is too large for {dtype}.")
     return cast
 

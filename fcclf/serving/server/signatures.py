@@ -19,17 +19,24 @@ METHODS = {
 
 class Spec(NamedTuple):
     """One input or output. tensor: its name in the graph; dtype: numpy's, object for strings, None where numpy has
-    none; type_name: TensorFlow's; shape: None for a length that is open; None altogether for any shape."""
+    none; type_name: TensorFlow's; shape: None for a length that is open; None altogether for any shape. missing: null,
+    which becomes NaN or an empty text, may stand for a value."""
 
     tensor: str
     dtype: np.dtype | None
     type_name: str
     shape: tuple[int | None, ...] | None
+    missing: bool = False
 
     @property
     def is_text(self) -> bool:
         """Whether it holds strings."""
         return self.dtype == object
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it holds numbers that can be NaN."""
+        return self.dtype is not None and self.dtype.kind == "f"
 
     @property
     def has_rows(self) -> bool:
@@ -49,6 +56,11 @@ class Signature(NamedTuple):
     method: str
     inputs: dict[str, Spec]
     outputs: dict[str, Spec]
+
+    def with_missing(self, numbers: bool) -> "Signature":
+        """The same, whose texts, and numbers if that is said, may be missing."""
+        may = {name: spec.is_text or (numbers and spec.is_float) for name, spec in self.inputs.items()}
+        return self._replace(inputs={name: spec._replace(missing=may[name]) for name, spec in self.inputs.items()})
 
     @property
     def specs(self) -> list[Spec]:
