@@ -7,11 +7,6 @@ from fcclf.errors import ConfigError
 from fcclf.settings.config import Config, Moons, Training
 
 
-def test_a_batch_larger_than_the_training_part_is_refused():
-    with pytest.raises(ConfigError, match="batch_size is 100, but the training part has only 80 samples"):
-        check(Config(data=Moons(samples=100), training=Training(batch_size=100)))
-
-
 def test_a_test_part_without_samples_is_refused():
     with pytest.raises(ConfigError, match=r"test_ratio is 0\.2, which leaves no test sample out of 4"):
         check(Config(data=Moons(samples=4), training=Training(batch_size=1)))

@@ -53,6 +53,16 @@ def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
+def test_a_batch_is_at_most_the_whole_training_part(tmp_path):
+    said = []
+    training.train(runs.config(samples=20, batch_size=64), tmp_path / "clipped", say=said.append)
+    training.train(runs.config(samples=20, batch_size=16), tmp_path / "whole")
+    assert said == ["a batch is the whole training part, 16 samples, as it has no 64 (--batch-size)"]
+    with TrainedRun(tmp_path / "clipped") as clipped, TrainedRun(tmp_path / "whole") as whole:
+        for name, values in whole.weights().items():
+            np.testing.assert_array_equal(clipped.weights()[name], values)
+
+
 def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path):
     config = runs.config(image_every=3, histogram_every=2)
     training.train(config, tmp_path / "whole")

@@ -1,10 +1,14 @@
-"""What is known not to work well together, said before a run begins."""
+"""What a user should know who may not see it: what does not work well together, before a run begins; that nothing
+was learned, after it."""
 
 import itertools
 from collections.abc import Iterator
 
 from fcclf.settings.blocks import BatchNorm, Block, Conv2D, Dense, Dropout, Standardize
 from fcclf.settings.config import Config
+
+FAR_APART = 100  # times: the largest deviation of a column against the smallest, or against 1
+RARE = 0.3  # share of all other classes together, so that class weights may help
 
 
 def advice(config: Config) -> Iterator[str]:
@@ -37,3 +41,47 @@ def _ends_in_selu(block: Block):
 
 def _has_idle_bias(block: Block):
     return isinstance(block, Dense | Conv2D) and block.activation == "identity" and block.use_bias
+
+
+# ---- afterwards ------------------------------------------------------------------------------------------------------
+
+
+def verdict(config: Config, dataset, found: dict) -> Iterator[str]:
+    """A sentence if the network is no better than one that always gives the same answer: what, and the likely remedy.
+
+    dataset: what it was trained and tested on, a `fcclf.data.dataset.Dataset`; found: the metrics of its test part.
+    """
+    if dataset.is_regression:
+        if found["r2"] <= 0:
+            yield f"the predictions are no better than always the mean: {_remedy(config, dataset)}"
+        return
+    predicted = [sum(column) for column in zip(*found["confusion_matrix"], strict=True)]
+    true = [sum(row) for row in found["confusion_matrix"]]
+    commonest, most = dataset.classes[true.index(max(true))], max(true) / sum(true)
+    if most == 1:
+        return
+    if max(predicted) == sum(predicted):
+        always = dataset.classes[predicted.index(max(predicted))]
+        yield f"every test sample is predicted as {always}: {_remedy(config, dataset, most)}"
+    elif sum(found["confusion_matrix"][each][each] for each in range(len(true))) <= max(true):
+        yield f"the predictions are no better than always {commonest}, {most:.4f}: {_remedy(config, dataset, most)}"
+
+
+def _remedy(config, dataset, most=0.0):
+    """What most likely helps. most: share of the commonest class."""
+    layers = config.layers(dataset.shape).values()
+    low, high = _deviations(dataset)
+    if high > FAR_APART * min(low, 1) and not any(isinstance(block, Standardize) for block in layers):
+        return f"use --standardize features, as the columns' standard deviations go from {low:.3g} to {high:.3g}"
+    if 1 - most < RARE and not config.training.class_weight and not dataset.is_regression:
+        return "use --class-weight balanced, or more samples of the other classes"
+    return "try more --epochs, another --learning-rate or more units in --hidden, or columns that tell more"
+
+
+def _deviations(dataset):
+    """The smallest and the largest of the training part's columns of numbers."""
+    from fcclf.data.dataset import statistics
+
+    stddev = statistics(dataset.train.X, each_feature=True)["stddev"]
+    numbers = [each for place, each in enumerate(stddev) if not (dataset.categories and dataset.categories[place])]
+    return (min(numbers), max(numbers)) if numbers else (1.0, 1.0)

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from fcclf.cli.advice import advice
+from fcclf.cli.advice import advice, verdict
 from fcclf.cli.flags import config_from_flags, model_from_flags, section_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
@@ -219,13 +219,16 @@ def _evaluate(path, as_json, draw=False):
 
 def _report(run, as_json):
     """Prints the metrics of the test part and keeps them in metrics.json."""
-    found, heading, report = (_measured_numbers if run.is_regression else _measured_classes)(run, run.dataset())
+    dataset = run.dataset()
+    found, heading, report = (_measured_numbers if run.is_regression else _measured_classes)(run, dataset)
     measured = {"epoch": run.epoch, "test": found}
     where = f"run directory   {run.path}\nsee it learn    tensorboard --logdir {shlex.quote(str(run.path.parent))}"
     try:
         write(json.dumps(measured, indent=2) if as_json else f"{heading}\n\n{report}\n\n{where}")
     finally:
         run_directory.keep_metrics(run.path, run.description, measured)
+        for sentence in verdict(run.description.config, dataset, found):
+            say(f"warning: {sentence}")
 
 
 def _measured_classes(run, dataset):

@@ -32,13 +32,4 @@ def part_sizes(config: Config, samples: int, test_size: int) -> tuple[int, int, 
             f"is {training.validation_fraction:g}, which leaves no validation sample out of {train_size}: "
             "raise it, or make more samples.",
         )
-    _check_batch_size(training.batch_size, train_size - validation_size)
     return train_size - validation_size, validation_size, test_size
-
-
-def _check_batch_size(batch_size, train_size):
-    if batch_size > train_size:
-        raise ConfigError(
-            "batch_size",
-            f"is {batch_size}, but the training part has only {train_size} samples: use {train_size} or less.",
-        )

@@ -68,12 +68,20 @@ def train(
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
+            _tell_of_batches(config, planned, say)
             begin(program, config, dataset, run, say)
             program.compile(parts)
             written = Recorder(run, program, record, config.session, dataset.test.X, Frames(program, dataset))
             if not run.start:
                 written.begin()
             return _train(program, parts, written, config, interrupts, progress, longest_stretch)
+
+
+def _tell_of_batches(config, planned, say):
+    """Says it where a batch has fewer samples than asked for, because there are no more."""
+    if planned.batch_size < config.training.batch_size:
+        size, asked = planned.batch_size, config.training.batch_size
+        say(f"a batch is the whole training part, {size} samples, as it has no {asked} (--batch-size)")
 
 
 def _check_warm_start(source, path):

@@ -67,7 +67,7 @@ class Training(Section):
     )
     clip_norm: float | None = setting(None, "clip the gradients to this global norm", above=0, at_most=1e9)
     batch_size: int = setting(
-        64, "samples in a batch; a last short batch is trained on too", at_least=1, at_most=10_000_000
+        64, "samples in a batch, at most all; a last short batch is trained on too", at_least=1, at_most=10_000_000
     )
     sampling: str = setting(
         "shuffle",
@@ -141,6 +141,9 @@ class Config:
     def __post_init__(self):
         loss = self.training.loss or self._defaults["loss"]
         object.__setattr__(self, "training", dataclasses.replace(self.training, loss=loss))
+        if isinstance(self.model, Model):
+            standardize = self.model.standardize or self.data.standardize
+            object.__setattr__(self, "model", dataclasses.replace(self.model, standardize=standardize))
         self._check_task()
 
     def _check_task(self):
@@ -179,7 +182,8 @@ class Config:
     def _defaults(self) -> dict:
         """{setting: value} of the settings whose default depends on others."""
         loss = "squared_error" if self.is_regression else "softmax"
-        return {"task": CLASSIFICATION, "loss": loss, **self.model.preset_defaults}
+        chosen = {"task": CLASSIFICATION, "loss": loss, "standardize": self.data.standardize}
+        return {**chosen, **self.model.preset_defaults}
 
     @property
     def score(self) -> str:

@@ -45,8 +45,11 @@ class Model(Section):
     )
     dropout: float = setting(0.0, "share that is dropped after each hidden layer", at_least=0, below=1)
     alpha_dropout: float = setting(0.0, "the same, as SELU needs it", at_least=0, below=1)
-    standardize: str = setting(
-        "none", "bring the data to mean 0 and deviation 1, by feature or all together", choices=("none", *OVER)
+    standardize: str | None = setting(
+        None,
+        "bring the data to mean 0 and deviation 1, by feature or all together (default: of a table features, else "
+        "none)",
+        choices=("none", *OVER),
     )
 
     preset_defaults: typing.ClassVar[dict] = {}
@@ -54,7 +57,7 @@ class Model(Section):
     @property
     def layers(self) -> tuple[Block, ...]:
         """The stack of blocks that these settings are short for."""
-        first = () if self.standardize == "none" else (Standardize(self.standardize),)
+        first = () if self.standardize in (None, "none") else (Standardize(self.standardize),)
         hidden = [block for units in self.hidden for block in self._hidden(units)]
         return (*first, *hidden, self._dense(None, "identity", True))
 

@@ -27,10 +27,11 @@ class Known(typing.NamedTuple):
 @dataclass(frozen=True)
 class Source(Section):
     """A kind of data. name: in config.json and on the command line; known: None where only the files tell; task: what
-    is to be predicted, an entry of TASKS."""
+    is to be predicted, an entry of TASKS; standardize: the default of the model's setting."""
 
     name: typing.ClassVar[str]
     known: typing.ClassVar[Known | None] = None
+    standardize: typing.ClassVar[str] = "none"
     task = CLASSIFICATION  # a setting of tables
 
     @property
@@ -180,6 +181,7 @@ class Table(Source):
     data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)
 
     name: typing.ClassVar[str] = "table"
+    standardize: typing.ClassVar[str] = "features"  # whose columns have units of their own
 
     def __post_init__(self):
         super().__post_init__()
