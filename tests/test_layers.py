@@ -350,6 +350,11 @@ def test_encode_gives_numbers_first_then_a_one_hot_vector_or_an_embedding_for_ea
     assert Encode((25, 0, 3, 2)).output_shape((4,)) == (11,)
 
 
+def test_encode_takes_columns_of_categories_alone():
+    encoded = built(Encode((2, 3)), np.float32([[0, 2], [1, 0]]), {})
+    np.testing.assert_array_equal(encoded, [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0]])
+
+
 def test_encode_takes_as_many_columns_as_it_knows():
     with pytest.raises(ConfigError, match="has Encode after shape 3, but it takes 2 columns"):
         Encode((2, 0)).output_shape((3,))

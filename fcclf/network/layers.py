@@ -198,7 +198,7 @@ def _(block: Fill, inputs, own, place, context):
 
 @_outputs.register
 def _(block: Encode, inputs, own, place, context):
-    numbers = [column for column, count in enumerate(block.categories) if not count]
+    numbers = tf.constant([column for column, count in enumerate(block.categories) if not count], tf.int32)
     texts = {column: count for column, count in enumerate(block.categories) if count}
     encoded = [_encoded(inputs[:, column], count, own.get(f"embedding{column + 1}")) for column, count in texts.items()]
     return tf.concat([tf.gather(inputs, numbers, axis=1), *encoded], axis=1)
