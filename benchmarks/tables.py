@@ -63,7 +63,7 @@ def table(name) -> tuple[pd.DataFrame, str]:
         return getattr(sklearn.datasets, loader)(as_frame=True).frame, label
     number, label = OF_OPENML[name]
     (file,) = (OPENML / f"id_{number}").glob("data-*.arff.gz")
-    document = _arff.loads(gzip.open(file, "rt").read())
+    document = _arff.loads(gzip.decompress(file.read_bytes()).decode())
     return pd.DataFrame(document["data"], columns=[attribute for attribute, _ in document["attributes"]]), label
 
 

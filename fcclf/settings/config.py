@@ -141,9 +141,7 @@ class Config:
     def __post_init__(self):
         loss = self.training.loss or self._defaults["loss"]
         object.__setattr__(self, "training", dataclasses.replace(self.training, loss=loss))
-        if isinstance(self.model, Model):
-            standardize = self.model.standardize or self.data.standardize
-            object.__setattr__(self, "model", dataclasses.replace(self.model, standardize=standardize))
+        object.__setattr__(self, "model", self.model.with_defaults(self.data.model_defaults))
         self._check_task()
 
     def _check_task(self):
@@ -182,8 +180,8 @@ class Config:
     def _defaults(self) -> dict:
         """{setting: value} of the settings whose default depends on others."""
         loss = "squared_error" if self.is_regression else "softmax"
-        chosen = {"task": CLASSIFICATION, "loss": loss, "standardize": self.data.standardize}
-        return {**chosen, **self.model.preset_defaults}
+        fitting = {**Model.common, **self.data.model_defaults}
+        return {"task": CLASSIFICATION, "loss": loss, **fitting, **self.model.preset_defaults}
 
     @property
     def score(self) -> str:

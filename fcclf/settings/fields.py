@@ -151,8 +151,9 @@ def _broken_rule(item, value, rule):
 
 def type_of(item):
     """(type of one value, whether the field holds several) from the field's annotation."""
-    arguments = typing.get_args(item.type)
-    return (arguments[0] if arguments else item.type), typing.get_origin(item.type) is tuple
+    kind = typing.get_args(item.type)[0] if type(None) in typing.get_args(item.type) else item.type
+    many = typing.get_origin(kind) is tuple
+    return (typing.get_args(kind)[0] if many else kind), many
 
 
 def flag(name):

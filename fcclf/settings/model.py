@@ -1,5 +1,6 @@
 """Which network: by the settings of the common case (`Model`), or block by block (`Stack`), as a preset is."""
 
+import dataclasses
 import hashlib
 import typing
 from dataclasses import dataclass
@@ -28,10 +29,15 @@ from fcclf.settings.run_config import DataShape
 
 @dataclass(frozen=True)
 class Model(Section):
-    """The network, the common case: hidden dense layers of one kind, then a linear output."""
+    """The network, the common case: hidden dense layers of one kind, then a linear output. What is None takes a default
+    that fits the data."""
 
-    hidden: tuple[int, ...] = setting(
-        (6, 4), "units of each hidden layer; none: a linear classifier", at_least=1, at_most=65536, metavar="UNITS"
+    hidden: tuple[int, ...] | None = setting(
+        None,
+        "units of each hidden layer; none: a linear classifier (default: 6 4, for the classes of a table 32 16)",
+        at_least=1,
+        at_most=65536,
+        metavar="UNITS",
     )
     activation: str = setting("elu", "activation of the hidden layers", choices=ACTIVATIONS)
     initializer: str = setting("he_normal", "initial distribution of the kernels", choices=INITIALIZERS)
@@ -52,14 +58,22 @@ class Model(Section):
         choices=("none", *OVER),
     )
 
+    common: typing.ClassVar[dict] = {"hidden": (6, 4), "standardize": "none"}
     preset_defaults: typing.ClassVar[dict] = {}
 
     @property
     def layers(self) -> tuple[Block, ...]:
         """The stack of blocks that these settings are short for."""
-        first = () if self.standardize in (None, "none") else (Standardize(self.standardize),)
+        if None in (self.hidden, self.standardize):
+            return self.with_defaults({}).layers
+        first = () if self.standardize == "none" else (Standardize(self.standardize),)
         hidden = [block for units in self.hidden for block in self._hidden(units)]
         return (*first, *hidden, self._dense(None, "identity", True))
+
+    def with_defaults(self, defaults: dict) -> "Model":
+        """The same with values for what is None: those of {setting: value}, else the common ones."""
+        values = {**self.common, **defaults}
+        return dataclasses.replace(self, **{name: values[name] for name in values if getattr(self, name) is None})
 
     def _dense(self, units, activation, use_bias):
         return Dense(units, activation, self.initializer, self.l1, self.l2, use_bias, self.bias_initializer)
@@ -91,6 +105,10 @@ class Stack(Section):
         super().__post_init__()
         layers = self.layers or (PRESETS[self.preset].layers if self.preset else ())
         object.__setattr__(self, "layers", blocks.checked_stack(layers))
+
+    def with_defaults(self, defaults: dict) -> "Stack":
+        """The same: a stack leaves nothing open."""
+        return self
 
     @property
     def preset_defaults(self) -> dict:

@@ -27,11 +27,11 @@ class Known(typing.NamedTuple):
 @dataclass(frozen=True)
 class Source(Section):
     """A kind of data. name: in config.json and on the command line; known: None where only the files tell; task: what
-    is to be predicted, an entry of TASKS; standardize: the default of the model's setting."""
+    is to be predicted, an entry of TASKS; model_defaults: {setting: value} of a model that such data need."""
 
     name: typing.ClassVar[str]
     known: typing.ClassVar[Known | None] = None
-    standardize: typing.ClassVar[str] = "none"
+    model_defaults: typing.ClassVar[dict] = {}
     task = CLASSIFICATION  # a setting of tables
 
     @property
@@ -181,12 +181,18 @@ class Table(Source):
     data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)
 
     name: typing.ClassVar[str] = "table"
-    standardize: typing.ClassVar[str] = "features"  # whose columns have units of their own
 
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "file", os.path.abspath(self.file))
         object.__setattr__(self, "task", self.task or CLASSIFICATION)
+
+    @property
+    def model_defaults(self) -> dict:
+        """Each column has a unit of its own. Many classes need many units, which learn a few hundred numbers by
+        heart."""
+        wider = {} if self.task == REGRESSION else {"hidden": (32, 16)}
+        return {"standardize": "features", **wider}
 
     @property
     def prefix(self):
