@@ -11,6 +11,7 @@ CONVERTERS = {
     "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "tflite": ["ai-edge-litert>=2"],
 }
+PARQUET = ["pyarrow>=16"]
 SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
@@ -29,6 +30,7 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",
         "scikit-learn>=1.6",
+        "pandas>=2.2,<4",
         "matplotlib>=3.8",
         "pillow>=10",
         "tqdm>=4.66",
@@ -36,15 +38,16 @@ setup(
     extras_require={
         **CONVERTERS,
         "serve": SERVE,
+        "parquet": PARQUET,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
             *SERVE,
+            *PARQUET,
             "httpx2>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
-            "pandas>=2.2",
             "rich>=13",
             "selenium>=4.20",
             "ruff==0.17.5",

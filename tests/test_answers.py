@@ -10,7 +10,8 @@ import runs
 
 from fcclf import FCClassifier, FCRegressor, open_run
 from fcclf.cli import entry
-from fcclf.data import csv_file, loading, new_samples
+from fcclf.data import loading
+from fcclf.data.tables import csv_file, new_samples
 from fcclf.runs import training
 from fcclf.settings.sources import Curve, Table
 

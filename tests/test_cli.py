@@ -382,7 +382,10 @@ def test_version(capsys):
 def test_help_shows_every_flag_with_its_default(capsys):
     assert run("train", "moons", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "units of each hidden layer; none: a linear classifier (default: 6 4, for the classes of a table 32 16)" in shown
+    assert (
+        "units of each hidden layer; none: a linear classifier (default: 6 4, for the classes of a table 32 16)"
+        in shown
+    )
     assert "--clip-norm FLOAT clip the gradients to this global norm" in shown
 
 

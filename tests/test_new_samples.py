@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fcclf.data import new_samples
-from fcclf.data.new_samples import Expected
 from fcclf.data.schema import Column, Schema
+from fcclf.data.tables import new_samples
+from fcclf.data.tables.new_samples import Expected
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.run_config import DataShape
 
@@ -151,7 +151,7 @@ def test_images_are_read_from_idx_as_in_training(tmp_path):
         ("a.npz", b"PK", "cannot read .*a.npz"),
         ("a.csv", b"", "a.csv has 0 columns, but the run needs 2"),
         ("a.csv", b"1,2\n3\n", "line 2 has 1 columns, but the first row has 2"),
-        ("a.csv", b"\xff\xfe", "is no CSV file"),
+        ("a.csv", b"\xff\xff", "is no CSV file"),
         ("a-ubyte", b"abc", "does not begin with 0x00000803"),
     ],
 )

@@ -11,8 +11,9 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcclf.data import csv_file, loading, table
+from fcclf.data import loading
 from fcclf.data.schema import Column, Schema
+from fcclf.data.tables import csv_file, table, text_file
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.sources import Table
@@ -98,13 +99,6 @@ def test_a_label_that_is_not_there_is_refused(file, lines, known):
         read(file(lines), "colour")
 
 
-def test_a_column_with_one_value_is_told_and_kept(file):
-    said = []
-    contents = read(file(["1,2,a", "1,3,b", "1,4,a", "1,5,b"]), say=said.append)
-    assert contents.X.shape == (4, 2)
-    assert said[0].endswith("has columns with one value only, which tell nothing: column 1")
-
-
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=8, max_size=8))
 def test_every_number_is_read_back(tmp_path_factory, numbers):
     path = tmp_path_factory.mktemp("tables") / "table.csv"
@@ -179,16 +173,9 @@ def test_equal_numbers_are_one_label_and_come_in_their_order(file):
     np.testing.assert_array_equal(contents.y, [1, 0, 0, 1])
 
 
-@pytest.mark.parametrize(
-    ("lines", "words"),
-    [
-        (["a,b", "1,1", "2,nan", "3,1"], "has the label 'nan' among numbers"),
-        (["a;b", "1;1"], "with commas between, not semicolons"),
-    ],
-)
-def test_a_label_or_a_separator_that_is_none_is_named(file, lines, words):
-    with pytest.raises(RunError, match=words):
-        read(file(lines))
+def test_a_label_that_is_no_number_among_numbers_is_named(file):
+    with pytest.raises(RunError, match="has the label 'nan' among numbers"):
+        read(file(["a,b", "1,1", "2,nan", "3,1"]))
 
 
 def test_a_label_that_names_two_columns_is_refused(file):
@@ -223,15 +210,6 @@ def test_texts_become_places_among_the_sorted_ones_and_numbers_that_are_missing_
     )
 
 
-def test_what_is_odd_about_the_columns_is_said(file):
-    said, path = [], file(SHIP)
-    read(path, say=said.append, drop=("1",))
-    assert said == [
-        f"{path} has columns of texts, which are categories: sex (3), cabin (3)",
-        f"{path} lacks numbers, for which the column's mean stands: age (2)",
-    ]
-
-
 def test_numbers_may_be_categories(file):
     lines = ["zip,kind", *(f"{1000 + row % 3},{'ab'[row % 2]}" for row in range(12))]
     contents = read(file(lines), categories=("zip",))
@@ -239,9 +217,45 @@ def test_numbers_may_be_categories(file):
     assert contents.X[:3, 0].tolist() == [0, 1, 2]
 
 
+NAMES = ["name,born,x,kind", *(f"n{row},{1 + row:02}.01.1990,{row % 7},{row % 2}" for row in range(22))]
+
+
+def test_texts_that_hardly_repeat_and_dates_are_left_out(file):
+    contents = read(file(NAMES))
+    assert contents.columns == ["x"]
+    assert contents.left_out == {"born": "dates", "name": "22 different texts"}
+
+
 def test_texts_that_hardly_repeat_are_no_categories(file):
     with pytest.raises(RunError, match=r"has 22 different texts in 'name', which are too many .* with --drop"):
-        read(file(["name,x,kind", *(f"n{row},{row},{row % 2}" for row in range(22))]))
+        read(file(NAMES), categories=("name",))
+
+
+def test_dates_are_categories_where_that_is_asked_for(file):
+    dates = ["2024-01-05", "2024-01-06 12:00", ""] * 4
+    contents = read(
+        file(["day,x,kind", *(f"{day},{row},{row % 2}" for row, day in enumerate(dates))]), categories=("day",)
+    )
+    assert contents.texts == {0: ("", "2024-01-05", "2024-01-06 12:00")}
+
+
+def test_a_table_of_which_nothing_is_left_says_why(file):
+    with pytest.raises(RunError, match=r"has no column to predict from: day \(dates\)\. Name some with --categories"):
+        read(file(["day,kind", "2024-01-05,a", "2024-01-06,b"]))
+
+
+def test_columns_to_predict_from_may_be_named(file):
+    lines = ["a,b,c,kind", "1,2,3,x", "4,5,6,y", "7,8,9,x", "1,2,3,y"]
+    assert read(file(lines), columns=("c", "1")).columns == ["a", "c"]
+    assert read(file(lines), columns=("c", "1"), drop=("a",)).columns == ["c"]
+    with pytest.raises(ConfigError, match=r"columns leaves no column of .* to predict from"):
+        read(file(lines), columns=("kind",))
+
+
+def test_a_column_of_numbers_and_many_texts_holds_texts(file):
+    boats = [*"12345678", "A", "B", "C D", "A"]
+    contents = read(file(["boat,x,kind", *(f"{boat},{row},{row % 2}" for row, boat in enumerate(boats))]))
+    assert contents.texts[0] == (*"12345678", "A", "B", "C D")
 
 
 def test_a_single_text_among_numbers_is_damage(file):
@@ -445,7 +459,7 @@ def test_a_file_of_the_kernel_is_empty(name):
 
 
 def test_an_endless_line_ends_in_one_sentence(file, monkeypatch):
-    monkeypatch.setattr(csv_file, "LONGEST_LINE", 100)
+    monkeypatch.setattr(text_file, "LONGEST_LINE", 100)
     with pytest.raises(RunError, match=r"is no CSV file: a line has more than 100 characters\.$"):
         read(file([*ROWS, "1," * 50]))
 
@@ -465,12 +479,6 @@ def test_very_many_columns_are_read_and_not_all_named(file, label):
     with pytest.raises((RunError, ConfigError)) as error:
         read(file(lines), label, said.append)
     assert len(str(error.value)) < 1000
-
-
-def test_constant_columns_are_told_in_one_short_sentence(file):
-    said = []
-    read(file(4 * ["1," * 2000 + "a"] + 4 * ["1," * 2000 + "b"]), say=said.append)
-    assert said[0].endswith("column 20 and 1980 more")
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ def train(arguments) -> int:
 def _config(arguments):
     """What the flags describe; whether a table's labels are classes or numbers, where they do not say, by its look."""
     if arguments.source is Table and not hasattr(arguments, "task") and not _says_classes(arguments):
-        from fcclf.data import table
+        from fcclf.data.tables import table
 
-        different = table.different_numbers(Path(arguments.file), getattr(arguments, "label", None))
+        different = table.different_numbers(section_from_flags(Table, arguments))
         if different:
             arguments.task = REGRESSION
             say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
@@ -86,7 +86,7 @@ def summary(arguments) -> int:
 
 def predict(arguments) -> int:
     """`fcclf predict RUN DATA`: what a run answers for the samples of a file, as CSV or JSON lines."""
-    from fcclf.data import new_samples
+    from fcclf.data.tables import new_samples
 
     data, score = Path(arguments.data), None
     new_samples.check(data)

@@ -8,10 +8,11 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
-from fcclf.data import idx, shapes, table
+from fcclf.data import idx, shapes
 from fcclf.data.dataset import Dataset, Part, aligned, pixels, split, with_numbers
 from fcclf.data.schema import Schema
 from fcclf.data.split import part_sizes
+from fcclf.data.tables import table
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings import class_weight
 from fcclf.settings.config import Config

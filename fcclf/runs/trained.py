@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, softmax
 
-from fcclf.data import loading, new_samples
+from fcclf.data import loading
 from fcclf.data.dataset import Dataset, numbers
-from fcclf.data.new_samples import Expected
 from fcclf.data.schema import Schema
+from fcclf.data.tables import new_samples
+from fcclf.data.tables.new_samples import Expected
 from fcclf.errors import RunError
 from fcclf.learning.plan import cores
 from fcclf.learning.predictor import Predictor, class_logits
@@ -79,7 +80,8 @@ class TrainedRun:
     @property
     def expected(self) -> Expected:
         """What it expects of its samples."""
-        return Expected(self.schema, self.description.data.shape, self.description.config.dtype)
+        config = self.description.config
+        return Expected(self.schema, self.description.data.shape, config.dtype, config.format)
 
     def features(self, X) -> np.ndarray:
         """X as the network takes it, [samples, features]; warns of columns that are left out."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf.data import csv_file, new_samples
+from fcclf.data.tables import cells, new_samples
 from fcclf.runs.trained import TrainedRun
 from fcclf.settings.run_config import CLASSIFICATION
 
@@ -109,7 +109,7 @@ class Score:
     def add(self, predictions, labels: list[str] | None):
         """Counts some samples. labels: their texts, empty where one has none; None where no sample has one."""
         self.rows += len(predictions)
-        known = [place for place, label in enumerate(labels or ()) if not csv_file.is_missing(label)]
+        known = [place for place, label in enumerate(labels or ()) if not cells.is_missing(label)]
         if known:
             self.labelled += len(known)
             self.add_labelled(predictions[known], [labels[place] for place in known])
@@ -124,10 +124,10 @@ class Accuracy(Score):
     def __init__(self, classes):
         super().__init__()
         self.classes, self.right = {name: number for number, name in enumerate(classes)}, 0
-        self.numbers = {csv_file.number(name): number for name, number in self.classes.items()}
+        self.numbers = {cells.number(name): number for name, number in self.classes.items()}
 
     def add_labelled(self, predictions, labels):
-        numbers = [self.classes.get(label, self.numbers.get(csv_file.number(label), -1)) for label in labels]
+        numbers = [self.classes.get(label, self.numbers.get(cells.number(label), -1)) for label in labels]
         self.right += int(np.sum(predictions == np.array(numbers)))
 
     def __str__(self):
@@ -142,7 +142,7 @@ class Errors(Score):
         self.mean = self.spread = self.absolute = self.squares = 0.0
 
     def add_labelled(self, predictions, labels):
-        labels, before = np.array([csv_file.number(label) or 0.0 for label in labels]), self.labelled - len(labels)
+        labels, before = np.array([cells.number(label) or 0.0 for label in labels]), self.labelled - len(labels)
         self.absolute += np.abs(predictions - labels).sum()
         self.squares += np.square(predictions - labels).sum()
         step = labels.mean() - self.mean  # Chan et al. 1983

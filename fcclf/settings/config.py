@@ -21,7 +21,7 @@ from fcclf.settings import class_weight
 from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
-from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape, Stopping
+from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape, Format, Stopping
 from fcclf.settings.sources import SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
@@ -202,6 +202,11 @@ class Config:
     def source(self) -> str:
         """The name of the data."""
         return self.data.name
+
+    @property
+    def format(self) -> Format:
+        """How files of samples are written."""
+        return self.data.format
 
     @property
     def stopping(self) -> Stopping | None:

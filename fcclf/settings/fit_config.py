@@ -14,7 +14,16 @@ from typing import ClassVar
 from fcclf.errors import ConfigError
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
-from fcclf.settings.run_config import CLASSIFICATION, LONGEST_PATIENCE, MULTILABEL, REGRESSION, DataShape, Stopping
+from fcclf.settings.run_config import (
+    AS_IT_LOOKS,
+    CLASSIFICATION,
+    LONGEST_PATIENCE,
+    MULTILABEL,
+    REGRESSION,
+    DataShape,
+    Format,
+    Stopping,
+)
 
 HOW = ("max_iter", "verbose", "random_state")  # change no result: `seed` is what random_state gave
 SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
@@ -41,6 +50,7 @@ class FitConfig:
     score: ClassVar[str]
     named_by: ClassVar[str] = "logdir"
     source: ClassVar[str] = "fit"
+    format: ClassVar[Format] = AS_IT_LOOKS
     remedy: ClassVar[str] = "name another logdir, or move this one away to start over."
     loadable: ClassVar[bool] = False
     threads: ClassVar[int] = 1

@@ -22,6 +22,16 @@ class DataShape(NamedTuple):
     missing: bool = False
 
 
+class Format(NamedTuple):
+    """How a CSV file is written: what separates its cells, and its encoding; None: as it looks."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+AS_IT_LOOKS = Format()
+
+
 class Stopping(NamedTuple):
     """When training is over before its last epoch, or its learning rate falls.
 
@@ -50,7 +60,8 @@ class RunConfig(Protocol):
     network's numbers, "float32" or "float64"; task: what is predicted, CLASSIFICATION, MULTILABEL (any number of the
     classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; threads: CPU
     threads asked for, 0 for as many as it began with; named_by: the setting that names its directory; remedy: what to
-    do where another run has that name. source: the name of the data; loadable: whether the settings tell where the
+    do where another run has that name. source: the name of the data; format: how files of samples are
+    written; loadable: whether the settings tell where the
     samples come from, so that they can be loaded again. highlights: metrics of an epoch that an overview shows.
     """
 
@@ -65,6 +76,7 @@ class RunConfig(Protocol):
     loadable: ClassVar[bool]
     highlights: tuple[str, ...]
     source: str
+    format: Format
 
     @property
     def epochs(self) -> int:

@@ -3,13 +3,15 @@
 A run is identified by the fingerprint of its data, not by their path, so files may move.
 """
 
+import codecs
 import os
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcclf.errors import ConfigError
 from fcclf.settings.fields import Section, required, setting, slug
-from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape
+from fcclf.settings.run_config import AS_IT_LOOKS, CLASSIFICATION, REGRESSION, DataShape, Format
 
 TASKS = (CLASSIFICATION, REGRESSION)
 CURVES = ("sine", "step", "bump", "line")
@@ -27,12 +29,13 @@ class Known(typing.NamedTuple):
 @dataclass(frozen=True)
 class Source(Section):
     """A kind of data. name: in config.json and on the command line; known: None where only the files tell; task: what
-    is to be predicted, an entry of TASKS; model_defaults: {setting: value} of a model that such data need."""
+    is to be predicted, an entry of TASKS; model_defaults: {setting: value} of a model that such data need;
+    format: how their files are written."""
 
     name: typing.ClassVar[str]
     known: typing.ClassVar[Known | None] = None
     model_defaults: typing.ClassVar[dict] = {}
-    task = CLASSIFICATION  # a setting of tables
+    task, format = CLASSIFICATION, AS_IT_LOOKS  # settings of tables
 
     @property
     def prefix(self) -> str:
@@ -157,11 +160,11 @@ class Images(Source):
 
 @dataclass(frozen=True)
 class Table(Source):
-    """A CSV file with a column of labels, classes or numbers, or an NPZ file with arrays X and y."""
+    """A CSV or Parquet file with a column of labels, classes or numbers, or an NPZ file with arrays X and y."""
 
-    file: str = required("the file, .csv or .npz", metavar="FILE", changes_result=False)
+    file: str = required("the file: .csv, .csv.gz, .parquet or .npz", metavar="FILE", changes_result=False)
     label: str | None = setting(
-        None, "name or number, from 1, of the CSV column that holds the labels (default: the last)", metavar="COLUMN"
+        None, "name or number, from 1, of the column that holds the labels (default: the last)", metavar="COLUMN"
     )
     task: str | None = setting(
         None,
@@ -170,12 +173,19 @@ class Table(Source):
     )
     weight_column: str | None = setting(
         None,
-        "name or number of the CSV column, or name of the NPZ array, that says how much a row counts",
+        "name or number of the column, or name of the NPZ array, that says how much a row counts",
         metavar="NAME",
     )
-    drop: tuple[str, ...] = setting((), "names or numbers of CSV columns to leave out", metavar="COLUMN")
+    columns: tuple[str, ...] = setting((), "names or numbers of the columns to predict from", metavar="COLUMN")
+    drop: tuple[str, ...] = setting((), "names or numbers of columns to leave out", metavar="COLUMN")
     categories: tuple[str, ...] = setting(
-        (), "names or numbers of CSV columns whose numbers are categories, as texts always are", metavar="COLUMN"
+        (), "names or numbers of columns whose numbers are categories, as texts always are", metavar="COLUMN"
+    )
+    delimiter: str | None = setting(
+        None, "what separates the cells of a CSV file (default: by its look)", metavar="CHAR", changes_result=False
+    )
+    encoding: str | None = setting(
+        None, "how a CSV file is encoded, such as latin-1 (default: UTF-8)", metavar="NAME", changes_result=False
     )
     test_ratio: float = setting(0.2, "share of each class that is kept for the test part", above=0, below=1)
     data_seed: int = setting(42, "seed of the split", at_least=0, at_most=2**32 - 1)
@@ -186,6 +196,12 @@ class Table(Source):
         super().__post_init__()
         object.__setattr__(self, "file", os.path.abspath(self.file))
         object.__setattr__(self, "task", self.task or CLASSIFICATION)
+        _check_format(self)
+
+    @property
+    def format(self) -> Format:
+        """How the file is written."""
+        return Format(self.delimiter, self.encoding)
 
     @property
     def model_defaults(self) -> dict:
@@ -196,7 +212,17 @@ class Table(Source):
 
     @property
     def prefix(self):
-        return slug(Path(self.file).stem)
+        return slug(Path(self.file.removesuffix(".gz")).stem)
+
+
+def _check_format(table):
+    """Raises ConfigError for a delimiter or an encoding that is none."""
+    if table.delimiter is not None and (len(table.delimiter) != 1 or table.delimiter in '\r\n"'):
+        raise ConfigError("delimiter", f"is {table.delimiter!r}, but must be one character, such as ; or $'\\t'.")
+    try:
+        codecs.lookup(table.encoding or "utf-8")
+    except LookupError:
+        raise ConfigError("encoding", f"is {table.encoding!r}, which is none: utf-8, latin-1 and cp1252 are.") from None
 
 
 SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Curve, Images, Table)}

@@ -4,7 +4,6 @@ Columns with names are found by them, in whatever order they stand; others by th
 block, so that it may be larger than the memory: CSV, also from a pipe, NPZ with an array X, NPY, and images in IDX.
 """
 
-import io
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,18 +12,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf.data import csv_file, idx, table
-from fcclf.data.csv_file import Heading, listed
+from fcclf.data import idx
 from fcclf.data.dataset import pixels
 from fcclf.data.schema import Schema
+from fcclf.data.tables import csv_file, npz, table
+from fcclf.data.tables.cells import listed
+from fcclf.data.tables.columns import AS_WRITTEN, NUMBER, TEXT, values
+from fcclf.data.tables.csv_file import Heading
+from fcclf.data.tables.frame import Frame, of_rows
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.fields import brief
-from fcclf.settings.run_config import DataShape
+from fcclf.settings.run_config import AS_IT_LOOKS, DataShape, Format
 from fcclf.system import durable
 
 BLOCK = 1 << 15  # samples of a file, read at once
-LARGEST_WHOLE = 1e15  # of which a float64 holds every digit
 STANDARD_INPUT = "-"
+LABEL, IDS = "label", "ids"  # what is wanted besides features
 UNKNOWN = "is missing, but the run was trained on data that lack nothing, so it does not know what to take instead"
 
 
@@ -38,11 +41,13 @@ class Samples(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a network expects of its samples: what their columns are called, what it must fit, the type of numbers."""
+    """What a network expects of its samples: what their columns are called, what it must fit, the type of numbers, and
+    how files of them are written."""
 
     schema: Schema
     shape: DataShape
     dtype: str = "float32"
+    form: Format = AS_IT_LOOKS
 
     @property
     def n_features(self) -> int:
@@ -63,14 +68,14 @@ def features(samples, expected: Expected, warn) -> np.ndarray:
     RunError if the samples do not fit.
     """
     if isinstance(samples, str | Path):
-        blocks = [block.X for block in read(Path(samples), expected, warn)]
-        return np.concatenate(blocks) if blocks else np.empty((0, expected.n_features), expected.dtype)
+        return _joined(read(Path(samples), expected, warn), expected)
     if hasattr(samples, "iloc"):
-        return _of_frame(samples, expected, warn)
+        return _of_table(Frame("X", samples), expected, warn)
     array = np.asarray(samples)
     if array.dtype.kind in "fiub" and array.size:
         return _of_array("X", array, expected)
-    return _of_rows([*map(list, array)], expected)
+    rows = [*map(list, array)]
+    return _of_table(of_rows("X", rows), expected, warn) if rows else _joined([], expected)
 
 
 def _of_array(name, array, expected, first=0):
@@ -80,52 +85,31 @@ def _of_array(name, array, expected, first=0):
             f"{name}: an array of {array.dtype} {array.shape}, but the run needs numbers, {expected.n_features} a "
             "sample, [samples, features]."
         )
-    X = table.checked_features(name, array, first, expected.dtype)
+    X = npz.checked_features(name, array, first, expected.dtype)
     if not expected.shape.missing and np.isnan(X).any():
         row, column = np.argwhere(np.isnan(X))[0]
         raise RunError(f"{name}: X[{first + row}, {column}] {UNKNOWN}.")
     return X
 
 
-def _of_frame(frame, expected, warn):
-    columns = [str(column) for column in frame.columns]
-    named = not all(isinstance(column, int | np.integer) for column in frame.columns)
-    found = Columns(Heading("X", columns, named), expected)
-    found.tell(warn)
-    cells = [frame.iloc[:, place].tolist() for place, _ in enumerate(columns)]
-    return _of_cells(zip(*cells, strict=True), found)
+def _of_table(table, expected, warn):
+    return _joined(_of_columns(table, expected, warn), expected)
 
 
-def _of_rows(rows, expected):
-    width = len(rows[0]) if rows else expected.n_features
-    found = Columns(Heading("X", [f"column {place}" for place in range(1, width + 1)], False), expected)
-    return _of_cells(rows, found)
-
-
-def _of_cells(rows, columns):
-    cells = [[_cell(cell) for cell in row] for row in rows]
-    return _matrix(csv_file.Block(list(range(1, len(cells) + 1)), cells), columns)
-
-
-def _cell(cell):
-    """A cell as a file would have it: nothing where it is missing, and no point in a whole number."""
-    if cell is None or cell != cell:
-        return ""
-    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < LARGEST_WHOLE
-    return str(int(cell)) if whole else str(cell)
+def _joined(blocks, expected):
+    """X of blocks of samples."""
+    found = [block.X for block in blocks]
+    return np.concatenate(found) if found else np.empty((0, expected.n_features), expected.dtype)
 
 
 class Columns:
     """Where the columns of a table are: features, in the order of the network's; label and ids, None where there are
-    none; extra: the names of those that are left out. numbers: which features are such; texts: {number of a feature:
-    {text: its place}} of the others. lacking: numbers may be missing. dtype: of what is made of them."""
+    none; extra: the names of those that are left out. wanted: what they hold, each feature by its number."""
 
     def __init__(self, heading: Heading, expected: Expected, label: str | None = None, ids: str | None = None):
         """label, ids: the name or number that a user has given. Raises ConfigError or RunError if a column is not
         there."""
-        self.heading, schema, self.lacking = heading, expected.schema, expected.shape.missing
-        self.texts, self.dtype = expected.texts, expected.dtype
-        self.numbers = [number for number in range(expected.n_features) if number not in self.texts]
+        self.heading, schema = heading, expected.schema
         self.label = None if label is None else heading.place("label", label)
         self.ids = None if ids is None else heading.place("id", ids)
         by_name = bool(schema.columns) and heading.named == schema.named
@@ -134,7 +118,16 @@ class Columns:
             self.label = heading.columns.index(schema.label)
         self.features = self._by_name(schema.names) if by_name else self._by_place(expected.n_features)
         used = {self.label, self.ids, *self.features}
+        self.wanted = self._wanted(expected)
         self.extra = [column for place, column in enumerate(heading.columns) if place not in used]
+
+    def _wanted(self, expected):
+        number = NUMBER if expected.shape.missing else NUMBER._replace(required=UNKNOWN)
+        besides = {LABEL: self.label, IDS: self.ids}
+        return {
+            **{at: (place, TEXT if at in expected.texts else number) for at, place in enumerate(self.features)},
+            **{name: (place, AS_WRITTEN) for name, place in besides.items() if place is not None},
+        }
 
     def _by_name(self, names):
         path, columns, _ = self.heading
@@ -163,51 +156,32 @@ class Columns:
             warn(f"{self.heading.path} has columns that the run does not know: {listed(self.extra)}")
 
 
-def _matrix(block, columns):
-    """X of a block of rows. Raises RunError for the first cell that does not fit."""
-    X = np.empty((len(block.rows), len(columns.features)), columns.dtype)
-    try:
-        values = csv_file.numbers(block.rows, [columns.features[number] for number in columns.numbers])
-    except ValueError:
-        raise _damage(block, columns) from None
-    with np.errstate(over="ignore"):
-        numbers = np.reshape(values, (len(block.rows), len(columns.numbers))).astype(columns.dtype)
-    if np.isinf(numbers).any() or (not columns.lacking and np.isnan(numbers).any()):
-        raise _damage(block, columns)
-    X[:, columns.numbers] = numbers
-    for number, known in columns.texts.items():
-        place = columns.features[number]
-        X[:, number] = [known.get(csv_file.text(row[place]), len(known)) for row in block.rows]
+def _matrix(found, expected):
+    """X of the values of some rows."""
+    X = np.empty((len(found[0]), expected.n_features), expected.dtype)
+    for number, column in enumerate(X.T):
+        known = expected.texts.get(number)
+        column[:] = found[number] if known is None else [known.get(text, len(known)) for text in found[number]]
     return X
-
-
-def _damage(block, columns):
-    """The error for the first cell of a block that does not fit."""
-    path, names, _ = columns.heading
-    for line, row in zip(*block, strict=True):
-        for place in (columns.features[number] for number in columns.numbers):
-            missing = csv_file.is_missing(row[place])
-            if missing and not columns.lacking:
-                return csv_file.damage(path, line, f", {brief(names[place])} {UNKNOWN}")
-            if not missing and csv_file.number(row[place]) is None:
-                return csv_file.damage(path, line, csv_file.no_number(names[place], row[place]))
-    raise ValueError("no cell is damaged")
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path, expected: Expected, warn, label: str | None = None, ids: str | None = None) -> Iterator[Samples]:
+def read(
+    path: Path, expected: Expected, warn, label: str | None = None, ids: str | None = None, form: Format | None = None
+) -> Iterator[Samples]:
     """The samples in a file, block by block; "-" is a CSV file from standard input.
 
-    label, ids: names or numbers of columns of a CSV file. warn(sentence): called for columns that are left out. Raises
-    RunError, also after some blocks, if the samples do not fit; ConfigError for a column that is not there.
+    label, ids: names or numbers of columns; form: how a CSV file is written, as in training if None. warn(sentence):
+    called for columns that are left out. Raises RunError, also after some blocks, if the samples do not fit;
+    ConfigError for a column that is not there.
     """
     check(path)
+    form = form or expected.form
     if str(path) == STANDARD_INPUT:
-        text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline="")
-        with csv_file.read("standard input", text) as opened:
-            yield from _of_csv(opened, expected, warn, label, ids)
+        with csv_file.streamed("standard input", sys.stdin.buffer, form) as opened:
+            yield from _of_columns(opened, expected, warn, label, ids)
         return
     arrays = _reader_of_arrays(path)
     with durable.explained("read", path, *durable.MALFORMED):
@@ -218,8 +192,8 @@ def read(path: Path, expected: Expected, warn, label: str | None = None, ids: st
                 part = slice(first, first + BLOCK)
                 yield Samples(_of_array(path, X[part], expected, first), None if labels is None else labels[part])
             return
-        with csv_file.opened(path) as opened:
-            yield from _of_csv(opened, expected, warn, label, ids)
+        with table.opened(path, form) as opened:
+            yield from _of_columns(opened, expected, warn, label, ids)
 
 
 def check(path: Path):
@@ -228,16 +202,11 @@ def check(path: Path):
         durable.check_file(path)
 
 
-def _of_csv(opened, expected, warn, label, ids):
-    columns = Columns(opened.heading, expected, label, ids)
+def _of_columns(table, expected, warn, label=None, ids=None):
+    columns = Columns(table.heading, expected, label, ids)
     columns.tell(warn)
-    for block in opened.blocks(BLOCK):
-        X = _matrix(block, columns)
-        yield Samples(X, *(_texts(block, place) for place in (columns.label, columns.ids)))
-
-
-def _texts(block, place):
-    return None if place is None else [row[place].rstrip() for row in block.rows]
+    for found in values(table, columns.wanted):
+        yield Samples(_matrix(found, expected), found.get(LABEL), found.get(IDS))
 
 
 def _refuse_columns(path, given):
@@ -254,7 +223,7 @@ def _reader_of_arrays(path):
 
 
 def _npz(path, expected):
-    X, labels = table.npz_samples(path)
+    X, labels = npz.samples(path)
     return X, None if labels is None else list(map(str, labels.tolist()))
 
 

@@ -1,0 +1,68 @@
+"""What a cell of a table holds: a number, a text, or nothing, where it is empty or says so."""
+
+import re
+
+import numpy as np
+
+from fcclf.settings.fields import brief
+
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in small letters
+LARGEST = float(np.finfo(np.float32).max)
+FEW_NO_NUMBERS, MOST_NO_NUMBERS = 3, 0.05  # cells, and share of them, that are damage among numbers; more are texts
+DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?|\d{1,2}:\d{2}(:\d{2})?")
+MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
+
+
+def number(cell: str) -> float | None:
+    """The number in a cell, None if there is none that float32 can hold."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= LARGEST else None
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that its value is missing."""
+    return cell.strip().lower() in MISSING
+
+
+def numbers(cells) -> np.ndarray:
+    """float64 of cells, texts or numbers, NaN where one is missing. Raises ValueError if there is neither."""
+    try:
+        return np.array(list(map(float, cells)))
+    except (TypeError, ValueError):  # some may be missing
+        return np.array([np.nan if cell is None or is_missing(str(cell)) else float(cell) for cell in cells])
+
+
+def text(cell: str) -> str:
+    """The text in a cell, "" if it is missing."""
+    return "" if is_missing(cell) else cell.strip()
+
+
+def are_texts(cells) -> bool:
+    """Whether cells that are not missing hold something else than numbers, and not just now and then."""
+    filled = [cell for cell in cells if not is_missing(cell)]
+    odd = sum(number(cell) is None for cell in filled)
+    return odd * 2 > len(filled) or odd > max(FEW_NO_NUMBERS, MOST_NO_NUMBERS * len(filled))
+
+
+def are_dates(cells) -> bool:
+    """Whether all cells that are not missing look like dates, or times of day."""
+    filled = [cell for cell in cells if not is_missing(cell)]
+    return bool(filled) and all(DATE.fullmatch(cell.strip()) for cell in filled)
+
+
+def no_number(name: str, cell: str) -> str:
+    """What is wrong with a cell that must hold a number, in a column of a name."""
+    found = f"is {brief(cell)}, which is no finite number" if cell.strip() else "is empty"
+    return f", {brief(name)} {found}"
+
+
+def listed(names: list[str]) -> str:
+    """Names for people, not too many."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return (
+        ", ".join(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED])
+        + more
+    )

@@ -1,0 +1,68 @@
+"""What a table holds, as arrays: features, labels, weights, and what they are called."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fcclf.data.schema import Column, Schema
+from fcclf.errors import RunError
+from fcclf.settings.fields import brief
+
+
+class Contents(NamedTuple):
+    """X: float32 [samples, features], NaN where a number is missing; y: int32 [samples], class numbers, or float64
+    [samples], numbers to be predicted; classes: the label of each class, () of numbers; columns: the name of each
+    feature; weights: float32 [samples], or None where every row counts the same. texts: {number of a feature: its
+    texts}, of those whose X are places among them. named: a heading gave the names. label: the labels' column.
+    left_out: {name of a column that is no feature: why}."""
+
+    X: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...]
+    columns: list[str]
+    weights: np.ndarray | None = None
+    texts: dict[int, tuple[str, ...]] = {}  # noqa: RUF012
+    named: bool = False
+    label: str | None = None
+    left_out: dict[str, str] = {}  # noqa: RUF012
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """Number of texts of each feature, 0 of numbers; () where all are numbers."""
+        return tuple(len(self.texts.get(place, ())) for place, _ in enumerate(self.columns)) if self.texts else ()
+
+    def with_texts_of(self, rows: np.ndarray) -> "Contents":
+        """The same table whose texts are those that some rows have: the others are unknown. rows: their numbers."""
+        X, texts = self.X, {}
+        for feature, known in self.texts.items():
+            kept = np.unique(X[rows, feature].astype(np.int32))
+            places = np.full(len(known), len(kept))
+            places[kept] = np.arange(len(kept))
+            X[:, feature] = places[X[:, feature].astype(np.int32)]
+            texts[feature] = tuple(known[place] for place in kept)
+        return self._replace(texts=texts)
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns and classes are called."""
+        known = self.columns if self.named or self.texts else ()
+        columns = tuple(Column(name, self.texts.get(place, ())) for place, name in enumerate(known))
+        return Schema(columns, self.named, self.label, self.classes)
+
+
+def numbered(labels: list[str], path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(class number of each label, int32; the classes' texts): in the order of numbers if all labels are numbers,
+    of which equal ones are one class, else of the texts. Raises RunError if one is no finite number among numbers."""
+    try:
+        values = {text: float(text) for text in labels}
+    except ValueError:
+        values = {text: text for text in labels}
+    for text, value in values.items():
+        if value != value or value in (math.inf, -math.inf):
+            raise RunError(f"{path} has the label {brief(text)} among numbers: correct it, or leave the row out.")
+    texts = {}  # of each class, as it stands first
+    for text, value in values.items():
+        texts.setdefault(value, text)
+    numbers = {value: number for number, value in enumerate(sorted(texts))}
+    return np.array([numbers[values[text]] for text in labels], np.int32), tuple(texts[value] for value in numbers)

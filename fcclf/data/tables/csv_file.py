@@ -1,0 +1,224 @@
+"""CSV files: what separates their cells, what their columns are called, and their rows.
+
+The first row names the columns if none of its cells is a number. Commas, semicolons, tabs and bars are told apart by
+the first rows; where it is not the comma that separates, it may stand in numbers for the point.
+"""
+
+import contextlib
+import csv
+import io
+import itertools
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcclf.data.tables import text_file
+from fcclf.data.tables.cells import MISSING, listed, number
+from fcclf.errors import ConfigError, RunError
+from fcclf.settings.fields import brief
+from fcclf.settings.run_config import AS_IT_LOOKS, Format
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS, CELLS, FRAMES = 4096, 1 << 20, 16  # at once at most; blocks in a frame of pandas
+MOST_COLUMNS = 10_000  # of a table that pandas reads
+WRITTEN = sorted({word for each in MISSING for word in (each, each.upper(), each.title())} | {"NaN"})
+LOOKED_AT = 10_000  # rows, to tell what columns hold
+SNIFFED, JUDGED = 1 << 16, 20  # characters and rows that tell what separates cells
+DELIMITERS = ("\t", ";", "|", ",")
+COMMA_NUMBER = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+
+
+class Block(NamedTuple):
+    """Some rows, each a list of texts, one for each column, and the numbers of their lines."""
+
+    lines: list[int]
+    rows: list[list[str]]
+
+
+class Heading(NamedTuple):
+    """What the columns of a table are called. path: of the table, for messages; named: whether its first row, or
+    whatever it has for one, names them, else they are counted."""
+
+    path: Path | str
+    columns: list[str]
+    named: bool
+
+    def place(self, setting: str, column: str) -> int:
+        """The place of a column that is given by its name or number. setting: that it was given for. Raises ConfigError
+        if there is none."""
+        width = len(self.columns)
+        if self.named and self.columns.count(column) > 1:
+            raise ConfigError(
+                setting, f"is {brief(column)}, which is the name of several columns: give a number from 1."
+            )
+        if self.named and column in self.columns:
+            return self.columns.index(column)
+        if column.isdecimal() and len(column) < 10 and 1 <= int(column) <= width:
+            return int(column) - 1
+        known = listed(self.columns) if self.named else f"numbers from 1 to {width}"
+        raise ConfigError(setting, f"is {brief(column)}, but the columns of {self.path} are {known}.")
+
+
+class Dialect(NamedTuple):
+    """How cells are written. decimal: what stands between whole and broken digits of a number."""
+
+    delimiter: str
+    decimal: str = "."
+
+    def rows(self, lines) -> Iterator[tuple[int, list[str]]]:
+        """(number of its last line, cells) of each row in lines of text that is not blank."""
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                yield reader.line_num, row if self.decimal == "." else list(map(_with_point, row))
+
+
+def _with_point(cell):
+    return cell.replace(",", ".") if COMMA_NUMBER.fullmatch(cell.strip()) else cell
+
+
+class CsvFile:
+    """A CSV file that is being read.
+
+    heading: what its columns are called; dialect: how it is written; again(): the same text from its beginning, None
+    where it can be read only once.
+    """
+
+    def __init__(self, path: Path | str, file, form: Format = AS_IT_LOOKS, again: Callable | None = None):
+        head = file.read(SNIFFED)
+        self.dialect, self.again = dialect(head, form.delimiter), again
+        self._rows = self.dialect.rows(text_file.lines(head, file, path))
+        line, first = next(self._rows, (0, []))
+        named = all(number(cell) is None for cell in first)
+        columns = [cell.rstrip() if named else f"column {place}" for place, cell in enumerate(first, start=1)]
+        self.heading = Heading(path, columns, named)
+        self.rows_at_once = min(ROWS, max(1, CELLS // max(1, len(columns))))
+        if not named:
+            self._rows = itertools.chain([(line, first)], self._rows)
+
+    def check_width(self):
+        """Raises RunError unless there are two columns, as a table with labels has."""
+        if len(self.heading.columns) < 2:
+            raise RunError(
+                f"{self.heading.path} needs two columns or more, features and a label, with commas, semicolons, tabs "
+                "or bars between: name another --delimiter, if there is one."
+            )
+
+    def first_rows(self) -> list[list[str]]:
+        """Some rows of full length, which stay to be read."""
+        rows = list(itertools.islice(self._rows, self._most_looked_at))
+        self._rows = itertools.chain(rows, self._rows)
+        return [row for _, row in rows if len(row) == len(self.heading.columns)]
+
+    @property
+    def _most_looked_at(self):
+        return min(LOOKED_AT, max(1, CELLS // len(self.heading.columns)))
+
+    @property
+    def quick(self) -> bool:
+        """Whether `frames` is faster than `blocks`: for files of many rows that can be read again."""
+        if not self.again or len(self.heading.columns) > MOST_COLUMNS:
+            return False
+        rows = list(itertools.islice(self._rows, self._most_looked_at + 1))
+        self._rows = itertools.chain(rows, self._rows)
+        return len(rows) > self._most_looked_at
+
+    def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
+        """All rows as pandas reads them, a few at once; their columns are called by their places. numbers: places of
+        those that hold numbers. Raises ValueError where something is odd, such as a row of another length."""
+        import pandas as pd
+
+        with self.again() as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the option that makes older versions exact
+            for frame in pd.read_csv(file, **self._options(numbers)):
+                text_file.require_memory(self.heading.path)
+                if bool(frame.iloc[:, -1].eq("").any()):  # or it may be a row without its last cells
+                    raise ValueError("a row may be too short")
+                yield frame
+
+    def _options(self, numbers):
+        """A row that is too short gets empty cells, so nothing counts as missing in the last column."""
+        last = len(self.heading.columns) - 1
+        return {
+            "header": 0 if self.heading.named else None,
+            "names": range(last + 1),
+            "sep": self.dialect.delimiter,
+            "decimal": self.dialect.decimal,
+            "dtype": {place: float if place in numbers else object for place in range(last + 1)},
+            "keep_default_na": False,
+            "na_values": {place: WRITTEN for place in numbers if place != last},
+            "skipinitialspace": True,
+            "float_precision": "round_trip",
+            "chunksize": FRAMES * self.rows_at_once,
+        }
+
+    def blocks(self, skipped: int = 0) -> Iterator[Block]:
+        """The rows that are left, without the first `skipped`. Raises RunError at one of another length, after those
+        before it."""
+        path, columns, _ = self.heading
+        self._rows = itertools.islice(self._rows, skipped, None)
+        while read := list(itertools.islice(self._rows, self.rows_at_once)):
+            lines, rows = map(list, zip(*read, strict=True))
+            widths = list(map(len, rows))
+            if widths.count(len(columns)) == len(rows):
+                yield Block(lines, rows)
+                continue
+            odd = next(number for number, width in enumerate(widths) if width != len(columns))
+            yield Block(lines[:odd], rows[:odd])
+            raise damage(path, lines[odd], f" has {widths[odd]} columns, but the first row has {len(columns)}")
+
+
+def damage(path: Path | str, line: int, found: str) -> RunError:
+    """The error for what was `found` in a line."""
+    return RunError(f"{path}, line {line}{found}: correct it, or leave the row out.")
+
+
+@contextlib.contextmanager
+def opened(path: Path, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
+    """The CSV file in `path`. Raises RunError if it is none, also from inside the block."""
+
+    def again():
+        return text_file.opened(path, form.encoding)
+
+    with text_file.readable(path), again() as file:
+        yield CsvFile(path, file, form, again)
+
+
+@contextlib.contextmanager
+def streamed(name: str, file, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
+    """The CSV file in an open binary file, such as standard input. Raises RunError as `opened` does."""
+    with text_file.readable(name):
+        yield CsvFile(name, text_file.decoded(file, form.encoding), form)
+
+
+# ---- how it is written -----------------------------------------------------------------------------------------------
+
+
+def dialect(head: str, delimiter: str | None = None) -> Dialect:
+    """How the file is written that begins with `head`. delimiter: what separates the cells, where that is known."""
+    delimiter = delimiter or _delimiter(head)
+    if delimiter == ",":
+        return Dialect(delimiter)
+    cells = [cell.strip() for row in _first_rows(head, delimiter) for cell in row]
+    commas = sum(COMMA_NUMBER.fullmatch(cell) is not None for cell in cells)
+    points = sum("." in cell and number(cell) is not None for cell in cells)
+    return Dialect(delimiter, "," if commas > points else ".")
+
+
+def _delimiter(head):
+    """What makes as many cells of each of the first rows, or most of the very first."""
+    widths = {delimiter: list(map(len, _first_rows(head, delimiter))) for delimiter in DELIMITERS}
+    even = [delimiter for delimiter, found in widths.items() if found and 1 < min(found) == max(found)]
+    return even[0] if even else max(reversed(DELIMITERS), key=lambda delimiter: widths[delimiter][:1])
+
+
+def _first_rows(head, delimiter):
+    """Some rows that are whole."""
+    with contextlib.suppress(csv.Error):
+        rows = [row for _, row in itertools.islice(Dialect(delimiter).rows(io.StringIO(head, newline="")), JUDGED)]
+        return rows[:-1] if len(head) == SNIFFED and 1 < len(rows) < JUDGED else rows
+    return []

@@ -1,0 +1,94 @@
+"""DataFrames, and Parquet files, as tables: their cells are what a CSV file would hold."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fcclf.data.tables.csv_file import CELLS, LOOKED_AT, ROWS, Block, Heading
+from fcclf.errors import RunError
+from fcclf.system import durable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST_WHOLE = 1e15  # of which a float64 holds every digit
+
+
+class Frame:
+    """A DataFrame that is read as a `CsvFile` is. heading: what its columns are called, counted where their names are
+    whole numbers."""
+
+    quick = True
+
+    def __init__(self, path: Path | str, frame: "pd.DataFrame"):
+        names = [*frame.columns]
+        named = not all(isinstance(name, int) or hasattr(name, "dtype") for name in names)
+        columns = [str(name) if named else f"column {place}" for place, name in enumerate(names, start=1)]
+        self.heading, self.frame = Heading(path, columns, named), frame
+        self.rows_at_once = min(ROWS, max(1, CELLS // max(1, len(columns))))
+
+    def check_width(self):
+        """Raises RunError unless there are two columns, as a table with labels has."""
+        if len(self.heading.columns) < 2:
+            raise RunError(f"{self.heading.path} needs two columns or more, features and a label.")
+
+    def first_rows(self) -> list[list[str]]:
+        """Some rows."""
+        return self._rows(0, min(LOOKED_AT, max(1, CELLS // len(self.heading.columns))))
+
+    def blocks(self, skipped: int = 0) -> Iterator[Block]:
+        """The rows without the first `skipped`, which are counted from 1."""
+        for first in range(skipped, len(self.frame), self.rows_at_once):
+            rows = self._rows(first, first + self.rows_at_once)
+            yield Block(list(range(first + 1, first + len(rows) + 1)), rows)
+
+    def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
+        """All rows at once, where columns are called by their places. numbers: places of those that hold numbers.
+        Raises ValueError if one of them does not."""
+        import pandas as pd
+
+        found = {}
+        for place, _ in enumerate(self.heading.columns):
+            column = self.frame.iloc[:, place]
+            if place in numbers and column.dtype.kind not in "fiub":
+                raise ValueError("a column holds something else than numbers")
+            found[place] = column.to_numpy(float) if place in numbers else _texts(column)
+        if len(self.frame):
+            yield pd.DataFrame(found)
+
+    def _rows(self, first, stop):
+        columns = [_texts(self.frame.iloc[first:stop, place]) for place, _ in enumerate(self.heading.columns)]
+        return list(map(list, zip(*columns, strict=True)))
+
+
+def _texts(column):
+    """Cells as a file would have them: nothing where a value is missing, and no point in a whole number."""
+    lacking = column.isna().tolist()
+    return ["" if missing else _text(cell) for cell, missing in zip(column.tolist(), lacking, strict=True)]
+
+
+def _text(cell):
+    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < LARGEST_WHOLE
+    return str(int(cell)) if whole else str(cell)
+
+
+def of_rows(name: str, rows: list) -> Frame:
+    """Rows of cells, all of one length, as a table without names."""
+    import pandas as pd
+
+    columns = dict(enumerate(zip(*rows, strict=True)))
+    return Frame(name, pd.DataFrame(columns, dtype=object))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Frame]:
+    """The table in a Parquet file. Raises RunError if it is none, or the package is missing that reads it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise RunError(f"{path}: reading Parquet needs pyarrow, which is not installed: pip install 'fcclf[parquet]'")
+    import pandas as pd
+
+    with durable.explained("read", path, Exception):  # of the many that pyarrow has
+        frame = pd.read_parquet(path, engine="pyarrow")
+    yield Frame(path, frame.reset_index() if frame.index.name else frame)

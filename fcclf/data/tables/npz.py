@@ -1,0 +1,110 @@
+"""Arrays in NPZ files, and the rules for arrays of features wherever they come from."""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from fcclf.data.tables.cells import LARGEST
+from fcclf.data.tables.contents import Contents, numbered
+from fcclf.errors import ConfigError, RunError
+from fcclf.settings.fields import brief
+from fcclf.settings.run_config import REGRESSION
+from fcclf.settings.sources import Table
+from fcclf.system import durable, memory
+
+
+def read(path: Path, source: Table) -> Contents:
+    """The table in an NPZ file. Raises RunError if it holds none, ConfigError for a setting that is for columns."""
+    for setting in ("label", "drop", "columns", "categories", "delimiter", "encoding"):
+        if getattr(source, setting):
+            raise ConfigError(setting, f"is for the columns of a CSV file, but {path} has arrays: leave it out.")
+    numbers, weight = source.task == REGRESSION, source.weight_column
+    X, labels, *weights = arrays(path, ["X", "y", *([] if weight is None else [weight])])
+    if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
+        raise RunError(
+            f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
+            "y a label for each sample."
+        )
+    X = checked_features(path, X)
+    weights = _weights(path, weight, *weights, labels) if weights else None
+    columns = [f"X[:, {column}]" for column in range(X.shape[1])]
+    if numbers:
+        return Contents(X, _numbers(path, labels), (), columns, weights)
+    texts, places = np.unique(labels, return_inverse=True)
+    renumbered, classes = numbered(list(map(str, texts)), path)
+    return Contents(X, renumbered[places], classes, columns, weights)
+
+
+def checked_features(path: Path, X: np.ndarray, first: int = 0, dtype: str = "float32") -> np.ndarray:
+    """X, numbers [samples, features], of a type; NaN where one is missing. Raises RunError, which counts rows from
+    `first`, if float32 cannot hold one."""
+    smallest, largest = (np.nanmin(X), np.nanmax(X)) if not np.isnan(X).all() else (0, 0)
+    if not (float(smallest) >= -LARGEST and float(largest) <= LARGEST):
+        row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
+        where = f"X[{first + row}, {column}]"
+        raise RunError(f"{path} has {X[row, column]} at {where}, which float32 cannot hold: correct it.")
+    return X.astype(dtype, copy=False)
+
+
+def samples(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array X of an NPZ file, and y, None if there is none. Raises RunError if it has no such arrays."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in ("X", "y") if f"{name}.npy" in archive.namelist() or name == "X"]
+    X, *labels = arrays(path, names)
+    if labels and labels[0].shape != X.shape[:1]:
+        raise RunError(f"{path} has X {X.shape} and y {labels[0].shape}, but y must be a label for each sample.")
+    return X, labels[0] if labels else None
+
+
+def arrays(path: Path, names: list[str]) -> list[np.ndarray]:
+    """The arrays of these names in an NPZ file. Raises RunError if there are none, or no memory for them."""
+    try:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old or odd heads
+            members = [archive.getinfo(f"{name}.npy") for name in names]
+            size = sum(member.file_size for member in members)
+            memory.require(memory.Needed(2 * size), f"reading {path}", "take fewer samples")
+            return [_array(archive, member) for member in members]
+    except RunError:
+        raise
+    except durable.MALFORMED as error:
+        reason = durable.reason(error)
+        raise RunError(f"{path} cannot be read ({reason}): it must be an NPZ file with the arrays X and y.") from error
+
+
+def _numbers(path, labels):
+    """float64 [samples]. Raises RunError if a label is no number that float32 can hold."""
+    if labels.dtype.kind not in "fiub":
+        raise RunError(f"{path} has y of {labels.dtype}, but labels to be predicted as numbers must be numbers.")
+    if not (float(labels.min()) >= -LARGEST and float(labels.max()) <= LARGEST):
+        row = next(row for row, _ in enumerate(labels) if not abs(float(labels[row])) <= LARGEST)
+        raise RunError(f"{path} has {labels[row]} at y[{row}], which float32 cannot hold: correct it.")
+    return labels.astype(np.float64)
+
+
+def _weights(path, name, weights, labels):
+    """float32 [samples]. Raises RunError if the array is no weights."""
+    if weights.shape != labels.shape or weights.dtype.kind not in "fiub" or not _are_weights(weights):
+        raise RunError(
+            f"{path} has {brief(name)} {weights.shape} of {weights.dtype}, but weights must be a number of at least 0 "
+            "for each sample."
+        )
+    return weights.astype(np.float32)
+
+
+def _array(archive, member):
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _unfit(row):
+    """The places in a row of what float32 cannot hold; NaN stands for what is missing."""
+    return np.flatnonzero(np.abs(row.astype(float)) > LARGEST)
+
+
+def _are_weights(weights):
+    """Whether weights, [samples], are numbers of at least 0."""
+    weights = np.float32(weights)
+    return bool((np.isfinite(weights) & (weights >= 0)).all())

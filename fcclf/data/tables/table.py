@@ -1,0 +1,226 @@
+"""A table to train on: features with a label for each row, from CSV, Parquet or NPZ files.
+
+It is read block by block into growing arrays, so that it takes little more memory than its numbers do. A column of
+texts becomes numbers: each text has one. Labels may be any text, or numbers to be predicted. Every error names the line
+and the column. Columns of dates, and of texts that hardly repeat, are left out: a network could make nothing of them.
+"""
+
+import contextlib
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from fcclf.data.tables import columns, csv_file, frame, npz, told
+from fcclf.data.tables.cells import are_dates, are_texts
+from fcclf.data.tables.columns import AS_WRITTEN, NUMBER, TEXT
+from fcclf.data.tables.contents import Contents, numbered
+from fcclf.data.tables.csv_file import LOOKED_AT
+from fcclf.errors import ConfigError, RunError
+from fcclf.settings.blocks import MOST_CATEGORIES
+from fcclf.settings.fields import brief
+from fcclf.settings.run_config import AS_IT_LOOKS, REGRESSION, Format
+from fcclf.settings.sources import Table
+from fcclf.system import durable
+
+FEWEST = 2  # samples of a class: one to train on, one to test
+MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes, where all are whole and where some are not
+EMPTY = "is empty"  # what is wrong with the cell of a label
+FEW_TEXTS = 20  # in a column, which are categories however few rows there are
+
+
+def read(source: Table, say=lambda sentence: None) -> Contents:
+    """The table that `source` describes.
+
+    say(sentence): called with what its columns hold. Raises RunError if the file holds no such table, ConfigError if it
+    lacks a column that the settings name.
+    """
+    path = Path(source.file)
+    with _readable(path):
+        contents = npz.read(path, source) if path.suffix == ".npz" else _read_columns(path, source)
+    if source.task != REGRESSION:
+        _check_classes(path, contents)
+    for sentence in told.sentences(path, contents, source.label is None):
+        say(sentence)
+    return contents
+
+
+@contextlib.contextmanager
+def _readable(path):
+    """Raises RunError if the file is none to read, or turns out malformed inside the block."""
+    durable.check_file(path)
+    with durable.explained("read", path, *durable.MALFORMED):
+        if not path.stat().st_size:  # as files of /proc are, some of which have no end
+            raise RunError(f"{path} is empty.")
+        yield
+
+
+def _check_classes(path, contents):
+    """Raises RunError unless there are two classes, each with samples to train on and to test."""
+    counts = np.bincount(contents.y, minlength=len(contents.classes))
+    if len(counts) < 2:
+        raise RunError(f"{path} has one class only, {brief(contents.classes[0])}: a classifier needs two or more.")
+    if counts.min() < FEWEST:
+        rare = contents.classes[counts.argmin()]
+        raise RunError(
+            f"{path} has {counts.min()} row with the label {brief(rare)}: each label needs {FEWEST} or more."
+        )
+
+
+def different_numbers(source: Table) -> int:
+    """How many different numbers the labels of a table are, where they look like numbers to be predicted; else 0.
+
+    By its first rows: many different numbers, or a different one in most rows. Raises as `read` does.
+    """
+    path = Path(source.file)
+    with _readable(path):
+        labels = _first_labels(path, source)
+    try:
+        values = {float(text) for text in labels}
+    except ValueError:
+        return 0
+    most = MOST_WHOLE if all(value.is_integer() for value in values) else MOST_BROKEN
+    return len(values) if len(values) > min(most, len(labels) / 2) else 0
+
+
+def _first_labels(path, source):
+    """Those of the first rows, as texts."""
+    if path.suffix == ".npz":
+        return list(map(str, np.ravel(npz.arrays(path, ["y"])[0])[:LOOKED_AT].tolist()))
+    with opened(path, source.format) as table:
+        table.check_width()
+        place = _label_place(table, source.label)
+        return [row[place] for row in table.first_rows()]
+
+
+def opened(path: Path, form: Format = AS_IT_LOOKS):
+    """The CSV or Parquet file in `path`, inside a block. Raises RunError if it is none."""
+    return frame.opened(path) if path.suffix == ".parquet" else csv_file.opened(path, form)
+
+
+# ---- rows and columns ------------------------------------------------------------------------------------------------
+
+
+def _read_columns(path, source):
+    with opened(path, source.format) as table:
+        table.check_width()
+        return _Reader(table, source).contents()
+
+
+def _label_place(table, label):
+    return len(table.heading.columns) - 1 if label is None else table.heading.place("label", label)
+
+
+class _Reader:
+    """What is taken out of a table: the places of its columns, by what they hold, and the values read so far."""
+
+    def __init__(self, table, source):
+        self.table, heading, self.source = table, table.heading, source
+        self.path, self.columns, self.named = heading
+        self.label = _label_place(table, source.label)
+        self.weight = None if source.weight_column is None else heading.place("weight_column", source.weight_column)
+        if self.weight == self.label:
+            raise ConfigError(
+                "weight_column", f"is {brief(source.weight_column)}, the column of the labels: name another."
+            )
+        self.named_categories = {heading.place("categories", name) for name in source.categories}
+        self.left_out, self.features = {}, self._chosen(heading)
+        cells = list(zip(*table.first_rows(), strict=True)) or [()] * len(self.columns)
+        self._leave_out({place: "dates" for place in self.features if self._by_look(place) and are_dates(cells[place])})
+        texts = [place for place in self.features if not self._by_look(place) or are_texts(cells[place])]
+        self.texts = {place: {} for place in texts}
+        self.values, self.weights, self.labels = array("f"), array("f"), {}
+        self.label_values, self.text_numbers = array("d"), {place: array("i") for place in texts}
+
+    def _chosen(self, heading):
+        """The places of the features that are asked for."""
+        source = self.source
+        wanted = {heading.place("columns", name) for name in source.columns} or range(len(self.columns))
+        dropped = {self.label, self.weight, *(heading.place("drop", name) for name in source.drop)}
+        features = [place for place in wanted if place not in dropped]
+        if not features:
+            setting = "drop" if source.drop else "columns"
+            raise ConfigError(setting, f"leaves no column of {self.path} to predict from: name others.")
+        return sorted(features)
+
+    def _by_look(self, place):
+        """Whether a column's look decides what it holds."""
+        return place not in self.named_categories
+
+    def _leave_out(self, reasons):
+        """Features that are none. reasons: {place: why}. Raises RunError if none is left."""
+        self.left_out |= {self.columns[place]: why for place, why in reasons.items()}
+        self.features = [place for place in self.features if place not in reasons]
+        if not self.features:
+            whys = ", ".join(f"{name} ({why})" for name, why in self.left_out.items())
+            raise RunError(f"{self.path} has no column to predict from: {whys}. Name some with --categories.")
+
+    @property
+    def _number_places(self):
+        return [place for place in self.features if place not in self.texts]
+
+    def contents(self) -> Contents:
+        """The whole table. Raises RunError at the first row that is none."""
+        numbers = self.source.task == REGRESSION
+        kinds = dict.fromkeys(self._number_places, NUMBER) | dict.fromkeys(self.texts, TEXT)
+        kinds[self.label] = (NUMBER if numbers else AS_WRITTEN)._replace(required=EMPTY)
+        if self.weight is not None:
+            kinds[self.weight] = NUMBER._replace(required=EMPTY, lowest=0)
+        for block in columns.values(self.table, {place: (place, kind) for place, kind in kinds.items()}):
+            self._take(block)
+        if not self.label_values:
+            raise RunError(f"{self.path} has no row below its heading.")
+        y, classes = np.frombuffer(self.label_values), ()
+        if not numbers:
+            distinct, classes = numbered(list(self.labels), self.path)
+            y = distinct[y.astype(np.int32)]
+        return self._with_features(y, classes)
+
+    def _take(self, block):
+        labels = block[self.label]
+        if self.source.task != REGRESSION:
+            labels = [self.labels.setdefault(label, len(self.labels)) for label in labels]
+        self.label_values.extend(labels)
+        for place, known in self.texts.items():
+            self.text_numbers[place].extend([known.setdefault(text, len(known)) for text in block[place]])
+        rows = np.empty((len(labels), len(self._number_places)), np.float32)
+        for number, place in enumerate(self._number_places):
+            rows[:, number] = block[place]
+        self.values.frombytes(rows.tobytes())
+        if self.weight is not None:
+            self.weights.extend(block[self.weight])
+
+    def _with_features(self, y, classes):
+        numbers = np.frombuffer(self.values, np.float32).reshape(len(y), len(self._number_places))
+        places = dict(zip(self._number_places, numbers.T, strict=True))
+        self._leave_out_texts()
+        X = self._together(numbers, places) if self.texts else numbers
+        texts = {self.features.index(place): tuple(sorted(known)) for place, known in self.texts.items()}
+        names = [self.columns[place] for place in self.features]
+        weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
+        label = self.columns[self.label]
+        return Contents(X, y, classes, names, weights, texts, self.named, label, self.left_out)
+
+    def _leave_out_texts(self):
+        """Those that hardly repeat, as those of categories do. Raises RunError for one that is to be categories."""
+        rows = len(self.label_values)
+        most = min(MOST_CATEGORIES, max(FEW_TEXTS, rows / 2))
+        many = {place: f"{len(known)} different texts" for place, known in self.texts.items() if len(known) > most}
+        for place in many.keys() & self.named_categories:
+            raise RunError(
+                f"{self.path} has {many[place]} in {brief(self.columns[place])}, which are too many for categories of "
+                f"{rows} rows: leave the column out with --drop."
+            )
+        self._leave_out(many)
+        self.texts = {place: known for place, known in self.texts.items() if place not in many}
+
+    def _together(self, numbers, places):
+        """X, [samples, features], of numbers and of the places of texts among the sorted ones."""
+        X = np.empty((len(numbers), len(self.features)), np.float32)
+        for number, place in enumerate(self.features):
+            if place in self.texts:
+                ranks = np.argsort(np.argsort(list(self.texts[place])))
+                X[:, number] = ranks[np.frombuffer(self.text_numbers[place], np.int32)]
+            else:
+                X[:, number] = places[place]
+        return X

@@ -1,0 +1,77 @@
+"""Text files, line by line: in any encoding, also packed by gzip, as long as there is memory for what they say."""
+
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from fcclf.errors import RunError
+from fcclf.system import memory
+
+PART, LONGEST_LINE = 1 << 20, 1 << 26  # characters: read at once; of a line at most
+CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
+PACKED = b"\x1f\x8b"  # how a gzip file begins
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # how a file in UTF-16 begins
+UTF8 = "utf-8-sig"  # with or without a mark
+
+
+def opened(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
+    """The text of a file. encoding: by default that of the mark it begins with, else UTF-8."""
+    file = open(path, "rb")  # noqa: SIM115 - closed with the text
+    if _begins(file).startswith(PACKED):
+        file = gzip.GzipFile(fileobj=file)
+    return decoded(file, encoding or MARKS.get(_begins(file), UTF8))
+
+
+def decoded(file, encoding: str | None = None) -> io.TextIOWrapper:
+    """The text of an open binary file, by default UTF-8; ends of lines as they are."""
+    return io.TextIOWrapper(file, encoding=encoding or UTF8, newline="")
+
+
+def _begins(file):
+    """The first bytes, which stay to be read."""
+    begins = file.read(2) if file.seekable() else b""
+    if begins:
+        file.seek(0)
+    return begins
+
+
+@contextlib.contextmanager
+def readable(name: Path | str) -> Iterator[None]:
+    """Raises RunError if a file turns out inside the block to hold no text, or no table."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{name} is no CSV file in {error.encoding}: {error.reason} at {error.start}. Name what it is written in "
+            "with --encoding, such as latin-1."
+        ) from error
+    except (csv.Error, UnicodeError) as error:
+        raise RunError(f"{name} is no CSV file: {error}.") from error
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise RunError(f"{name} is damaged: {error}.") from error
+
+
+def require_memory(path: Path | str):
+    """Raises RunError if there is too little memory to read more of a file."""
+    memory.require(memory.Needed(TAKEN), f"reading more of {path}", "take fewer rows")
+
+
+def lines(head: str, file: io.TextIOBase, path: Path | str) -> Iterator[str]:
+    """The lines of `head` and of the rest of an open file. Raises csv.Error at a line that is too long, RunError if the
+    memory ends."""
+    read, rest = CHECKED, ""
+    for part in itertools.chain([head], iter(lambda: file.read(PART), "")):
+        read += len(part)
+        if read >= CHECKED:
+            require_memory(path)
+            read = 0
+        *whole, rest = [*io.StringIO(rest + part, newline="")] or [""]  # ten times as fast as readline with a limit
+        if max(map(len, (*whole, rest))) >= LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
+        yield from whole
+    if rest:
+        yield rest
