@@ -117,7 +117,10 @@ def test_blocks_that_are_nested_too_deep_are_refused_in_one_sentence(depth):
     [
         ((Conv2D(2),), "Conv2D after shape 6, but it takes images: put Reshape before it"),
         ((Reshape(2, 3, 1), Dense(2)), "Dense after shape 2 x 3 x 1, but it takes flat samples: put Flatten before it"),
-        ((Reshape(2, 2, 1),), "Reshape after shape 6, but it makes 2 x 2 x 1: the data must have 4 features"),
+        (
+            (Reshape(2, 2, 1),),
+            "takes images of 2 x 2 pixels, which are 4 features, but the samples have 6",
+        ),
         ((Reshape(2, 3, 1), MaxPool(3)), "MaxPool after shape 2 x 3 x 1, but its size is 3: make it smaller"),
         ((Reshape(2, 3, 1), Conv2D(2, 3, padding="valid")), "Conv2D after shape 2 x 3 x 1, but its size is 3"),
         ((Residual((Dense(3), Conv2D(2))),), "Conv2D after shape 3, but it takes images"),

@@ -277,12 +277,22 @@ def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
         ("--test-ratio 0", "--test-ratio is 0.0, but must be a number above 0 and below 1"),
         ("--test-ratio 1", "--test-ratio is 1.0, but"),
         ("--activation rellu", "did you mean relu?"),
+        ("--patience 3", "--patience has no effect without --early-stopping: add that, or leave it out"),
+        (
+            "--validation-fraction 0.2 --schedule adaptive",
+            "--validation-fraction has no effect without --early-stopping",
+        ),
+        ("--decay-rate 0.5", "--decay-rate has no effect without a --schedule of step, exponential or adaptive"),
+        ("--decay-steps 5 --schedule adaptive", "without a --schedule of step, exponential or cosine"),
+        ("--power-t 1 --schedule step", "--power-t has no effect without --schedule invscaling"),
+        ("--classes 3", "--classes is for blobs and spirals, not for moons"),
+        ("--warm-start /nope", "--warm-start is '/nope', but nothing is there: name a checkpoint or a run directory"),
         ("--learnin-rate 1", "there is no flag --learnin-rate; did you mean --learning-rate?"),
         ("--run-name ../x", "--run-name is '../x', but must be one printable directory name"),
         ("stars", "there is nothing to do with 'stars'"),
         ("--preset selu20", "--preset is 'selu20', but must be one of beginner, dropout-mlp"),
         ("--preset selu-20 --hidden 3", "--hidden cannot be set for --preset selu-20, which has its own layers"),
-        ("--preset lenet", "the model has Reshape after shape 2, but it makes 28 x 28 x 1"),
+        ("--preset lenet", "the model takes images of 28 x 28 pixels, which are 784 features, but the samples have 2"),
         ("--dropout 1", "--dropout is 1.0, but must be a number of at least 0 and below 1"),
     ],
 )
@@ -340,7 +350,7 @@ def test_a_summary_shows_a_preset_flags_or_a_run(logs, capsys, finished_run):
     assert run("summary", "--preset", "lenet") == 0
     assert "conv2 (Conv2D)              10 x 10 x 16             2,416\n" in capsys.readouterr().out
     assert run("summary", "--preset", "lenet", "--features", 20) == 2
-    assert "the data must have 784 features" in capsys.readouterr().err
+    assert "which are 784 features, but the samples have 20" in capsys.readouterr().err
 
 
 def test_a_pairing_that_defeats_its_purpose_is_told_before_training(logs, capsys):
@@ -350,7 +360,7 @@ def test_a_pairing_that_defeats_its_purpose_is_told_before_training(logs, capsys
 
 def test_a_warm_start_from_nowhere_leaves_nothing_behind(logs, capsys):
     assert run("train", "moons", "--warm-start", "/nowhere") == 2
-    assert "--warm-start is '/nowhere', but no checkpoint is there" in capsys.readouterr().err
+    assert "--warm-start is '/nowhere', but nothing is there" in capsys.readouterr().err
     assert not logs.exists()
 
 

@@ -20,7 +20,9 @@ SCHEMA = Schema((Column("width"), Column("sex", ("f", "m"))), True, "kind", ("ca
 
 def described(path, config=None, facts=FACTS):
     path.mkdir(exist_ok=True)
-    return run_directory.describe(path, config or runs.config(), facts, SCHEMA, pytest.fail)
+    found = run_directory.described(path, config or runs.config(), facts, SCHEMA, pytest.fail)
+    run_directory.write(path, found)
+    return found
 
 
 def test_a_description_reads_back(tmp_path):
@@ -56,7 +58,7 @@ def test_other_versions_are_told(tmp_path):
     stored.pop("sha256")
     (tmp_path / "config.json").write_text(durable.seal(stored))
     said = []
-    run_directory.describe(tmp_path, runs.config(), FACTS, SCHEMA, said.append)
+    run_directory.described(tmp_path, runs.config(), FACTS, SCHEMA, said.append)
     assert "tensorflow: 1.15.0 -> " in said[0]
 
 

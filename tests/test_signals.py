@@ -21,7 +21,7 @@ PHASES = {  # where: (function, its call); signals are held in `HELD`
     "last save": ("fcclf.runs.checkpoint.save", 41),
     "evaluation": ("fcclf.views.evaluation.metrics", 1),
 }
-HELD = ("first epochs", "save", "last save")
+HELD, EARLY = ("first epochs", "save", "last save"), ("compile", "first save")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ HELD = ("first epochs", "save", "last save")
         (signal.SIGTERM, "last save", 1),
         (signal.SIGHUP, "evaluation", 1),
         (signal.SIGINT, "save", 2),
+        (signal.SIGINT, "compile", 1),
         *(runs.campaign(*each) for each in itertools.product(SIGNALS, PHASES, (1, 2))),
     ],
 )
@@ -44,6 +45,8 @@ def test_a_signal_in_any_phase_ends_the_process_by_it_and_the_run_goes_on_to_the
     if phase in HELD and times == 1:
         assert errors.read_text().splitlines()[-1].startswith("fcclf: interrupted: saved after ")
         assert runs.variables(path)["state/epoch"] == int(errors.read_text().split("saved after ")[1].split()[0])
+    if phase in EARLY:
+        assert "fcclf: interrupted before anything was trained; to go on: " in errors.read_text()
     finish(path)
     runs.assert_same_run(path, reference())
 
@@ -81,8 +84,10 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=delay)
         process.send_signal(number)
-        process.communicate(timeout=5)
+        _, errors = process.communicate(timeout=5)
         assert process.returncode == -number
+        if delay >= 0.3:  # the flags are understood
+            assert b"fcclf: interrupted before anything was trained; to go on: " in errors
 
 
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):

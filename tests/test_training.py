@@ -126,6 +126,7 @@ def test_fewer_epochs_than_done_change_nothing(tmp_path, finished_run):
     path = shutil.copytree(finished_run, tmp_path / "run")
     assert training.train(runs.config(epochs=2), path).epoch == 6
     runs.assert_same_run(path, finished_run)
+    assert (path / "config.json").read_bytes() == (finished_run / "config.json").read_bytes()
 
 
 def test_another_configuration_is_refused_and_changes_nothing(tmp_path, finished_run):
@@ -363,6 +364,6 @@ def test_nothing_is_made_or_moved_when_the_data_are_not_there_or_do_not_fit(tmp_
         training.train(config, path, fresh=True)
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
     table.write_text("a,b\n" + "1,0\n2,1\n" * 20)
-    with pytest.raises(ConfigError, match="the data must have 784 features"):
+    with pytest.raises(ConfigError, match="which are 784 features, but the samples have 1"):
         training.train(dataclasses.replace(config, model=Stack("lenet")), tmp_path / "other")
     assert not (tmp_path / "other").exists()

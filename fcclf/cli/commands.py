@@ -16,16 +16,17 @@ from fcclf.cli.advice import advice, verdict
 from fcclf.cli.flags import config_from_flags, model_from_flags, section_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
 from fcclf.settings.run_config import REGRESSION, DataShape
 from fcclf.settings.serving import Serving
-from fcclf.settings.sources import Table
+from fcclf.settings.sources import Images, Table
 from fcclf.system import durable
 from fcclf.system.durable import explained
+from fcclf.system.interrupts import Interrupts, ending_with
 
 FAILED = 1  # the exit code
 
@@ -35,22 +36,25 @@ def train(arguments) -> int:
     config = _config(arguments)
     split.check(config)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
-    _check_logdir(Path(arguments.logdir))
+    _check_files(config, Path(arguments.logdir))
     for sentence in advice(config):
         say(f"warning: {sentence}")
-    started = time.perf_counter()
-    with quiet_tensorflow(arguments.quiet):
-        from fcclf.runs import training
-        from fcclf.system.interrupts import Interrupts
-    interrupts = Interrupts()
-    with progress_on_stderr(config, quiet=arguments.quiet) as progress:
-        outcome = training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
+    started, interrupts = time.perf_counter(), Interrupts()
+    with ending_with(f"fcclf: interrupted before anything was trained; to go on: {_command()}"):
+        outcome = _trained(config, path, arguments, interrupts)
     if interrupts.pending():
         say(f"interrupted: saved after {outcome.epoch} of {config.training.epochs} epochs; to go on: {_command()}")
         interrupts.raise_again()
         return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
     say(_summary(outcome, config, time.perf_counter() - started))
-    return _evaluate(path, arguments.json, draw=not arguments.no_figures)
+    return _evaluate(path, arguments.json, judge=True, draw=not arguments.no_figures)
+
+
+def _trained(config, path, arguments, interrupts):
+    with quiet_tensorflow(arguments.quiet):
+        from fcclf.runs import training
+    with progress_on_stderr(config, quiet=arguments.quiet) as progress:
+        return training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
 
 
 def _config(arguments):
@@ -90,6 +94,7 @@ def predict(arguments) -> int:
 
     data, score = Path(arguments.data), None
     new_samples.check(data)
+    run_directory.check_begun(Path(arguments.run))
     with quiet_tensorflow(arguments.quiet):
         from fcclf.runs.trained import TrainedRun
         from fcclf.serving import answers
@@ -112,6 +117,7 @@ def evaluate(arguments) -> int:
 def plot(arguments) -> int:
     """`fcclf plot RUN`: draws the figures of a run that make sense for it."""
     path = Path(arguments.run)
+    run_directory.check_begun(path)
     with quiet_tensorflow():
         from fcclf.runs.trained import TrainedRun
     directory = Path(arguments.output) if arguments.output else path / "figures"
@@ -123,6 +129,7 @@ def plot(arguments) -> int:
 
 def export(arguments) -> int:
     """`fcclf export RUN DIR`: writes a run for programs without fcclf, as the next version in DIR, and tests it."""
+    run_directory.check_begun(Path(arguments.run))
     with quiet_tensorflow():
         from fcclf.runs.trained import TrainedRun
         from fcclf.serving.export import FORMATS, export_run
@@ -176,6 +183,7 @@ def runs(arguments) -> int:
 def verify(arguments) -> int:
     """`fcclf verify RUN`: checks a run's files; with --replay, trains its last stretch again and compares."""
     path = Path(arguments.run)
+    run_directory.check_begun(path)
     with quiet_tensorflow():
         from fcclf.runs import verification
     problems = list(verification.check(path))
@@ -205,19 +213,21 @@ def _check_installed(extra, *modules):
             raise RunError(f"this needs {module}, which is not installed: pip install 'fcclf[{extra}]'")
 
 
-def _evaluate(path, as_json, draw=False):
+def _evaluate(path, as_json, judge=False, draw=False):
+    """judge: says it where nothing was learned."""
+    run_directory.check_begun(path)
     with quiet_tensorflow():
         from fcclf.runs.trained import TrainedRun
     with TrainedRun(path) as run:
         try:
-            _report(run, as_json)
+            _report(run, as_json, judge)
         finally:  # also where the reader of the results has left
             if draw:
                 _draw(run)
     return 0
 
 
-def _report(run, as_json):
+def _report(run, as_json, judge):
     """Prints the metrics of the test part and keeps them in metrics.json."""
     dataset = run.dataset()
     found, heading, report = (_measured_numbers if run.is_regression else _measured_classes)(run, dataset)
@@ -227,7 +237,7 @@ def _report(run, as_json):
         write(json.dumps(measured, indent=2) if as_json else f"{heading}\n\n{report}\n\n{where}")
     finally:
         run_directory.keep_metrics(run.path, run.description, measured)
-        for sentence in verdict(run.description.config, dataset, found):
+        for sentence in verdict(run.description.config, dataset, found) if judge else ():
             say(f"warning: {sentence}")
 
 
@@ -279,8 +289,21 @@ def _command():
     return shlex.join(word for word in sys.orig_argv if word != "--fresh")
 
 
+def _check_files(config, logdir):
+    """What cannot be read or written is reported before the wait for TensorFlow."""
+    if isinstance(config.data, Table):
+        durable.check_file(Path(config.data.file))
+    if isinstance(config.data, Images):
+        from fcclf.data import idx
+
+        idx.find_all(Path(config.data.data_dir))
+    warm = config.training.warm_start
+    if warm is not None and not (os.path.lexists(warm) or os.path.lexists(f"{warm}.index")):
+        raise ConfigError("warm_start", f"is {warm!r}, but nothing is there: name a checkpoint or a run directory.")
+    _check_logdir(logdir)
+
+
 def _check_logdir(logdir):
-    """A log directory that cannot be one is reported before the wait for TensorFlow."""
     with explained("find", logdir):
         existing = next(parent for parent in [logdir, *logdir.absolute().parents] if parent.exists())
     if not existing.is_dir():

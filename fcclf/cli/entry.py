@@ -21,7 +21,7 @@ from fcclf.cli.flags import add_config_flags, add_flags, add_model_flags
 from fcclf.cli.terminal import open_standard_streams, say
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures
-from fcclf.settings.fields import flag
+from fcclf.settings.fields import flag, settings_of
 from fcclf.settings.serving import Serving
 from fcclf.settings.sources import SOURCES
 
@@ -77,6 +77,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings):
         super().__init__(**settings, allow_abbrev=False)
+        self.elsewhere = {}  # {flag: the data that have it}
 
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
@@ -89,6 +90,8 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (-?[^\s=]*)", message)
         if unknown and not unknown[1].startswith("-"):
             message = f"there is nothing to do with {unknown[1]!r}; see {self.prog} --help."
+        elif unknown and unknown[1] in self.elsewhere:
+            message = f"{unknown[1]} is for {self.elsewhere[unknown[1]]}, not for {self.prog.split()[-1]}."
         elif unknown:
             near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
             message = f"there is no flag {unknown[1]}" + (
@@ -212,6 +215,7 @@ def _add_train(subparsers):
 
 def _add_train_on(parser, source):
     add_config_flags(parser, source)
+    parser.elsewhere = _flags_of_others(source)
     run = parser.add_argument_group("run")
     run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
@@ -221,6 +225,16 @@ def _add_train_on(parser, source):
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     parser.set_defaults(command=commands.train, source=source)
+
+
+def _flags_of_others(source):
+    """{flag: the names of the sources that have it} of those that a source has not."""
+    found = {}
+    for other in SOURCES.values():
+        for item in settings_of(other):
+            if item.name not in {own.name for own in settings_of(source)}:
+                found.setdefault(flag(item.name), []).append(other.name)
+    return {name: " and ".join(sources) for name, sources in found.items()}
 
 
 def _run_name(text):

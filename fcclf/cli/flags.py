@@ -11,6 +11,20 @@ from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.fields import checked, flag, plain, settings_of, type_of
 from fcclf.settings.model import Model, Stack
 
+DECAYING = ("step", "exponential", "cosine")
+EFFECT = {  # setting of training: (whether it counts, what makes it count)
+    "patience": (lambda training: training.early_stopping or training.schedule == "adaptive", "--early-stopping"),
+    "min_delta": (lambda training: training.early_stopping or training.schedule == "adaptive", "--early-stopping"),
+    "validation_fraction": (lambda training: training.early_stopping, "--early-stopping"),
+    "decay_steps": (lambda training: training.schedule in DECAYING, "a --schedule of step, exponential or cosine"),
+    "decay_rate": (
+        lambda training: training.schedule in ("step", "exponential", "adaptive"),
+        "a --schedule of step, exponential or adaptive",
+    ),
+    "power_t": (lambda training: training.schedule == "invscaling", "--schedule invscaling"),
+    "delta": (lambda training: training.loss == "huber", "--loss huber"),
+}
+
 
 def add_config_flags(parser, source):
     """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser."""
@@ -24,7 +38,17 @@ def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
     data, model = section_from_flags(source, arguments), model_from_flags(arguments)
     others = (section_from_flags(section, arguments, model.preset_defaults) for section in (Training, Session))
-    return Config(data, model, *others)
+    config = Config(data, model, *others)
+    _check_effect(config.training, arguments)
+    return config
+
+
+def _check_effect(training, arguments):
+    """Raises ConfigError for a flag that changes nothing, as it would make another run."""
+    for name in given(Training, arguments):
+        counts, wanted = EFFECT.get(name, (None, ""))
+        if counts and not counts(training):
+            raise ConfigError(name, f"has no effect without {wanted}: add that, or leave it out.")
 
 
 def model_from_flags(arguments) -> Model | Stack:

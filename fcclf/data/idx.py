@@ -20,13 +20,24 @@ MOST_PACKED = 1032  # bytes that gzip packs into one
 PER_BYTE = 5  # bytes of memory: as it is read, and as a float32
 
 
+def find_all(directory: Path):
+    """Raises RunError if one of the four files is not there."""
+    for part in PARTS:
+        _paths(directory, part)
+
+
+def _paths(directory, part):
+    """Those of the images and of the labels of a part."""
+    with durable.explained("read", directory):
+        return [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+
+
 def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 [samples, height, width], and labels, uint8 [samples], of the train or test part.
 
     Raises RunError if a file is missing, damaged or does not fit the other.
     """
-    with durable.explained("read", directory):
-        paths = [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    paths = _paths(directory, part)
     images, labels = (read(path, dimensions) for path, dimensions in zip(paths, (3, 1), strict=True))
     if len(images) != len(labels):
         found = f"{paths[0]} has {len(images)} images, but {paths[1]} has {len(labels)} labels"

@@ -237,10 +237,11 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def describe(path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1) -> Description:
-    """Writes config.json, or checks that the run in `path` is the same one. The caller has `claimed` it.
+def described(path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1) -> Description:
+    """What the run in `path` is a run of, now that it goes on or begins. The caller has `claimed` it.
 
-    threads: as in `versions`. Raises ConfigError if the run there has other settings or data; warns of other versions.
+    threads: as in `versions`. Raises ConfigError if the run there has other settings or data, RunError if something
+    else is there; warns of other versions.
     """
     now = Description(config, data, versions(threads), fingerprint(config, data), schema)
     if (path / "config.json").exists():
@@ -249,19 +250,23 @@ def describe(path: Path, config: RunConfig, data: Facts, schema: Schema, warn, t
         changes = changed(stored, threads)
         if changes:
             warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
-        now = now._replace(fingerprint=stored.fingerprint, versions=stored.versions)
-        if stored == now:
-            return now
-    elif _members(path):
+        return now._replace(fingerprint=stored.fingerprint, versions=stored.versions)
+    if _members(path):
         (path / ".lock").unlink(missing_ok=True)  # the directory stays as it was
         raise RunError(f"{path} is not empty and has no config.json: restore it, {config.remedy}")
-    document = {"format": FORMAT, **now._asdict(), **_in_json(now)}
+    return now
+
+
+def write(path: Path, description: Description):
+    """Writes config.json, unless it says the same already. Raises RunError if it could not be read again."""
+    if (path / "config.json").exists() and read(path) == description:
+        return
+    document = {"format": FORMAT, **description._asdict(), **_in_json(description)}
     try:
         _parsed(document)
     except ValueError as error:
         raise RunError(f"{path} could not be read again: {error}.") from None
     durable.replace_file(path / "config.json", durable.seal(document))
-    return now
 
 
 def _in_json(description):
@@ -295,14 +300,21 @@ def read(path: Path) -> Description:
 
     Whoever reads a run begins here.
     """
+    check_begun(path)
     refuse_links(path)
     file = path / "config.json"
     try:
         return durable.read_sealed(file, _parsed)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         raise RunError(f"{path} is not a run directory: it has no config.json.") from None
     except (ValueError, OSError) as error:
         raise RunError(f"{file} cannot be read ({error}): restore it from a copy.") from None
+
+
+def check_begun(path: Path):
+    """Raises RunError if there is no run in `path`: quickly, whatever else is there."""
+    if not os.path.lexists(path / "config.json"):
+        raise RunError(f"{path} is not a run directory: it has no config.json.")
 
 
 def check_loadable(path: Path, description: Description):

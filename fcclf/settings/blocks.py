@@ -305,7 +305,12 @@ class Reshape(Block):
     def output_shape(self, shape):
         target = (self.height, self.width, self.channels)
         if math.prod(shape) != math.prod(target):
-            raise self.refuse(shape, f"it makes {written(target)}: the data must have {math.prod(target)} features.")
+            wanted = f"images of {self.height} x {self.width} pixels" + (f" x {self.channels}" * (self.channels > 1))
+            raise ConfigError(
+                "model",
+                f"takes {wanted}, which are {math.prod(target)} features, but the samples have {math.prod(shape)}: use "
+                "other data, or another network.",
+            )
         return target
 
 

@@ -12,6 +12,43 @@ import signal
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@contextlib.contextmanager
+def ending_with(sentence: str):
+    """Inside the block a signal ends the process with a line on what standard error is now, wherever it may lead then.
+    Main thread only."""
+    stderr = os.dup(2)
+
+    def end(number, frame):
+        with contextlib.suppress(OSError):
+            os.write(stderr, f"{sentence}\n".encode(errors="backslashreplace"))
+        _end_by(number)
+
+    try:
+        with _handled_by(end):
+            yield
+    finally:
+        os.close(stderr)
+
+
+@contextlib.contextmanager
+def _handled_by(handler):
+    """Inside the block signals are handled so, except those that the parent process ignores."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, earlier in before.items():
+        if earlier is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _end_by(number):
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
 class Interrupts:
     """The first signal that came, remembered while signals are held back."""
 
@@ -21,15 +58,8 @@ class Interrupts:
     @contextlib.contextmanager
     def held(self):
         """Inside the block a signal is remembered instead of ending the process. Main thread only."""
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        for number, handler in handlers.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self._remember)
-        try:
+        with _handled_by(self._remember):
             yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def pending(self) -> bool:
         """Whether a signal has come."""
@@ -37,8 +67,7 @@ class Interrupts:
 
     def raise_again(self):
         """Ends the process by the remembered signal, so that its parent sees 130, 143 or 129."""
-        signal.signal(self.received, signal.SIG_DFL)
-        os.kill(os.getpid(), self.received)
+        _end_by(self.received)
 
     def _remember(self, number, frame):
         self.received = number
