@@ -34,6 +34,8 @@ setup(
         "matplotlib>=3.8",
         "pillow>=10",
         "tqdm>=4.66",
+        "argcomplete>=3",
+        'tomli>=2; python_version < "3.11"',
     ],
     extras_require={
         **CONVERTERS,

@@ -415,3 +415,19 @@ def test_an_interrupt_saves_says_how_to_go_on_and_ends_by_the_signal(tmp_path):
     assert started.wait() == -signal.SIGINT
     assert lines[-1].startswith("fcclf: interrupted: saved after ")
     assert lines[-1].endswith(f"to go on: {shlex.join(command)}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("fcclf tra", ["train "]),
+        ("fcclf train moo", ["moons "]),
+        ("fcclf train moons --optimizer ada", ["adam", "adagrad", "adadelta"]),
+        ("fcclf plot logs/moons --only cal", ["calibration "]),
+    ],
+)
+def test_a_shell_can_complete_commands_flags_and_values(line, expected):
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    program = f"import os; os.environ.update({asked}); os.dup2(1, 8); os.dup2(2, 9)"
+    program += "; from fcclf.cli import entry; entry.main([])"
+    assert sorted(runs.python(program).split("\n")) == sorted(expected)

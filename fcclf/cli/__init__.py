@@ -1,8 +1,9 @@
 """The command line.
 
-flags      flags made from the settings
-advice     what is known not to work well together
-terminal   what is written to stdout and stderr
-commands   what each command does
-entry      the parser, and `main`
+flags          flags made from the settings
+settings_file  settings from a file
+advice         what is known not to work well together
+terminal       what is written to stdout and stderr
+commands       what each command does
+entry          the parser, and `main`
 """

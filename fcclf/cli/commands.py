@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from fcclf.cli.advice import advice, verdict
-from fcclf.cli.flags import config_from_flags, model_from_flags, section_from_flags
+from fcclf.cli.flags import config_from_flags, configs_from_flags, model_from_flags, section_from_flags
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
-from fcclf.errors import ConfigError, RunError
+from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
@@ -28,7 +28,7 @@ from fcclf.system import durable
 from fcclf.system.durable import explained
 from fcclf.system.interrupts import Interrupts, ending_with
 
-FAILED = 1  # the exit code
+FAILED, DIVERGED = 1, 3  # exit codes
 
 
 def train(arguments) -> int:
@@ -50,6 +50,31 @@ def train(arguments) -> int:
     return _evaluate(path, arguments.json, judge=True, draw=not arguments.no_figures)
 
 
+def sweep(arguments) -> int:
+    """`fcclf sweep DATA`: trains a run for each combination of the values that flags are given, and compares them."""
+    from fcclf.runs import overview
+
+    configs, logdir, code = _configs(arguments), Path(arguments.logdir), 0
+    paths, interrupts = [logdir / config.run_name() for config in configs], Interrupts()
+    _check_files(configs[0], logdir)
+    with ending_with(f"fcclf: interrupted; to go on: {_command()}"):
+        for number, (config, path) in enumerate(zip(configs, paths, strict=True), start=1):
+            say(f"run {number} of {len(configs)}: {path.name}")
+            try:
+                outcome = _trained(config, path, arguments, interrupts)
+            except DivergedError as error:
+                say(f"error: {error}")
+                code = DIVERGED
+                continue
+            if interrupts.pending():
+                say(f"interrupted: saved after {outcome.epoch} of {config.epochs} epochs; to go on: {_command()}")
+                interrupts.raise_again()
+                return 128 + interrupts.received
+    rows = overview.comparison([overview.read(path) for path in dict.fromkeys(paths)])
+    write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
+    return code
+
+
 def _trained(config, path, arguments, interrupts):
     with quiet_tensorflow(arguments.quiet):
         from fcclf.runs import training
@@ -58,15 +83,30 @@ def _trained(config, path, arguments, interrupts):
 
 
 def _config(arguments):
-    """What the flags describe; whether a table's labels are classes or numbers, where they do not say, by its look."""
-    if arguments.source is Table and not hasattr(arguments, "task") and not _says_classes(arguments):
-        from fcclf.data.tables import table
-
-        different = table.different_numbers(section_from_flags(Table, arguments))
-        if different:
-            arguments.task = REGRESSION
-            say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
+    """What the flags describe."""
+    _guess_task(arguments)
     return config_from_flags(arguments.source, arguments)
+
+
+def _configs(arguments):
+    """Those of a sweep, all of which fit their data as far as the settings tell."""
+    _guess_task(arguments)
+    configs = configs_from_flags(arguments.source, arguments)
+    for config in configs:
+        split.check(config)
+    return configs
+
+
+def _guess_task(arguments):
+    """Whether a table's labels are classes or numbers, where the flags do not say, by its look."""
+    if arguments.source is not Table or hasattr(arguments, "task") or _says_classes(arguments):
+        return
+    from fcclf.data.tables import table
+
+    different = table.different_numbers(section_from_flags(Table, arguments))
+    if different:
+        arguments.task = REGRESSION
+        say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
 
 
 def _says_classes(arguments):

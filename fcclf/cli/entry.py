@@ -16,8 +16,8 @@ from pathlib import Path
 
 from fcclf import __version__
 from fcclf.cli import commands
-from fcclf.cli.commands import FAILED
-from fcclf.cli.flags import add_config_flags, add_flags, add_model_flags
+from fcclf.cli.commands import DIVERGED, FAILED
+from fcclf.cli.flags import add_config_flags, add_flags, add_model_flags, completer
 from fcclf.cli.terminal import open_standard_streams, say
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures
@@ -25,7 +25,7 @@ from fcclf.settings.fields import flag, settings_of
 from fcclf.settings.serving import Serving
 from fcclf.settings.sources import SOURCES
 
-USAGE, DIVERGED = 2, 3
+USAGE = 2  # an exit code
 MOST = 1_000_000  # features or classes
 EXPORTED = ("savedmodel", "onnx", "tflite")  # formats
 
@@ -33,7 +33,12 @@ EXPORTED = ("savedmodel", "onnx", "tflite")  # formats
 def main(argv=None) -> int:
     """Runs the command in `argv` (default: the process's) and returns its exit code."""
     open_standard_streams()
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    arguments = parser.parse_args(argv)
     try:
         return arguments.command(arguments)
     except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
@@ -105,6 +110,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(subparsers)
+    _add_sweep(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
     _add_predict(subparsers)
@@ -165,7 +171,7 @@ def _add_plot(subparsers):
             default=choices,
             metavar=metavar,
             help=f"some of {', '.join(choices)} (default: {default})",
-        )
+        ).completer = completer(choices)
     parser.add_argument("--output", type=_path, metavar="DIR", help="where to (default: figures/ in the run)")
 
 
@@ -180,7 +186,7 @@ def _add_export(subparsers):
         default=EXPORTED[:1],
         metavar="NAME",
         help=f"some of {', '.join(EXPORTED)} (default: {EXPORTED[0]})",
-    )
+    ).completer = completer(EXPORTED)
     _add_checkpoint(parser)
 
 
@@ -215,16 +221,34 @@ def _add_train(subparsers):
 
 def _add_train_on(parser, source):
     add_config_flags(parser, source)
-    parser.elsewhere = _flags_of_others(source)
-    run = parser.add_argument_group("run")
-    run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
+    run = _add_run_flags(parser, source)
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
-    run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
-    run.add_argument("--quiet", action="store_true", help="no progress")
     run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     parser.set_defaults(command=commands.train, source=source)
+
+
+def _add_run_flags(parser, source):
+    """Flags of whatever trains. Returns their group."""
+    parser.elsewhere = _flags_of_others(source)
+    run = parser.add_argument_group("run")
+    run.add_argument("--config", type=_path, metavar="FILE", help="settings, JSON or TOML; flags count before them")
+    run.add_argument("--logdir", type=_path, default="logs", help="where run directories are kept (default: logs)")
+    run.add_argument("--fresh", action="store_true", help="start over; a run that is there is moved aside")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+    return run
+
+
+def _add_sweep(subparsers):
+    sets = subparsers.add_parser("sweep", help="train a run for each combination of values").add_subparsers(
+        required=True, metavar="DATA", parser_class=_Parser
+    )
+    for name, source in SOURCES.items():
+        parser = sets.add_parser(name, help=source.__doc__.split(".")[0], description=commands.sweep.__doc__)
+        add_config_flags(parser, source, several=True)
+        _add_run_flags(parser, source).add_argument("--json", action="store_true", help="print the table as JSON")
+        parser.set_defaults(command=commands.sweep, source=source)
 
 
 def _flags_of_others(source):

@@ -5,7 +5,9 @@ A flag that is not given leaves no value behind, so that a preset's settings cou
 
 import argparse
 import dataclasses
+import itertools
 
+from fcclf.cli import settings_file
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.fields import checked, flag, plain, settings_of, type_of
@@ -26,20 +28,34 @@ EFFECT = {  # setting of training: (whether it counts, what makes it count)
 }
 
 
-def add_config_flags(parser, source):
-    """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser."""
-    add_flags(parser.add_argument_group("data"), source)
-    add_model_flags(parser)
-    add_flags(parser.add_argument_group("training"), Training)
-    add_flags(parser.add_argument_group("session"), Session)
+def add_config_flags(parser, source, several=False):
+    """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser. several: each takes
+    one value or more, for a run each."""
+    add_flags(parser.add_argument_group("data"), source, several)
+    add_model_flags(parser, several)
+    add_flags(parser.add_argument_group("training"), Training, several)
+    add_flags(parser.add_argument_group("session"), Session, several)
+
+
+def configs_from_flags(source, arguments) -> list[Config]:
+    """A `Config` for each combination of the values of flags that take several. Raises ConfigError."""
+    swept = {name: each for name, each in vars(arguments).items() if isinstance(each, Several)}
+    found = []
+    for values in itertools.product(*swept.values()):
+        chosen = argparse.Namespace(**vars(arguments) | dict(zip(swept, values, strict=True)))
+        found.append(config_from_flags(source, chosen))
+    return found
 
 
 def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
+    flags = argparse.Namespace(**vars(arguments))
+    if getattr(arguments, "config", None):
+        settings_file.fill_in(arguments, source)
     data, model = section_from_flags(source, arguments), model_from_flags(arguments)
     others = (section_from_flags(section, arguments, model.preset_defaults) for section in (Training, Session))
     config = Config(data, model, *others)
-    _check_effect(config.training, arguments)
+    _check_effect(config.training, flags)
     return config
 
 
@@ -53,21 +69,27 @@ def _check_effect(training, arguments):
 
 def model_from_flags(arguments) -> Model | Stack:
     """The model alone. Raises ConfigError if a preset is to have other layers than its own."""
-    if not given(Stack, arguments):
+    layers = getattr(arguments, "layers", ())
+    if not given(Stack, arguments) and not layers:
         return section_from_flags(Model, arguments)
+    whose = f"--preset {arguments.preset}, which has" if hasattr(arguments, "preset") else "a network that has"
     for name in given(Model, arguments):
-        raise ConfigError(name, f"cannot be set for --preset {arguments.preset}, which has its own layers.")
-    return section_from_flags(Stack, arguments)
+        raise ConfigError(name, f"cannot be set for {whose} its own layers.")
+    return Stack(**given(Stack, arguments), layers=layers)
 
 
-def add_model_flags(parser):
+def add_model_flags(parser, several=False):
     """Adds the flags of a model."""
     group = parser.add_argument_group("model")
     for section in (Stack, Model):
-        add_flags(group, section)
+        add_flags(group, section, several)
 
 
-def add_flags(group, section):
+class Several(list):
+    """Values of a flag, for a run each."""
+
+
+def add_flags(group, section, several=False):
     """Adds one flag for each setting of `section` (a Section class) to an argparse parser or group."""
     for item in settings_of(section):
         kind, many = type_of(item)
@@ -76,14 +98,19 @@ def add_flags(group, section):
                 flag(item.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=_help(item)
             )
             continue
-        group.add_argument(
-            item.name if item.default is dataclasses.MISSING else flag(item.name),
-            type=_flag_parser(item),
-            nargs="*" if many else None,
+        if item.default is dataclasses.MISSING:
+            group.add_argument(item.name, type=_flag_parser(item), metavar=item.metadata["metavar"], help=_help(item))
+            continue
+        added = group.add_argument(
+            flag(item.name),
+            type=_list_parser(item) if several and many else _flag_parser(item),
+            action=_Collect if several else "store",
+            nargs="+" if several else "*" if many else None,
             default=argparse.SUPPRESS,
             metavar=item.metadata["metavar"] or kind.__name__.upper(),
             help=_help(item) + _default(item.default),
         )
+        added.completer = completer(item.metadata["choices"])
 
 
 def section_from_flags(section, arguments, replaced=None):
@@ -107,6 +134,24 @@ def _default(value):
     if value is None or value is dataclasses.MISSING:
         return ""
     return f" (default: {' '.join(map(str, value)) if isinstance(value, tuple) else plain(value)})"
+
+
+class _Collect(argparse.Action):
+    """Keeps the values of a flag as `Several`."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, Several(values))
+
+
+def completer(choices: tuple[str, ...] | None):
+    """What a shell may complete the value of a flag with, as argcomplete asks for it; None for files."""
+    return (lambda **_: choices) if choices else None
+
+
+def _list_parser(item):
+    """text -> a list of values that are written with commas between."""
+    parse = _flag_parser(item)
+    return lambda text: tuple(map(parse, filter(None, text.split(","))))
 
 
 def _flag_parser(item):

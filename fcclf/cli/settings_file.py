@@ -1,0 +1,58 @@
+"""Settings from a file, JSON or TOML, as a run's config.json has them; flags count before them.
+
+{"data": {"noise": 0.3}, "model": {"hidden": [6, 4]}, "training": {...}, "session": {...}}
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from fcclf.errors import ConfigError
+from fcclf.settings.config import Session, Training
+from fcclf.settings.fields import brief, settings_of
+from fcclf.settings.model import Model, Stack
+from fcclf.system import durable
+from fcclf.system.durable import MALFORMED, explained
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def fill_in(arguments, source):
+    """Adds to parsed `arguments` what the file of their --config says and no flag does.
+
+    source: the class of the data. Raises RunError if the file cannot be read, ConfigError if it has a setting that is
+    none.
+    """
+    known = {"data": [source], "model": [Model, Stack], "training": [Training], "session": [Session]}
+    for group, settings in _read(Path(arguments.config)).items():
+        if group not in known or not isinstance(settings, dict):
+            raise ConfigError("config", f"has {brief(group)}, but must have objects of {', '.join(known)}.")
+        _check_data(settings, source) if group == "data" else None
+        names = {item.name for section in known[group] for item in settings_of(section)}
+        names |= {"layers"} if group == "model" else set()
+        for name, value in settings.items():
+            if name not in names:
+                raise ConfigError(
+                    "config", f"has an unknown setting {brief(name)}; known are {', '.join(sorted(names))}."
+                )
+            if value is not None and not hasattr(arguments, name):
+                setattr(arguments, name, value)
+
+
+def _read(path):
+    """What the file says; of a run's config.json the settings alone."""
+    durable.check_file(path)
+    with explained("read", path, *MALFORMED):
+        document = (tomllib.loads if path.suffix == ".toml" else json.loads)(path.read_text())
+        if not isinstance(document, dict):
+            raise ValueError("it is no object of settings")
+    return document.get("config", document)
+
+
+def _check_data(settings, source):
+    name = settings.pop("name", source.name)
+    if name != source.name:
+        raise ConfigError("config", f'is of {brief(name)}, not of {source.name}: train that, or take "name" out.')
