@@ -15,6 +15,7 @@ from fcclf.learning.plan import planned
 from fcclf.learning.program import Program
 from fcclf.runs import dashboard, run_directory
 from fcclf.settings.run_config import DataShape
+from fcclf.settings.sources import Curve
 
 
 def values(serialized):
@@ -75,25 +76,58 @@ def test_a_picture_has_the_size_that_its_file_says(tmp_path):
     assert (picture.width, picture.height, picture.encoded_image_string) == (7, 5, png)
 
 
-def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
-    program = Program(planned(runs.config(), DataShape(2, 2), (80, 0, 20)))
+BOXES = {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop", "state", "global_step", "init"}
+
+
+PLANE = DataShape(2, 2)
+
+
+def pictured(config, shape=PLANE, validation=0):
+    """{name: node} of the picture of a run's graph, which has what saves already, as in a second run of a process."""
+    program = Program(planned(config, shape, (80, validation, 20)))
     program.fed_step  # noqa: B018 - adds the tutorial's half
-    picture = dashboard.graph_picture(program.session.graph)
-    nodes = {node.name: node for node in picture.node}
-    scopes = {name.split("/")[0] for name in nodes}
-    steps = {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop"}
-    assert scopes == steps | {"state", "global_step", "init"}
+    program.saver  # noqa: B018
+    if program.plan.keeps_best:
+        program.best_saver  # noqa: B018
+    return {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
+
+
+def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
+    nodes = pictured(runs.config())
+    assert {name.split("/")[0] for name in nodes} == BOXES
     assert "full-connect-layer/fc1/kernel" in nodes
     assert nodes["full-connect-layer/fc1/MatMul/ReadVariableOp"].input == ["full-connect-layer/fc1/kernel"]
-    inputs = {name.lstrip("^").split(":")[0] for node in picture.node for name in node.input}
+    inputs = {name.lstrip("^").split(":")[0] for node in nodes.values() for name in node.input}
     assert inputs <= nodes.keys()
 
 
+@pytest.mark.parametrize(
+    ("settings", "shape", "validation"),
+    [
+        ({"batch_norm": "after", "dropout": 0.1, "standardize": "features"}, PLANE, 0),
+        ({"batch_norm": "before", "early_stopping": True}, PLANE, 10),
+        ({"preset": "lenet"}, DataShape(784, 10), 0),
+        ({"data": Curve()}, DataShape(1, 1), 0),
+        ({"dropout": 0.1}, DataShape(2, 2, categories=(0, 30), missing=True), 0),
+    ],
+)
+def test_whatever_the_network_and_its_training_the_picture_of_the_graph_has_the_same_boxes(settings, shape, validation):
+    assert {name.split("/")[0] for name in pictured(runs.config(**settings), shape, validation)} == BOXES
+
+
+def test_what_layers_do_in_training_is_a_box_inside_theirs():
+    nodes = pictured(runs.config(dropout=0.1))
+    inside = {name.split("/")[1] for name in nodes if name.startswith("full-connect-layer/")}
+    assert inside == {"fc1", "fc2", "in-training"}
+    assert {name.split("/")[2] for name in nodes if name.startswith("full-connect-layer/in-training/")} == {
+        *("fc1", "dropout1", "fc2", "dropout2")
+    }
+    assert "output/in-training/MatMul" in nodes
+
+
 def test_the_picture_of_the_graph_has_blocks_inside_blocks_with_their_variables():
-    program = Program(planned(runs.config(layers=RESIDUAL), DataShape(2, 2), (80, 0, 20)))
-    program.fed_step  # noqa: B018 - adds the tutorial's half
-    nodes = {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
+    nodes = pictured(runs.config(layers=RESIDUAL))
     for inside in ("fc1", "residual1/fc1", "projection"):
         layer = f"full-connect-layer/residual1/{inside}"
         assert nodes[f"{layer}/MatMul/ReadVariableOp"].input == [f"{layer}/kernel"]
-    assert "residual1" not in {name.split("/")[0] for name in nodes}
+    assert {name.split("/")[0] for name in nodes} == BOXES
