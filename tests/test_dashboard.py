@@ -11,11 +11,13 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
+from fcclf.data.facts import Facts
 from fcclf.learning.plan import planned
 from fcclf.learning.program import Program
 from fcclf.runs import dashboard, run_directory
+from fcclf.runs.run_directory import Description
 from fcclf.settings.run_config import DataShape
-from fcclf.settings.sources import Curve
+from fcclf.settings.sources import Curve, Images
 
 
 def values(serialized):
@@ -41,6 +43,16 @@ def test_the_session_has_every_setting_that_changes_the_result(about):
     assert session.hparams["early_stopping"].bool_value is False
 
 
+def test_the_session_of_a_preset_has_the_settings_of_its_layers(tmp_path):
+    config = runs.config(preset="lenet", data=Images(), learning_rate=1e-3)
+    description = Description(config, Facts("", 784, 10), {}, "")
+    content = values(dashboard.about(description, "lenet"))["_hparams_/session_start_info"].metadata.plugin_data.content
+    hparams = hparams_metadata.parse_session_start_info_plugin_data(content).hparams
+    assert runs.config().for_display().keys() - hparams.keys() == {"noise", "samples", "test_ratio", "data_seed"}
+    assert (hparams["layers"].string_value, hparams["hidden"].string_value) == ("lenet", "conv6 conv16 120 84")
+    assert (hparams["dropout"].number_value, hparams["learning_rate"].number_value) == (0.0, 1e-3)
+
+
 def test_the_text_has_the_command_and_the_settings(about):
     command = (
         "fcclf train moons --noise 0.2 --samples 100 --batch-size 16 --epochs 6 --image-every 0 --jit off --threads 1"
@@ -61,12 +73,19 @@ def test_the_layout_puts_every_curve_of_a_run_into_a_chart(about, finished_run):
 def test_precision_and_recall_are_those_of_scikit_learn():
     random = np.random.default_rng(0)
     y, first = random.integers(2, size=50), random.random(50)
-    curves = values(dashboard.pr_curves(y, np.column_stack([first, 1 - first])))
-    assert list(curves) == ["class_0/pr_curves", "class_1/pr_curves"]
-    *_, precision, recall = tensor_util.make_ndarray(curves["class_1/pr_curves"].tensor)
+    curves = values(dashboard.pr_curves(y, np.column_stack([first, 1 - first]), ["no", "yes"], "fruit"))
+    *_, precision, recall = tensor_util.make_ndarray(curves["fruit/class yes/pr_curves"].tensor)
     predicted = 1 - first >= 0.5
     assert precision[100] == pytest.approx(precision_score(y, predicted))
     assert recall[100] == pytest.approx(recall_score(y, predicted))
+
+
+def test_precision_recall_curves_are_named_by_the_data_and_the_class():
+    curves = values(dashboard.pr_curves(np.array([0, 1]), np.eye(2), ["no", "yes"], "fruit"))
+    assert {tag: value.metadata.display_name for tag, value in curves.items()} == {
+        "fruit/class no/pr_curves": "class no",
+        "fruit/class yes/pr_curves": "class yes",
+    }
 
 
 def test_a_picture_has_the_size_that_its_file_says(tmp_path):

@@ -74,18 +74,18 @@ def graph_picture(graph: tf.Graph) -> tf1.GraphDef:
     return picture
 
 
-def pr_curves(y, probabilities) -> bytes:
+def pr_curves(y, probabilities, classes: list[str], source: str) -> bytes:
     """A precision-recall curve for each class against the others.
 
-    y: int [samples]; probabilities: float [samples, classes].
+    y: int [samples]; probabilities: float [samples, classes]; classes: their names. source: the name of the data:
+    TensorBoard overlays the curves of one tag, and only those of the same data belong together.
     """
-    y, probabilities = y[:LARGEST_PART], probabilities[:LARGEST_PART]
-    return _merged(
-        *(
-            pr_curve_summary.pb(f"class_{label}", y == label, probabilities[:, label].astype(np.float64))
-            for label in range(probabilities.shape[1])
-        )
+    y, probabilities = y[:LARGEST_PART], probabilities[:LARGEST_PART].astype(np.float64)
+    curves = (
+        pr_curve_summary.pb(f"{source}/class {name}", y == label, probabilities[:, label], display_name=f"class {name}")
+        for label, name in enumerate(classes)
     )
+    return _merged(*curves)
 
 
 def histograms(values: dict[str, np.ndarray]) -> bytes:
