@@ -1,6 +1,7 @@
 """Numbers into pictures and reports; nothing here knows a run.
 
 evaluation    how good predictions are
+confusion     a confusion matrix as text
 plots         figures of curves, boundaries and confusion
 diagnostics   figures of calibration, weights and mistakes
 frames        small pictures of a network as it learns

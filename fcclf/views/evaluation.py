@@ -13,8 +13,9 @@ from sklearn.metrics import (
     r2_score,
 )
 
-FEWEST_FOR_PAIRS = 4  # classes, from which on the report names the pairs that are confused most
-PAIRS = 5
+from fcclf.views import confusion
+
+ROOM = 39  # letters of a name beside the columns of scikit-learn's report
 
 
 def metrics(y, logits, weights=None) -> dict:
@@ -49,14 +50,12 @@ def report(y, logits, names) -> str:
     classes = np.arange(logits.shape[1])
     predictions = logits.argmax(axis=1)
     matrix = confusion_matrix(y, predictions, labels=classes)
-    table = classification_report(y, predictions, labels=classes, target_names=names, digits=4, zero_division=0)
-    first, width = max(map(len, names)) + 5, max(len(str(matrix.max())), _letters(names)) + 2
-    rows = [
-        f"{f'true {name}':<{first}}" + "".join(f"{count:>{width}}" for count in row)
-        for name, row in zip(names, matrix, strict=True)
-    ]
-    heading = f"{'predicted':<{first}}" + "".join(f"{name[: width - 2]:>{width}}" for name in names)
-    return "\n".join([table, heading, *rows, *_most_confused(matrix, names)])
+    is_named = confusion.line_up(names, ROOM)
+    shown = names if is_named else [*map(str, classes)]
+    table = classification_report(y, predictions, labels=classes, target_names=shown, digits=4, zero_division=0)
+    explained = [] if is_named else [*confusion.legend(names), ""]
+    drawn = confusion.lines(matrix, names, is_explained=not is_named)
+    return "\n".join([table, *explained, *drawn, *confusion.most_confused(matrix, names)])
 
 
 def regression_metrics(labels, predictions, weights=None) -> dict:
@@ -82,26 +81,6 @@ def regression_report(labels, predictions) -> str:
     return "\n".join(
         [heading, *(f"{name:<17}" + "".join(f"{of(values):>12.5g}" for of in shares.values()) for name, values in rows)]
     )
-
-
-def _letters(names, fewest=6):
-    """How many letters of each name tell them apart, but not less than `fewest`."""
-    longest = max(map(len, names))
-    return next(
-        (n for n in range(fewest, longest) if len({name[:n] for name in names}) == len(names)), max(longest, fewest)
-    )
-
-
-def _most_confused(matrix, names):
-    """Lines that name the pairs of classes most often taken for each other, where there are many classes."""
-    if len(names) < FEWEST_FOR_PAIRS:
-        return
-    both = np.triu(matrix + matrix.T, k=1)
-    yield from ("", "most confused")
-    for pair in np.argsort(both, axis=None, kind="stable")[::-1][:PAIRS]:
-        one, other = np.unravel_index(pair, both.shape)
-        if both[one, other]:
-            yield f"{both[one, other]:>6}  {names[one]} and {names[other]}"
 
 
 class Calibration(NamedTuple):
