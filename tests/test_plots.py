@@ -120,8 +120,23 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_the_true_class():
         assert [label.get_text() for label in axis.get_ticklabels()] == ["no", "yes"]
 
 
+def test_where_cells_are_small_the_counts_alone_are_shown_and_no_zeros():
+    axes = plots.confusion_matrix(np.eye(26, dtype=int) * 10, [*map(str, range(26))], "title").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["10"] * 26
+
+
 def test_a_large_confusion_matrix_has_no_numbers_that_nobody_could_read():
-    assert not plots.confusion_matrix(np.eye(60, dtype=int), [*map(str, range(60))], "title").axes[0].texts
+    axes = plots.confusion_matrix(np.eye(100, dtype=int), [f"class number {n}" for n in range(100)], "title").axes[0]
+    assert not axes.texts
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["class number 0", "class number 2"]
+
+
+@pytest.mark.parametrize("n_classes", [2, 26, 100, 1000])
+def test_the_figure_of_a_confusion_matrix_grows_within_bounds(n_classes):
+    names = ["the long name of a class " + "x" * number for number in range(n_classes)]
+    width, height = plots.confusion_matrix(np.eye(n_classes, dtype=int), names, "title").get_size_inches()
+    assert 5 < width < 11
+    assert 4 < height < 10
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

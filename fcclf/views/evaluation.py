@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import (
+    auc,
     classification_report,
     confusion_matrix,
     mean_absolute_error,
     mean_squared_error,
     precision_recall_fscore_support,
     r2_score,
+    roc_curve,
 )
 
 from fcclf.views import confusion
@@ -106,3 +108,27 @@ def calibration(y, probabilities, n_bins=15) -> Calibration:
     with np.errstate(invalid="ignore"):
         means = confidence_sum / count, right_sum / count
     return Calibration(*means, count, error=float(np.abs(right_sum - confidence_sum).sum() / len(y)))
+
+
+class Roc(NamedTuple):
+    """How well a class is told from the others by its probability: the receiver operating characteristic.
+
+    false_positives, true_positives: float [thresholds], the shares of the other samples and of its own whose
+    probability is at least as high as each threshold, which falls; area: under the curve, 1 at best, 0.5 by chance.
+    """
+
+    false_positives: np.ndarray
+    true_positives: np.ndarray
+    area: float
+
+
+def roc(y, probabilities) -> dict[int, Roc]:
+    """Of each class against the others, {class number: Roc}, of probabilities, float [samples, classes], against y, int
+    [samples]. A class that no sample has, or every one, cannot be measured and is left out."""
+    found = {}
+    for label in range(probabilities.shape[1]):
+        own = y == label
+        if own.any() and not own.all():
+            false_positives, true_positives, _ = roc_curve(own, probabilities[:, label])
+            found[label] = Roc(false_positives, true_positives, float(auc(false_positives, true_positives)))
+    return found

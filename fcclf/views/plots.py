@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fcclf.system import durable
+from fcclf.views.lettering import Labels, labels_along, short_names, write_labels
 
 # The palette of Okabe and Ito, which colour-blind readers tell apart, except black and yellow, which do not show on
 # shaded ground; the last three are Tol's. Every class has a marker of its own too.
@@ -25,6 +26,7 @@ SIZE, DPI = (8, 5), 120  # inches, pixels an inch: 960 by 600 pixels
 MOST_CLASSES = len(COLORS)
 MOST_POINTS = 5000  # drawn of each part; more would only cover each other
 DOTS = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0], "rasterized": True}  # test samples of a regression
+SMALLEST_LETTERS = 5.5  # points, of numbers
 LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
 
 
@@ -183,7 +185,8 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
     _draw_points(axes, dataset.train.X, dataset.train.y, small)
-    _draw_points(axes, dataset.test.X, dataset.test.y, large, [f"class {name}" for name in dataset.classes])
+    names = [f"class {name}" for name in short_names(dataset.classes)]
+    _draw_points(axes, dataset.test.X, dataset.test.y, large, names)
     axes.scatter([], [], c="black", label="training", **small)
     wrong = probabilities(dataset.test.X).argmax(axis=1) != dataset.test.y
     thin = scale if wrong.sum() < 100 else 0.5 * scale
@@ -303,31 +306,33 @@ def residuals(labels, predictions, title: str):
 
 def confusion_matrix(matrix, classes: list[str], title: str):
     """How often each class was taken for which. matrix: int [classes, classes], rows are true classes; classes: their
-    names."""
-    figure, axes = new_figure(title, size=(6, 5))
-    image = draw_confusion(axes, matrix)
-    shown = [classes[number] for number in axes.get_xticks()]
-    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, shown)) > 4 else {}
-    axes.set_xticks(axes.get_xticks(), shown, **slanted)
-    axes.set_yticks(axes.get_yticks(), shown)
+    names. The figure grows with their number, up to some 10 inches."""
+    side = min(max(3.8, 0.28 * len(classes)), 7.2)
+    labels = labels_along(short_names(classes), side, small=8)
+    figure, axes = new_figure(title, size=(side + labels.left + 1.9, side + labels.below + 0.9))
+    image = draw_confusion(axes, matrix, labels, side)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     return figure
 
 
-def draw_confusion(axes, matrix):
-    """Draws `confusion_matrix` without colour bar and returns the image.
+def draw_confusion(axes, matrix, labels: Labels, side: float):
+    """Draws `confusion_matrix` without colour bar and returns the image. labels: the classes; side: inches of the axes.
 
-    A cell has its count and, below, its share of the true class in per cent, as far as there is room for them.
+    A cell has its count and, below, its share of the true class in per cent, or a count that is not 0 alone, or
+    nothing, as there is room for letters that can be read.
     """
     matrix = np.asarray(matrix)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    room = 72 * 0.7 * min(axes.figure.get_size_inches()) / len(matrix)  # points, of a cell's side
-    fontsize = min(13, room / 3.5, 1.6 * room / len(str(matrix.max())))
-    for (row, column), count in np.ndenumerate(matrix) if fontsize >= 3 else ():
-        share = f"\n{shares[row, column]:.1%}" if fontsize >= 5 else ""
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{count}{share}", ha="center", va="center", color=color, fontsize=fontsize)
-    classes = np.arange(0, len(matrix), 1 + len(matrix) // 25)
-    axes.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
+    room = 72 * 0.95 * side / len(matrix)  # points, of a cell's side
+    digits = len(str(matrix.max()))
+    both, alone = min(13, room / 3.6, 1.6 * room / digits), min(9, 0.8 * room, 1.6 * room / digits)
+    for (row, column), count in np.ndenumerate(matrix) if max(both, alone) >= SMALLEST_LETTERS else ():
+        if count or both >= SMALLEST_LETTERS:
+            share = f"\n{shares[row, column]:.1%}" if both >= SMALLEST_LETTERS else ""
+            color = "white" if shares[row, column] > 0.5 else "black"
+            size = both if share else alone
+            axes.text(column, row, f"{count}{share}", ha="center", va="center", color=color, fontsize=size)
+    write_labels(axes, labels)
+    axes.set(xlabel="predicted class", ylabel="true class")
     return image
