@@ -27,6 +27,7 @@ MOST_CLASSES = len(COLORS)
 MOST_POINTS = 5000  # drawn of each part; more would only cover each other
 DOTS = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0], "rasterized": True}  # test samples of a regression
 SMALLEST_LETTERS = 5.5  # points, of numbers
+LONGEST_ON_AXIS = 40  # letters of a column
 LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
 
 
@@ -172,8 +173,9 @@ def decision_boundary(dataset, probabilities, title: str):
     figure, axes = new_figure(title)
     draw_boundary(axes, dataset, probabilities)
     if dataset.n_classes == 2:
-        figure.colorbar(ScalarMappable(cmap=_two_colors()), ax=axes, label="probability of class 1", shrink=0.8)
-    lay_legend(figure, axes, widest=10, handletextpad=0.3)
+        second = f"probability of class {short_names(dataset.classes)[1]}"
+        figure.colorbar(ScalarMappable(cmap=_two_colors()), ax=axes, label=second, shrink=0.8)
+    lay_legend(figure, axes, widest=9 + max(map(len, short_names(dataset.classes))), handletextpad=0.3)
     return figure
 
 
@@ -193,7 +195,14 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     ring = {"s": 80 * scale * thin, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2 * thin}
     name = f"wrong: {wrong.sum()} of {len(wrong)} in test"
     axes.scatter(*dataset.test.X[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
-    axes.set(xlabel="feature 1", ylabel="feature 2")
+    first, second = _axis_names(dataset)
+    axes.set(xlabel=first, ylabel=second)
+
+
+def _axis_names(dataset):
+    """What to call each feature: its column, where that has a name."""
+    named, numbers = dataset.schema.named, range(1, dataset.n_features + 1)
+    return short_names(dataset.schema.names, LONGEST_ON_AXIS) if named else [f"feature {number}" for number in numbers]
 
 
 def plane(dataset):
@@ -269,7 +278,7 @@ def draw_fit(axes, dataset, predictions, resolution=500):
     every = np.concatenate([dataset.train.X, dataset.test.X])
     x = np.linspace(every.min(), every.max(), resolution, dtype=np.float32)
     axes.plot(x, predictions(x[:, None]), color="black", linewidth=1.5, label="predicted")
-    axes.set(xlabel="feature 1", ylabel="label")
+    axes.set(xlabel=_axis_names(dataset)[0], ylabel="label")
 
 
 def predictions_against_labels(labels, predictions, title: str):
