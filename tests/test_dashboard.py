@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import runs
+import tensorflow as tf
 from PIL import Image
 from sklearn.metrics import precision_score, recall_score
 from stacks import RESIDUAL
@@ -14,7 +15,7 @@ from tensorboard.util import tensor_util
 from fcclf.data.facts import Facts
 from fcclf.learning.plan import planned
 from fcclf.learning.program import Program
-from fcclf.runs import dashboard, run_directory
+from fcclf.runs import dashboard, run_directory, training
 from fcclf.runs.run_directory import Description
 from fcclf.settings.run_config import DataShape
 from fcclf.settings.sources import Curve, Images
@@ -96,18 +97,13 @@ def test_a_picture_has_the_size_that_its_file_says(tmp_path):
 
 
 BOXES = {"input", "full-connect-layer", "output", "loss", "train", "eval", "epoch-loop", "state", "global_step", "init"}
-
-
 PLANE = DataShape(2, 2)
 
 
 def pictured(config, shape=PLANE, validation=0):
-    """{name: node} of the picture of a run's graph, which has what saves already, as in a second run of a process."""
+    """{name: node} of the picture of a run's graph."""
     program = Program(planned(config, shape, (80, validation, 20)))
     program.fed_step  # noqa: B018 - adds the tutorial's half
-    program.saver  # noqa: B018
-    if program.plan.keeps_best:
-        program.best_saver  # noqa: B018
     return {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
 
 
@@ -132,6 +128,19 @@ def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variab
 )
 def test_whatever_the_network_and_its_training_the_picture_of_the_graph_has_the_same_boxes(settings, shape, validation):
     assert {name.split("/")[0] for name in pictured(runs.config(**settings), shape, validation)} == BOXES
+
+
+def written_graph(path):
+    """Names of the nodes of the graph in a run's event file."""
+    (file,) = (path / "train").iterdir()
+    (graph,) = (event.graph_def for event in tf.compat.v1.train.summary_iterator(str(file)) if event.graph_def)
+    return {node.name for node in tf.compat.v1.GraphDef.FromString(graph).node}
+
+
+def test_a_second_run_in_a_process_has_the_picture_of_the_first(tmp_path):
+    for seed in (0, 1):
+        training.train(runs.config(epochs=2, image_every=1, early_stopping=True, seed=seed), tmp_path / str(seed))
+    assert written_graph(tmp_path / "1") == written_graph(tmp_path / "0")
 
 
 def test_what_layers_do_in_training_is_a_box_inside_theirs():
