@@ -15,7 +15,7 @@ from fcclf.settings.blocks import Dense
 from fcclf.settings.config import Config, Model, Moons, Session, Training
 from fcclf.settings.model import Stack
 from fcclf.settings.run_config import differences
-from fcclf.settings.sources import Images
+from fcclf.settings.sources import Blobs, Images, Table
 
 
 def parsed(section, *flags):
@@ -155,3 +155,9 @@ def test_layers_are_told_by_the_name_they_go_by():
     assert Config(Images(), Stack("lenet")).for_display()["layers"] == "lenet"
     assert Config(model=Stack(layers=(Dense(5), Dense(None)))).for_display()["layers"].startswith("stack-")
     assert Config().for_display()["hidden"] == (6, 4)
+
+
+def test_data_of_files_are_told_by_the_name_of_the_file():
+    config = Config(Table("tables/iris.csv"))
+    assert (config.source, config.for_display()["data"]) == ("iris", "iris")
+    assert Config(Blobs()).source == "blobs"

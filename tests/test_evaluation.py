@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from fcclf.views import evaluation
 
@@ -61,3 +62,16 @@ def test_a_sure_classifier_that_is_right_is_calibrated():
     measured = evaluation.calibration(np.array([0, 1]), np.eye(2, dtype=np.float32))
     assert measured.count[-1] == 2
     assert measured.error == 0
+
+
+def test_the_roc_of_a_class_is_that_of_scikit_learn():
+    random = np.random.default_rng(0)
+    y, probabilities = random.integers(3, size=60), random.dirichlet([1, 1, 1], 60)
+    measured = evaluation.roc(y, probabilities)
+    for label in range(3):
+        assert measured[label].area == pytest.approx(roc_auc_score(y == label, probabilities[:, label]))
+
+
+def test_a_class_without_samples_and_one_without_others_have_no_roc():
+    assert list(evaluation.roc(np.array([0, 2, 2]), np.eye(4)[[0, 2, 1]])) == [0, 2]
+    assert evaluation.roc(np.array([1, 1]), np.eye(2)) == {}

@@ -9,6 +9,7 @@ import runs
 from sklearn import datasets
 
 from fcclf.data.dataset import split
+from fcclf.data.schema import Column, Schema
 from fcclf.errors import RunError
 from fcclf.runs import figures
 from fcclf.runs.trained import TrainedRun
@@ -38,7 +39,7 @@ def written(run, directory, *names, **settings):
 
 def test_every_figure_that_makes_sense_is_written_in_both_formats(finished, tmp_path):
     names, said = written(finished, tmp_path / "figures")
-    drawn = ["learning_curves", "decision_boundary", "confusion_matrix", "calibration", "weights"]
+    drawn = ["learning_curves", "decision_boundary", "confusion_matrix", "calibration", "roc", "weights"]
     assert names == [f"{name}.{suffix}" for name in drawn for suffix in ("png", "svg")]
     assert said == [
         *(f"{name} is left out: the run predicts classes, not numbers" for name in ("fit", "predictions", "residuals")),
@@ -70,6 +71,33 @@ def test_too_many_classes_have_no_boundary_and_no_mistakes_no_figure_of_them(fin
     _, also_said = written(pretended(flat, finished_run), tmp_path, "mistakes")
     assert said == ["decision_boundary is left out: the data have 11 classes, and a boundary is drawn for 10 at most"]
     assert also_said == ["mistakes is left out: every test sample is predicted right"]
+
+
+def drawn_weights(dataset, kernel):
+    run = SimpleNamespace(weights=lambda: {"fc1/kernel": kernel})
+    return figures.DRAWN["weights"](figures.Shown(run, dataset, None, "title")).axes[0]
+
+
+def test_weights_have_the_names_of_columns_texts_and_embeddings():
+    many = tuple(f"city {number}" for number in range(21))
+    columns = (Column("city", many), Column("age"), Column("soil", ("clay", "sand")))
+    dataset = split(np.zeros((4, 3), np.float32), np.zeros(4, np.int32), 0, 2, n_classes=2)
+    dataset = dataset._replace(schema=Schema(columns), categories=(21, 0, 2))
+    names = [label.get_text() for label in drawn_weights(dataset, np.ones((8, 6))).get_yticklabels()]
+    assert names == ["age", *(f"city, {number} of 5" for number in range(1, 6)), "soil = clay", "soil = sand"]
+
+
+def test_columns_that_cannot_be_pixels_are_not_shown_as_an_image():
+    columns = tuple(Column(f"column {number}") for number in range(64))
+    dataset = split(np.zeros((4, 64), np.float32), np.zeros(4, np.int32), 0, 2, n_classes=2)
+    dataset = dataset._replace(schema=Schema(columns), missing=True)
+    assert drawn_weights(dataset, np.ones((64, 6))).images[0].get_array().shape == (64, 6)
+
+
+def test_a_test_part_of_one_class_has_no_roc(finished_run, tmp_path):
+    alone = split(np.zeros((30, 2), np.float32), np.zeros(30, np.int32), 0, 10, n_classes=3)
+    _, said = written(pretended(alone, finished_run), tmp_path, "roc")
+    assert said == ["roc is left out: the test part has samples of one class alone"]
 
 
 def test_a_run_without_an_epoch_has_no_curves(finished, finished_run, tmp_path):

@@ -1,6 +1,7 @@
 """TensorBoard's small pictures: which there are, and that they show the network they were drawn from."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from fcclf.data import loading
 from fcclf.data.dataset import split
+from fcclf.data.schema import Schema
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import training
@@ -76,6 +78,16 @@ def test_data_of_other_widths_have_a_confusion_matrix_alone():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     dataset = split(X, (X[:, 0] > 0).astype(np.int32), 0, 20, n_classes=2)
     assert list(drawn(frames(runs.config(), dataset))) == [("test", "pictures/confusion")]
+
+
+@pytest.mark.parametrize(("n_classes", "width", "height"), [(2, 370, 334), (26, 496, 518), (100, 746, 768)])
+def test_the_picture_of_a_confusion_matrix_grows_within_bounds(n_classes, width, height):
+    X = np.zeros((200, 3), np.float32)
+    dataset = split(X, np.arange(200, dtype=np.int32) % n_classes, 0, 100, n_classes)
+    named = dataset._replace(schema=Schema(classes=tuple(f"a long name, number {n}" for n in range(n_classes))))
+    predictor = SimpleNamespace(layers={"output": Dense(n_classes)})
+    picture = Frames(predictor, named).confusion(np.eye(n_classes)[dataset.test.y], "title")
+    assert pixels(picture).shape == (height, width, 3)
 
 
 def test_a_network_without_hidden_layers_has_no_units_to_show():

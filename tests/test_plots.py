@@ -9,6 +9,7 @@ from matplotlib.image import imread
 
 from fcclf.data import loading
 from fcclf.data.dataset import Part
+from fcclf.data.schema import Column, Schema
 from fcclf.views import plots
 
 
@@ -56,6 +57,25 @@ def test_the_boundary_counts_and_rings_the_errors(moons):
     wrong = moons.test.X[halves(moons.test.X).argmax(axis=1) != moons.test.y]
     assert legend(figure) == ["class 0", "class 1", "training", f"wrong: {len(wrong)} of 20 in test"]
     np.testing.assert_allclose(figure.axes[0].collections[-1].get_offsets(), wrong)
+
+
+def test_the_boundary_has_the_names_of_columns_and_classes(moons):
+    columns = (Column("petal length"), Column("petal width"))
+    named = moons._replace(schema=Schema(columns, named=True, classes=("setosa", "virginica")))
+    figure = plots.decision_boundary(named, halves, "title")
+    axes, bar = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("petal length", "petal width")
+    assert bar.get_ylabel() == "probability of class virginica"
+    assert legend(figure)[:2] == ["class setosa", "class virginica"]
+
+
+def test_the_legend_of_long_names_is_as_wide_as_the_figure(moons):
+    names = tuple(f"a class with a long name, number {number}" for number in range(10))
+    named = moons._replace(schema=Schema(classes=names), n_classes=10)
+    figure = plots.decision_boundary(named, lambda X: np.eye(10)[np.zeros(len(X), int)], "title")
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert (box.x0 >= 0, box.x1 <= figure.bbox.width) == (True, True)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
@@ -120,8 +140,23 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_the_true_class():
         assert [label.get_text() for label in axis.get_ticklabels()] == ["no", "yes"]
 
 
+def test_where_cells_are_small_the_counts_alone_are_shown_and_no_zeros():
+    axes = plots.confusion_matrix(np.eye(26, dtype=int) * 10, [*map(str, range(26))], "title").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["10"] * 26
+
+
 def test_a_large_confusion_matrix_has_no_numbers_that_nobody_could_read():
-    assert not plots.confusion_matrix(np.eye(60, dtype=int), [*map(str, range(60))], "title").axes[0].texts
+    axes = plots.confusion_matrix(np.eye(100, dtype=int), [f"class number {n}" for n in range(100)], "title").axes[0]
+    assert not axes.texts
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["class number 0", "class number 2"]
+
+
+@pytest.mark.parametrize("n_classes", [2, 26, 100, 1000])
+def test_the_figure_of_a_confusion_matrix_grows_within_bounds(n_classes):
+    names = ["the long name of a class " + "x" * number for number in range(n_classes)]
+    width, height = plots.confusion_matrix(np.eye(n_classes, dtype=int), names, "title").get_size_inches()
+    assert 5 < width < 11
+    assert 4 < height < 10
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

@@ -127,6 +127,10 @@ def test_images_show_a_boundary_that_is_not_blank(browser, address):
         assert pixels.std() > 20
 
 
+def test_pr_curves_are_named_by_data_and_class(browser, address):
+    shown(browser, address, "pr_curves", "class 0", "tag: moons/class 1/pr_curves", "noise-0.3/test is at step 40")
+
+
 def test_hparams_compare_the_runs(browser, address):
     shown(browser, address, "hparams", "Hyperparameters noise", "test.accuracy", "noise-0.1", "noise-0.3")
 

@@ -70,7 +70,7 @@ def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_
     runs.assert_same_run(tmp_path / "stopped", tmp_path / "whole")
     steps = {tag: [step for step, _ in points] for (_, tag), points in runs.curves(tmp_path / "whole").items()}
     assert steps["pictures/boundary"] == steps["pictures/units"] == steps["pictures/confusion"] == [0, 3, 6]
-    assert steps["class_1/pr_curves"] == [0, 3, 6]
+    assert steps["moons/class 1/pr_curves"] == [0, 3, 6]
     assert steps["updates/fc1/kernel"] == steps["outputs/fc2/activation"] == [0, 2, 4, 6]
     assert steps["settings/text_summary"] == [0]
 

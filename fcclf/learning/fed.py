@@ -68,7 +68,8 @@ def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters
             phase = Phase(storage.global_step.read_value(), None, updates)
         dropout = given.dropout if plan.fed_dropout else None
         context = Context(network.variables, given.seed, False, phase, dropout)
-        answered = inference(X, network, context)["output"]
+        with tf1.name_scope("in-training"):
+            answered = inference(X, network, context)["output"]
     trained = loss(plan, network, given, answered, y)
     train_op = training(plan, network, storage, trained.total, updates)
     return FedStep(X, y, given, trained, train_op, evaluation(plan, logits, y))

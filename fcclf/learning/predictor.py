@@ -178,7 +178,7 @@ class Predictor:
 
     def _of_blocks(self, chosen, signature):
         X = self._blocks
-        with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks"):
+        with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks/"):
             return blockwise.mapped(X, self.network, chosen, signature)
 
 

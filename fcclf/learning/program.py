@@ -195,7 +195,7 @@ class Program(Predictor):
         """The saver of the best epoch's weights, under the names of the network's variables."""
         kept = {**self.storage.best.weights, **self.storage.best.statistics}
         with self.session.graph.as_default():
-            return tf1.train.Saver(kept, max_to_keep=None)
+            return tf1.train.Saver(kept, max_to_keep=None, name="save/best")
 
     @functools.cached_property
     def fed_step(self) -> fed.FedStep:

@@ -4,6 +4,7 @@ Everything that must survive a crash is a variable, so that one Saver file holds
 it begins and assigns them when it ends; in between a `State` is carried from step to step.
 """
 
+import contextlib
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -171,8 +172,8 @@ def _scalar(name, dtype, value=0):
 
 
 def _copies(scope, variables):
-    """{name: variable}, zero at first, with the shapes and names of the given ones inside a scope."""
-    with tf1.variable_scope(scope or tf1.get_variable_scope()):
+    """{name: variable}, zero at first, with the shapes and names of the given ones inside a scope, or "" for none."""
+    with tf1.variable_scope(scope) if scope else contextlib.nullcontext():
         return {
             name: tf1.get_variable(name, initializer=tf.zeros(each.shape, each.dtype), trainable=False)
             for name, each in variables.items()

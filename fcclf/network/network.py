@@ -30,7 +30,9 @@ class Network:
         for placed in blocks.placed(named, (n_features,)):
             self.phased = self.phased or placed.block.phased
             *outer, number = placed.path
-            self._make_variables(placed, None if seed is None else (layers.stack_seed(seed, outer), number))
+            with tf1.name_scope(f"{placed.scope}/seed"):
+                own_seed = None if seed is None else (layers.stack_seed(seed, outer), number)
+            self._make_variables(placed, own_seed)
 
     def _make_variables(self, placed, seed):
         """seed: two integers, of the block's initial values, or None."""

@@ -40,6 +40,7 @@ BOOKKEEPING = {
     "updates",
     "outputs",
 }  # scopes that would clutter the picture of the graph
+HIDDEN = "full-connect-layer"  # the scope that hidden layers do their work in
 LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at most
 
 
@@ -58,32 +59,33 @@ def about(description: Description, run_name: str) -> bytes:
 
 
 def graph_picture(graph: tf.Graph) -> tf1.GraphDef:
-    """The graph for the Graphs tab: each hidden layer's variables inside the box of all layers, no bookkeeping, and of
-    the epoch loop one box, without the functions inside it. To be looked at, not to be run."""
+    """The graph for the Graphs tab: each hidden layer's variables inside the box of all layers, what layers do in
+    training inside the box of what they do, no bookkeeping, and of the epoch loop one box, without the functions inside
+    it. To be looked at, not to be run."""
     definition = graph.as_graph_def(add_shapes=True)
-    scopes = {variable.op.name.split("/")[0] for variable in graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)}
+    hidden = {node.name.split("/")[1] for node in definition.node if _scope(node.name) == HIDDEN}
     picture = tf1.GraphDef(versions=definition.versions)
     for node in definition.node:
         if _scope(node.name) not in BOOKKEEPING:
-            inputs = [_inside(name, scopes) for name in node.input if _scope(name) not in BOOKKEEPING]
+            inputs = [_moved(name, hidden) for name in node.input if _scope(name) not in BOOKKEEPING]
             picture.node.add(
-                name=_inside(node.name, scopes), op=node.op, input=inputs, device=node.device, attr=node.attr
+                name=_moved(node.name, hidden), op=node.op, input=inputs, device=node.device, attr=node.attr
             )
     return picture
 
 
-def pr_curves(y, probabilities) -> bytes:
+def pr_curves(y, probabilities, classes: list[str], source: str) -> bytes:
     """A precision-recall curve for each class against the others.
 
-    y: int [samples]; probabilities: float [samples, classes].
+    y: int [samples]; probabilities: float [samples, classes]; classes: their names. source: the name of the data:
+    TensorBoard overlays the curves of one tag, and only those of the same data belong together.
     """
-    y, probabilities = y[:LARGEST_PART], probabilities[:LARGEST_PART]
-    return _merged(
-        *(
-            pr_curve_summary.pb(f"class_{label}", y == label, probabilities[:, label].astype(np.float64))
-            for label in range(probabilities.shape[1])
-        )
+    y, probabilities = y[:LARGEST_PART], probabilities[:LARGEST_PART].astype(np.float64)
+    curves = (
+        pr_curve_summary.pb(f"{source}/class {name}", y == label, probabilities[:, label], display_name=f"class {name}")
+        for label, name in enumerate(classes)
     )
+    return _merged(*curves)
 
 
 def histograms(values: dict[str, np.ndarray]) -> bytes:
@@ -102,11 +104,18 @@ def _scope(name):
     return name.lstrip("^").split("/")[0]
 
 
-def _inside(name, scopes):
-    """The name of a node, or of an input, with a hidden layer's scope put into that of all layers."""
+def _moved(name, hidden):
+    """The name in the picture of a node, or of an input. hidden: the scopes of the hidden layers."""
     bare = name.lstrip("^")
-    hidden = _scope(name) in scopes - {"output"}
-    return name.removesuffix(bare) + ("full-connect-layer/" if hidden else "") + bare
+    scope, _, inside = bare.partition("/")
+    if scope in hidden:
+        bare = f"{HIDDEN}/{bare}"
+    elif scope == "best":
+        bare = f"state/{bare}"
+    elif scope == "in-training":
+        step, _, inside = inside.partition("/")
+        bare = f"{step}/{scope}/{inside}"
+    return name.removesuffix(name.lstrip("^")) + bare
 
 
 def _layout(score):

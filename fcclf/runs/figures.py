@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcclf.errors import RunError
+from fcclf.settings.blocks import Encode
 
 
 class LeftOutError(Exception):
@@ -96,6 +97,15 @@ def _calibration(shown):
     return diagnostics.calibration(evaluation.calibration(shown.dataset.test.y, shown.probabilities), shown.title)
 
 
+def _roc(shown):
+    from fcclf.views import diagnostics, evaluation
+
+    measured = evaluation.roc(shown.dataset.test.y, shown.probabilities)
+    if not measured:
+        raise LeftOutError("the test part has samples of one class alone")
+    return diagnostics.roc(measured, shown.dataset.classes, shown.title)
+
+
 def _fit(shown):
     from fcclf.views import plots
 
@@ -122,10 +132,28 @@ def _residuals(shown):
 def _weights(shown):
     from fcclf.views import diagnostics
 
-    kernels = [values for name, values in shown.run.weights().items() if name.endswith("/kernel")]
-    if kernels[0].shape[0] != shown.dataset.n_features or kernels[0].ndim != 2:
+    kernel = next(values for name, values in shown.run.weights().items() if name.endswith("/kernel"))
+    names = _inputs(shown.dataset)
+    if kernel.ndim != 2 or len(kernel) != len(names):
         raise LeftOutError("the first layer is not a dense one")
-    return diagnostics.weights(kernels[0], shown.title)
+    may_be_pixels = shown.dataset.axes and diagnostics.image_side(shown.dataset.n_features)
+    return diagnostics.weights(kernel, shown.title, None if may_be_pixels else names)
+
+
+def _inputs(dataset):
+    """What the first layer gets, by name, in the order of `blocks.Encode`: the columns of numbers, then of every other
+    column its texts, or the numbers of its embedding."""
+    names, categories = dataset.schema.names or [*map(str, range(1, dataset.n_features + 1))], dataset.categories
+    numbers = [name for column, name in enumerate(names) if not (categories and categories[column])]
+    encoded = [_encoded(dataset.schema.columns[column], count) for column, count in enumerate(categories) if count]
+    return [*numbers, *(name for column in encoded for name in column)]
+
+
+def _encoded(column, count):
+    width = Encode.width(count)
+    if width < count:
+        return [f"{column.name}, {number} of {width}" for number in range(1, width + 1)]
+    return [f"{column.name} = {text}" for text in column.categories]
 
 
 def _mistakes(shown):
@@ -147,6 +175,7 @@ DRAWN = {  # name: what draws it
     "predictions": _predictions,
     "residuals": _residuals,
     "calibration": _calibration,
+    "roc": _roc,
     "weights": _weights,
     "mistakes": _mistakes,
 }

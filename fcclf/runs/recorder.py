@@ -139,12 +139,14 @@ class Recorder:
 
     def _draw(self, epoch):
         """Records the pictures, and of classes how well each is told from the others."""
-        test = self.frames.dataset.test
-        if self.frames.dataset.is_regression:
+        dataset, test = self.frames.dataset, self.frames.dataset.test
+        if dataset.is_regression:
             answers = self.program.answers(test.X)
         else:
             answers = self.program.logits(test.X)
-            self.record.summary("test", epoch, dashboard.pr_curves(test.y, softmax(answers, axis=1)))
+            source = self.description.config.source
+            curves = dashboard.pr_curves(test.y, softmax(answers, axis=1), dataset.classes, source)
+            self.record.summary("test", epoch, curves)
         for directory, tag, png in self.frames.draw(answers, f"epoch {epoch}"):
             self.record.summary(directory, epoch, dashboard.image(tag, png))
 

@@ -5,6 +5,7 @@ sources        where samples come from
 class_weight   the weights of classes
 blocks         the building blocks of a network, as data
 model          which network
+outline        a stack of blocks in the words of the settings of a model
 presets        networks of well-known tutorials, by name
 run_config     what all kinds of runs have in common in their settings
 config         the settings of a run of the command line

@@ -21,6 +21,7 @@ from fcclf.settings import class_weight
 from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
+from fcclf.settings.outline import outline
 from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape, Format, Stopping
 from fcclf.settings.sources import SOURCES, Moons, Source
 
@@ -200,8 +201,8 @@ class Config:
 
     @property
     def source(self) -> str:
-        """The name of the data."""
-        return self.data.name
+        """The name of the data; of files, what they are called."""
+        return self.data.prefix
 
     @property
     def format(self) -> Format:
@@ -247,11 +248,12 @@ class Config:
         }
 
     def for_display(self) -> dict:
-        """{setting: value} of the settings that change the result, for people: layers by the name of their preset."""
+        """{setting: value} of the settings that change the result, for people: layers by the name of their preset, and
+        what they come to in the settings of `Model`."""
         settings = {key.partition(".")[2]: value for key, value in self.identity().items() if key != "data.name"}
         if "layers" in settings:
-            settings["layers"] = self.model.title
-        return {"data": self.data.name, **settings}
+            settings |= {"layers": self.model.title, **outline(self.model.layers)}
+        return {"data": self.source, **settings}
 
     def to_dict(self) -> dict:
         """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""

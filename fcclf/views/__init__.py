@@ -1,8 +1,10 @@
 """Numbers into pictures and reports; nothing here knows a run.
 
 evaluation    how good predictions are
+confusion     a confusion matrix as text
+lettering     names of classes and columns as figures show them
 plots         figures of curves, boundaries and confusion
-diagnostics   figures of calibration, weights and mistakes
+diagnostics   figures of calibration, ROC, weights and mistakes
 frames        small pictures of a network as it learns
 animation     those pictures as a GIF
 """

@@ -1,4 +1,4 @@
-"""Figures that tell how far a network can be trusted and what it has learned: calibration, weights, mistakes.
+"""Figures that tell how far a network can be trusted and what it has learned: calibration, ROC, weights, mistakes.
 
 Made as those of `fcclf.views.plots`: arrays in, a matplotlib `Figure` out.
 """
@@ -7,12 +7,17 @@ import math
 
 import numpy as np
 
-from fcclf.views.evaluation import Calibration
+from fcclf.views.evaluation import Calibration, Roc
+from fcclf.views.lettering import labels_along, short_names
 from fcclf.views.plots import COLORS, SIZE, lay_legend, new_figure
 
 SMALLEST_SIDE = 8  # pixels; fewer features than that squared are taken for a table's columns, not for an image
 MOST_IMAGES = 25
+PALE = "#bbbbbb"  # of what has no colour of its own
 MOST_NUMBERS = 20  # weights along a side of a heat map that has them in numbers too
+NUMBER_WIDTH = 0.4  # inches, of a weight as a number
+LONGEST_FEATURE, LONGEST_IN_LEGEND = 36, 16  # letters of a name
+TALLEST = 9  # inches, of a heat map
 
 
 def image_side(n_features: int) -> int | None:
@@ -48,9 +53,11 @@ def draw_calibration(axes, measured: Calibration):
 
 
 def draw_confidences(axes, measured: Calibration):
-    """A histogram of the confidences."""
-    axes.bar(_edges(measured)[:-1], measured.count, **_bars(measured), color=COLORS[7])
+    """A histogram of the confidences, with the number of samples on each bar."""
+    bars = axes.bar(_edges(measured)[:-1], measured.count, **_bars(measured), color=COLORS[7])
+    axes.bar_label(bars, [str(count or "") for count in measured.count], fontsize="x-small")
     axes.set(xlim=(0, 1), ylabel="test samples")
+    axes.margins(y=0.2)
 
 
 def _edges(measured):
@@ -61,42 +68,82 @@ def _bars(measured):
     return {"width": 1 / len(measured.count), "align": "edge"}
 
 
+# ---- receiver operating characteristic -------------------------------------------------------------------------------
+
+
+def roc(measured: dict[int, Roc], classes: list[str], title: str):
+    """How many of a class are found against how many others are taken for it, at every threshold, for each class.
+
+    measured: of the classes that can be measured, by their numbers, one at least; classes: the names of all. Of two
+    classes, whose curves are each other's mirror image, the second is shown; of more than there are colours, those told
+    worst from the others have one.
+    """
+    names, areas = short_names(classes, LONGEST_IN_LEGEND), [each.area for each in measured.values()]
+    figure, axes = new_figure(title, size=(6, 5.7 + 0.1 * min(len(areas), len(COLORS))))
+    draw_roc(axes, measured, [f"class {name}" for name in names])
+    axes.set_title(f"mean area under the curves {np.mean(areas):.4f}", fontsize="medium")
+    lay_legend(figure, axes, widest=30)
+    return figure
+
+
+def draw_roc(axes, measured: dict[int, Roc], names: list[str]):
+    """Draws `roc` without legend."""
+    shown = {1: measured[1]} if len(names) == 2 else measured
+    worst = sorted(shown, key=lambda label: shown[label].area)[: len(COLORS)]
+    others = [each for label, each in shown.items() if label not in worst]
+    for each in others:
+        axes.plot(each.false_positives, each.true_positives, color=PALE, linewidth=0.6)
+    for label, color in zip(sorted(worst), COLORS, strict=False):
+        each, name = shown[label], f"{names[label]}, area {shown[label].area:.4f}"
+        axes.plot(each.false_positives, each.true_positives, color=color, linewidth=1.2, label=name)
+    if others:
+        lowest = min(each.area for each in others)
+        axes.plot([], [], color=PALE, label=f"{len(others)} others, area at least {lowest:.4f}")
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="chance")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set(xlabel="share of the other classes taken for it", ylabel="share of the class found")
+
+
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
-def weights(kernel, title: str):
-    """The first layer. kernel: float [features, units].
+def weights(kernel, title: str, names: list[str] | None = None):
+    """The first layer. kernel: float [features, units]; names: of the features, None if they may be pixels.
 
-    Where the features may be the pixels of an image, the first MOST_IMAGES units are shown as images; else all weights
-    are one heat map, with their numbers if these fit.
+    Where they may be those of an image, the first MOST_IMAGES units are shown as images; else all weights are one heat
+    map, with their numbers if these fit.
     """
     limit = float(np.abs(kernel).max()) or 1.0
-    side = image_side(len(kernel))
+    side = None if names else image_side(len(kernel))
     if side is None:
-        return _heat_map(kernel, limit, title)
+        return _heat_map(kernel, limit, title, names or [str(number) for number in range(1, len(kernel) + 1)])
     images = kernel.T[:MOST_IMAGES].reshape(-1, side, side)
-    names = [f"unit {number}" for number in range(1, len(images) + 1)]
-    return _images(images, names, title, label="weight", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    units = [f"unit {number}" for number in range(1, len(images) + 1)]
+    return _images(images, units, title, label="weight", cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def _heat_map(kernel, limit, title):
-    height = min(5.0, 1.6 + 0.45 * len(kernel))
-    figure, axes = new_figure(title, size=(SIZE[0], height))
-    image = draw_weights(axes, kernel, limit)
+def _heat_map(kernel, limit, title, names):
+    side = min(0.45 * len(kernel), 3.4 + 0.19 * max(0, len(kernel) - 8), TALLEST - 1.6)
+    labels = labels_along(short_names(names, LONGEST_FEATURE), side, small=8)
+    figure, axes = new_figure(title, size=(SIZE[0], side + 1.6))
+    image = draw_weights(axes, kernel, limit, SIZE[0] - labels.left - 2)
+    shown = np.arange(0, len(kernel), labels.step)
+    axes.set_yticks(shown, [labels.names[number] for number in shown], fontsize=labels.fontsize)
     figure.colorbar(image, ax=axes, label="weight")
     return figure
 
 
-def draw_weights(axes, kernel, limit: float):
-    """A heat map of kernel, float [features, units], and returns the image. Colours are symmetric about 0: ±limit."""
+def draw_weights(axes, kernel, limit: float, width: float):
+    """A heat map of kernel, float [features, units], and returns the image. Colours are symmetric about 0: ±limit.
+    width: inches of the axes."""
     image = axes.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-    if max(kernel.shape) <= MOST_NUMBERS:
+    n_features, n_units = kernel.shape
+    if n_features <= MOST_NUMBERS and n_units <= min(MOST_NUMBERS, width / NUMBER_WIDTH):
         for (row, column), value in np.ndenumerate(kernel):
             color = "white" if abs(value) > 0.6 * limit else "black"
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize="small")
-    for axis, count in ((axes.yaxis, kernel.shape[0]), (axes.xaxis, kernel.shape[1])):
-        ticks = np.arange(0, count, 1 + count // 25)
-        axis.set_ticks(ticks, ticks + 1)
+    units = np.arange(0, n_units, 1 + n_units // 25)
+    axes.set_xticks(units, units + 1)
     axes.set(xlabel="unit", ylabel="feature")
     return image
 
@@ -113,7 +160,7 @@ def mistakes(X, y, probabilities, classes: list[str], title: str):
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != y)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_IMAGES]
-    shown = zip(y[worst], predictions[worst], confidence[worst], strict=True)
+    shown, classes = zip(y[worst], predictions[worst], confidence[worst], strict=True), short_names(classes)
     names = [f"{classes[true]},\nnot {classes[predicted]}\n{sure:.1%} sure" for true, predicted, sure in shown]
     side = image_side(X.shape[1])
     return _images(X[worst].reshape(-1, side, side), names, title, cmap="gray_r")

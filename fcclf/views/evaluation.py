@@ -5,16 +5,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import (
+    auc,
     classification_report,
     confusion_matrix,
     mean_absolute_error,
     mean_squared_error,
     precision_recall_fscore_support,
     r2_score,
+    roc_curve,
 )
 
-FEWEST_FOR_PAIRS = 4  # classes, from which on the report names the pairs that are confused most
-PAIRS = 5
+from fcclf.views import confusion
+
+ROOM = 39  # letters of a name beside the columns of scikit-learn's report
 
 
 def metrics(y, logits, weights=None) -> dict:
@@ -49,14 +52,12 @@ def report(y, logits, names) -> str:
     classes = np.arange(logits.shape[1])
     predictions = logits.argmax(axis=1)
     matrix = confusion_matrix(y, predictions, labels=classes)
-    table = classification_report(y, predictions, labels=classes, target_names=names, digits=4, zero_division=0)
-    first, width = max(map(len, names)) + 5, max(len(str(matrix.max())), _letters(names)) + 2
-    rows = [
-        f"{f'true {name}':<{first}}" + "".join(f"{count:>{width}}" for count in row)
-        for name, row in zip(names, matrix, strict=True)
-    ]
-    heading = f"{'predicted':<{first}}" + "".join(f"{name[: width - 2]:>{width}}" for name in names)
-    return "\n".join([table, heading, *rows, *_most_confused(matrix, names)])
+    is_named = confusion.line_up(names, ROOM)
+    shown = names if is_named else [*map(str, classes)]
+    table = classification_report(y, predictions, labels=classes, target_names=shown, digits=4, zero_division=0)
+    explained = [] if is_named else [*confusion.legend(names), ""]
+    drawn = confusion.lines(matrix, names, is_explained=not is_named)
+    return "\n".join([table, *explained, *drawn, *confusion.most_confused(matrix, names)])
 
 
 def regression_metrics(labels, predictions, weights=None) -> dict:
@@ -84,26 +85,6 @@ def regression_report(labels, predictions) -> str:
     )
 
 
-def _letters(names, fewest=6):
-    """How many letters of each name tell them apart, but not less than `fewest`."""
-    longest = max(map(len, names))
-    return next(
-        (n for n in range(fewest, longest) if len({name[:n] for name in names}) == len(names)), max(longest, fewest)
-    )
-
-
-def _most_confused(matrix, names):
-    """Lines that name the pairs of classes most often taken for each other, where there are many classes."""
-    if len(names) < FEWEST_FOR_PAIRS:
-        return
-    both = np.triu(matrix + matrix.T, k=1)
-    yield from ("", "most confused")
-    for pair in np.argsort(both, axis=None, kind="stable")[::-1][:PAIRS]:
-        one, other = np.unravel_index(pair, both.shape)
-        if both[one, other]:
-            yield f"{both[one, other]:>6}  {names[one]} and {names[other]}"
-
-
 class Calibration(NamedTuple):
     """How far a classifier's confidence, the probability of the class it predicts, can be taken at its word.
 
@@ -127,3 +108,27 @@ def calibration(y, probabilities, n_bins=15) -> Calibration:
     with np.errstate(invalid="ignore"):
         means = confidence_sum / count, right_sum / count
     return Calibration(*means, count, error=float(np.abs(right_sum - confidence_sum).sum() / len(y)))
+
+
+class Roc(NamedTuple):
+    """How well a class is told from the others by its probability: the receiver operating characteristic.
+
+    false_positives, true_positives: float [thresholds], the shares of the other samples and of its own whose
+    probability is at least as high as each threshold, which falls; area: under the curve, 1 at best, 0.5 by chance.
+    """
+
+    false_positives: np.ndarray
+    true_positives: np.ndarray
+    area: float
+
+
+def roc(y, probabilities) -> dict[int, Roc]:
+    """Of each class against the others, {class number: Roc}, of probabilities, float [samples, classes], against y, int
+    [samples]. A class that no sample has, or every one, cannot be measured and is left out."""
+    found = {}
+    for label in range(probabilities.shape[1]):
+        own = y == label
+        if own.any() and not own.all():
+            false_positives, true_positives, _ = roc_curve(own, probabilities[:, label])
+            found[label] = Roc(false_positives, true_positives, float(auc(false_positives, true_positives)))
+    return found

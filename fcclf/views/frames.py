@@ -10,13 +10,17 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, r2_score
 
-from fcclf.views import plots
+from fcclf.views import lettering, plots
 
 GRID = 120  # points along each axis of the plane that the boundary is drawn from
 WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's cards
+HEAD = 22  # pixels, of a picture's title
 TILE, GAP = 48, 6  # pixels: the side of a unit's picture, the space between two
 COLUMNS, MOST_UNITS = 6, 18  # units side by side, and shown of a layer at most
-MOST_CLASSES = 50  # in a confusion matrix
+MOST_CLASSES = 200  # in a confusion matrix
+LONGEST_NAME = 12  # letters of a class
+SMALLEST_MATRIX, LARGEST_MATRIX, CELL = 264, 640, 15  # pixels: the sides of a confusion matrix and of a class in it
+BESIDE = 38  # pixels beside the names of classes: what the axis shows, and space
 NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take most of the time to draw
 
 
@@ -27,6 +31,7 @@ class Frames:
         self.predictor, self.dataset = predictor, dataset
         self.is_plane = dataset.axes == 2
         *self.hidden, _ = (name for name, block in predictor.layers.items() if block.has_units)
+        self.names = lettering.short_names(dataset.classes, LONGEST_NAME)
 
     def draw(self, answers, title: str):
         """Yields (directory of the run, tag, PNG) of each picture. answers: the logits of the test part, float32
@@ -89,9 +94,14 @@ class Frames:
 
     def confusion(self, logits, title):
         """As `plots.confusion_matrix`, without colour bar."""
-        labels = range(self.dataset.n_classes)
-        figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.13, 0.12))
-        plots.draw_confusion(axes, confusion_matrix(self.dataset.test.y, logits.argmax(axis=1), labels=labels))
+        count, predictions = self.dataset.n_classes, logits.argmax(axis=1)
+        side = min(max(SMALLEST_MATRIX, CELL * count), LARGEST_MATRIX)
+        labels = lettering.labels_along(self.names, side / 100, small=7)
+        left, below = (round(100 * inches) + BESIDE for inches in (labels.left, labels.below))
+        margins = left / (left + side), below / (below + side + HEAD)
+        figure, axes = _frame(left + side, below + side, title, margins)
+        matrix = confusion_matrix(self.dataset.test.y, predictions, labels=range(count))
+        plots.draw_confusion(axes, matrix, labels, side / 100)
         return plots.png(figure)
 
 
@@ -109,9 +119,8 @@ def _frame(width, height, title, margins=(0.01, 0.01)):
     """A figure with one pair of axes, of so many pixels, and room for a title above. margins: left and lower shares."""
     from matplotlib.figure import Figure
 
-    head = 22
-    figure = Figure(figsize=(width / 100, (height + head) / 100), dpi=100)
+    figure = Figure(figsize=(width / 100, (height + HEAD) / 100), dpi=100)
     left, lower = margins
-    axes = figure.add_axes((left, lower, 0.99 - left, height / (height + head) - lower))
-    figure.text(0.5, 1 - 0.5 * head / (height + head), title, ha="center", va="center", fontsize="small")
+    axes = figure.add_axes((left, lower, 0.99 - left, height / (height + HEAD) - lower))
+    figure.text(0.5, 1 - 0.5 * HEAD / (height + HEAD), title, ha="center", va="center", fontsize="small")
     return figure, axes

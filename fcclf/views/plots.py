@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fcclf.system import durable
+from fcclf.views.lettering import Labels, labels_along, short_names, write_labels
 
 # The palette of Okabe and Ito, which colour-blind readers tell apart, except black and yellow, which do not show on
 # shaded ground; the last three are Tol's. Every class has a marker of its own too.
@@ -25,6 +26,8 @@ SIZE, DPI = (8, 5), 120  # inches, pixels an inch: 960 by 600 pixels
 MOST_CLASSES = len(COLORS)
 MOST_POINTS = 5000  # drawn of each part; more would only cover each other
 DOTS = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0], "rasterized": True}  # test samples of a regression
+SMALLEST_LETTERS = 5.5  # points, of numbers
+LONGEST_ON_AXIS = 40  # letters of a column
 LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
 
 
@@ -170,8 +173,9 @@ def decision_boundary(dataset, probabilities, title: str):
     figure, axes = new_figure(title)
     draw_boundary(axes, dataset, probabilities)
     if dataset.n_classes == 2:
-        figure.colorbar(ScalarMappable(cmap=_two_colors()), ax=axes, label="probability of class 1", shrink=0.8)
-    lay_legend(figure, axes, widest=10, handletextpad=0.3)
+        second = f"probability of class {short_names(dataset.classes)[1]}"
+        figure.colorbar(ScalarMappable(cmap=_two_colors()), ax=axes, label=second, shrink=0.8)
+    lay_legend(figure, axes, widest=9 + max(map(len, short_names(dataset.classes))), handletextpad=0.3)
     return figure
 
 
@@ -183,14 +187,22 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
     small = {"s": 5 * scale**2, "alpha": 0.35, "linewidths": 0}
     large = {"s": 24 * scale**2, "edgecolors": "white", "linewidths": 0.5 * scale}
     _draw_points(axes, dataset.train.X, dataset.train.y, small)
-    _draw_points(axes, dataset.test.X, dataset.test.y, large, [f"class {name}" for name in dataset.classes])
+    names = [f"class {name}" for name in short_names(dataset.classes)]
+    _draw_points(axes, dataset.test.X, dataset.test.y, large, names)
     axes.scatter([], [], c="black", label="training", **small)
     wrong = probabilities(dataset.test.X).argmax(axis=1) != dataset.test.y
     thin = scale if wrong.sum() < 100 else 0.5 * scale
     ring = {"s": 80 * scale * thin, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2 * thin}
     name = f"wrong: {wrong.sum()} of {len(wrong)} in test"
     axes.scatter(*dataset.test.X[wrong][:MOST_POINTS].T, label=name, rasterized=True, **ring)
-    axes.set(xlabel="feature 1", ylabel="feature 2")
+    first, second = _axis_names(dataset)
+    axes.set(xlabel=first, ylabel=second)
+
+
+def _axis_names(dataset):
+    """What to call each feature: its column, where that has a name."""
+    named, numbers = dataset.schema.named, range(1, dataset.n_features + 1)
+    return short_names(dataset.schema.names, LONGEST_ON_AXIS) if named else [f"feature {number}" for number in numbers]
 
 
 def plane(dataset):
@@ -266,7 +278,7 @@ def draw_fit(axes, dataset, predictions, resolution=500):
     every = np.concatenate([dataset.train.X, dataset.test.X])
     x = np.linspace(every.min(), every.max(), resolution, dtype=np.float32)
     axes.plot(x, predictions(x[:, None]), color="black", linewidth=1.5, label="predicted")
-    axes.set(xlabel="feature 1", ylabel="label")
+    axes.set(xlabel=_axis_names(dataset)[0], ylabel="label")
 
 
 def predictions_against_labels(labels, predictions, title: str):
@@ -303,31 +315,33 @@ def residuals(labels, predictions, title: str):
 
 def confusion_matrix(matrix, classes: list[str], title: str):
     """How often each class was taken for which. matrix: int [classes, classes], rows are true classes; classes: their
-    names."""
-    figure, axes = new_figure(title, size=(6, 5))
-    image = draw_confusion(axes, matrix)
-    shown = [classes[number] for number in axes.get_xticks()]
-    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, shown)) > 4 else {}
-    axes.set_xticks(axes.get_xticks(), shown, **slanted)
-    axes.set_yticks(axes.get_yticks(), shown)
+    names. The figure grows with their number, up to some 10 inches."""
+    side = min(max(3.8, 0.28 * len(classes)), 7.2)
+    labels = labels_along(short_names(classes), side, small=8)
+    figure, axes = new_figure(title, size=(side + labels.left + 1.9, side + labels.below + 0.9))
+    image = draw_confusion(axes, matrix, labels, side)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     return figure
 
 
-def draw_confusion(axes, matrix):
-    """Draws `confusion_matrix` without colour bar and returns the image.
+def draw_confusion(axes, matrix, labels: Labels, side: float):
+    """Draws `confusion_matrix` without colour bar and returns the image. labels: the classes; side: inches of the axes.
 
-    A cell has its count and, below, its share of the true class in per cent, as far as there is room for them.
+    A cell has its count and, below, its share of the true class in per cent, or a count that is not 0 alone, or
+    nothing, as there is room for letters that can be read.
     """
     matrix = np.asarray(matrix)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    room = 72 * 0.7 * min(axes.figure.get_size_inches()) / len(matrix)  # points, of a cell's side
-    fontsize = min(13, room / 3.5, 1.6 * room / len(str(matrix.max())))
-    for (row, column), count in np.ndenumerate(matrix) if fontsize >= 3 else ():
-        share = f"\n{shares[row, column]:.1%}" if fontsize >= 5 else ""
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{count}{share}", ha="center", va="center", color=color, fontsize=fontsize)
-    classes = np.arange(0, len(matrix), 1 + len(matrix) // 25)
-    axes.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
+    room = 72 * 0.95 * side / len(matrix)  # points, of a cell's side
+    digits = len(str(matrix.max()))
+    both, alone = min(13, room / 3.6, 1.6 * room / digits), min(9, 0.8 * room, 1.6 * room / digits)
+    for (row, column), count in np.ndenumerate(matrix) if max(both, alone) >= SMALLEST_LETTERS else ():
+        if count or both >= SMALLEST_LETTERS:
+            share = f"\n{shares[row, column]:.1%}" if both >= SMALLEST_LETTERS else ""
+            color = "white" if shares[row, column] > 0.5 else "black"
+            size = both if share else alone
+            axes.text(column, row, f"{count}{share}", ha="center", va="center", color=color, fontsize=size)
+    write_labels(axes, labels)
+    axes.set(xlabel="predicted class", ylabel="true class")
     return image
