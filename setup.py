@@ -11,6 +11,15 @@ CONVERTERS = {
     "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "tflite": ["ai-edge-litert>=2"],
 }
+DOCS = [
+    "sphinx>=8.1",
+    "pydata-sphinx-theme>=0.19",
+    "sphinx-gallery>=0.22",
+    "myst-parser>=4",
+    "sphinx-copybutton>=0.5.2",
+    "sphinx-design>=0.6.1",
+    "pandas>=2.2",
+]
 SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
@@ -36,15 +45,16 @@ setup(
     extras_require={
         **CONVERTERS,
         "serve": SERVE,
+        "docs": DOCS,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
             *SERVE,
+            *DOCS,
             "httpx2>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
-            "pandas>=2.2",
             "rich>=13",
             "selenium>=4.20",
             "ruff==0.17.5",
