@@ -12,6 +12,14 @@ CONVERTERS = {
     "tflite": ["ai-edge-litert>=2"],
 }
 PARQUET = ["pyarrow>=16"]
+DOCS = [
+    "sphinx>=8.1",
+    "pydata-sphinx-theme>=0.19",
+    "sphinx-gallery>=0.22",
+    "myst-parser>=4",
+    "sphinx-copybutton>=0.5.2",
+    "sphinx-design>=0.6.1",
+]
 SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
@@ -41,10 +49,12 @@ setup(
         **CONVERTERS,
         "serve": SERVE,
         "parquet": PARQUET,
+        "docs": DOCS,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
             *SERVE,
             *PARQUET,
+            *DOCS,
             "httpx2>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",

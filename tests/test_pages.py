@@ -33,7 +33,7 @@ def printed_by(kind, program, directory):
     """What a block of a page prints."""
     if kind == "python":
         return runs.elsewhere(executed, program, directory)
-    return "".join(map(printed_by_command, filter(None, program.splitlines())))
+    return "".join(printed_by_command(line, directory) for line in filter(None, program.splitlines()))
 
 
 def executed(program, directory):
@@ -44,10 +44,11 @@ def executed(program, directory):
     return printed.getvalue()
 
 
-def printed_by_command(line):
+def printed_by_command(line, directory):
     name, *arguments = shlex.split(line)
-    command = [sys.executable, "-m", "fcclf"] if name == "fcclf" else [str(COMMANDS / name)]
-    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    if name == "fcclf":
+        return runs.elsewhere(executed, f"from fcclf.cli import entry\nassert entry.main({arguments}) == 0", directory)
+    finished = subprocess.run([str(COMMANDS / name), *arguments], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
@@ -57,11 +58,16 @@ def plain(text):
     return " ".join(NUMBER.sub("#", text).split())
 
 
-def test_exports(iris):
-    blocks = BLOCK.findall((DOCS / "export.md").read_text())
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [("export.md", ("sh", "python")), ("first_steps.md", ("sh", "python")), ("own_data.md", ("python",))],
+)
+def test_programs_of_a_page_print_what_it_shows(iris, page, kinds):
+    blocks = BLOCK.findall((DOCS / page).read_text())
+    (iris / "new.csv").write_text("".join(text for _, text in blocks if text.startswith("plant,petal_width")))
     shown = dict(enumerate(blocks))
     for number, (kind, program) in shown.items():
-        if kind in ("sh", "python"):
+        if kind in kinds:
             printed = printed_by(kind, program, iris)
             following, expected = shown[number + 1]
             assert not following, program
