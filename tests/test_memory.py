@@ -120,6 +120,8 @@ def limited(kilobytes, *arguments):
 @pytest.mark.parametrize("command", [["train", "moons"], ["evaluate", "run"], ["plot", "run"], ["verify", "run"]])
 def test_without_room_for_tensorflow_every_command_says_so_before_it_imports_it(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").touch()
     code, errors = limited(2_400_000, *command)
     assert code == 1
     assert re.fullmatch(

@@ -12,7 +12,7 @@ from fcclf.data.schema import Column, Schema
 from fcclf.data.tables import new_samples
 from fcclf.data.tables.new_samples import Expected
 from fcclf.errors import ConfigError, RunError
-from fcclf.settings.run_config import DataShape
+from fcclf.settings.run_config import DataShape, Format
 
 PETS = Expected(
     Schema((Column("width"), Column("fur", ("long", "short")), Column("age")), True, "kind", ("cat", "dog")),
@@ -103,6 +103,14 @@ def test_a_file_gives_labels_and_ids(tmp_path):
     assert (block.labels, block.ids) == (["cat", ""], ["a", "b"])
     (block,) = read(file(tmp_path, ["1,2,x", "3,4,y"]), label="3")
     assert (block.X.tolist(), block.labels, block.ids) == ([[1, 2], [3, 4]], ["x", "y"], None)
+
+
+def test_a_file_is_written_as_that_of_training_unless_it_is_said_otherwise(tmp_path):
+    expected = PLAIN._replace(form=Format(":", "latin-1"))
+    (tmp_path / "a.csv").write_text("1:2\n")
+    assert read(tmp_path / "a.csv", expected)[0].X.tolist() == [[1, 2]]
+    (tmp_path / "a.csv").write_text("1;2\n")
+    assert read(tmp_path / "a.csv", expected, form=Format(";"))[0].X.tolist() == [[1, 2]]
 
 
 def test_a_file_without_a_heading_has_the_columns_of_training(tmp_path):

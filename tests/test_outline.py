@@ -22,7 +22,7 @@ from fcclf.settings.presets import PRESETS
     ],
 )
 def test_the_stack_of_a_model_has_the_settings_of_that_model(settings):
-    model = Model(**settings)
+    model = Model(**settings).with_defaults({})
     assert outline(model.layers) == dataclasses.asdict(model)
 
 

@@ -47,6 +47,14 @@ def test_what_is_fed_is_compiled_once(logs, monkeypatch):
     assert len(list(logs.iterdir())) == 6
 
 
+def test_tables_can_be_swept(logs, capsys, tmp_path):
+    rows = "".join(f"{row / 7:.3f},{'ab'[row % 2]}\n" for row in range(40))
+    (tmp_path / "t.csv").write_text("x,kind\n" + rows)
+    flags = ("--label", "kind", "--epochs", "2", "--image-every", "0", "--seed", "0", "1", "--json")
+    assert run("sweep", "table", "t.csv", *flags) == 0
+    assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [0, 1]
+
+
 def test_the_same_command_again_goes_on_and_compares(logs, capsys):
     assert run(*SWEEP, "--seed", "0", "1") == 0
     first = capsys.readouterr().out

@@ -37,7 +37,7 @@ print((folder / "fruits.csv").read_text()[:120])
 
 config = Config(
     data=Table(str(folder / "fruits.csv"), label="taste"),
-    model=Model(hidden=(16,), standardize="features"),
+    model=Model(hidden=(16,)),
     training=Training(epochs=200),
     session=Session(image_every=0),
 )

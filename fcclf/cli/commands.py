@@ -3,6 +3,7 @@
 TensorFlow is imported inside, when there is work for it, so that help and usage errors need not wait.
 """
 
+import argparse
 import errno
 import importlib.util
 import json
@@ -13,7 +14,13 @@ import time
 from pathlib import Path
 
 from fcclf.cli.advice import advice, verdict
-from fcclf.cli.flags import config_from_flags, configs_from_flags, model_from_flags, section_from_flags
+from fcclf.cli.flags import (
+    config_from_flags,
+    configs_from_flags,
+    first_of_several,
+    model_from_flags,
+    section_from_flags,
+)
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
 from fcclf.errors import ConfigError, DivergedError, RunError
@@ -21,9 +28,9 @@ from fcclf.runs import figures, run_directory
 from fcclf.settings import blocks, presets
 from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
-from fcclf.settings.run_config import REGRESSION, DataShape
+from fcclf.settings.run_config import REGRESSION, DataShape, Format
 from fcclf.settings.serving import Serving
-from fcclf.settings.sources import Images, Table
+from fcclf.settings.sources import Images, Table, check_format
 from fcclf.system import durable
 from fcclf.system.durable import explained
 from fcclf.system.interrupts import Interrupts, ending_with
@@ -84,29 +91,29 @@ def _trained(config, path, arguments, interrupts):
 
 def _config(arguments):
     """What the flags describe."""
-    _guess_task(arguments)
-    return config_from_flags(arguments.source, arguments)
+    return config_from_flags(arguments.source, _with_task(arguments))
 
 
 def _configs(arguments):
     """Those of a sweep, all of which fit their data as far as the settings tell."""
-    _guess_task(arguments)
-    configs = configs_from_flags(arguments.source, arguments)
+    configs = configs_from_flags(arguments.source, _with_task(arguments))
     for config in configs:
         split.check(config)
     return configs
 
 
-def _guess_task(arguments):
-    """Whether a table's labels are classes or numbers, where the flags do not say, by its look."""
-    if arguments.source is not Table or hasattr(arguments, "task") or _says_classes(arguments):
-        return
+def _with_task(arguments):
+    """The arguments that say whether a table's labels are classes or numbers: by their look, where no flag does."""
+    first = first_of_several(arguments)
+    if first.source is not Table or hasattr(first, "task") or _says_classes(first):
+        return arguments
     from fcclf.data.tables import table
 
-    different = table.different_numbers(section_from_flags(Table, arguments))
-    if different:
-        arguments.task = REGRESSION
-        say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
+    different = table.different_numbers(section_from_flags(Table, first))
+    if not different:
+        return arguments
+    say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
+    return argparse.Namespace(**vars(arguments), task=REGRESSION)
 
 
 def _says_classes(arguments):
@@ -132,7 +139,8 @@ def predict(arguments) -> int:
     """`fcclf predict RUN DATA`: what a run answers for the samples of a file, as CSV or JSON lines."""
     from fcclf.data.tables import new_samples
 
-    data, score = Path(arguments.data), None
+    data, score, form = Path(arguments.data), None, Format(arguments.delimiter, arguments.encoding)
+    check_format(form)
     new_samples.check(data)
     run_directory.check_begun(Path(arguments.run))
     with quiet_tensorflow(arguments.quiet):
@@ -142,7 +150,7 @@ def predict(arguments) -> int:
     destination = durable.replacing(Path(arguments.out)) if arguments.out else standard_output()
     opened = TrainedRun(Path(arguments.run), arguments.checkpoint)
     with opened as run, destination as file, rows_on_stderr(arguments.quiet) as progress:
-        for score in answers.write(run, data, file, wanted, say, arguments.json):
+        for score in answers.write(run, data, file, wanted, say, arguments.json, form):
             progress(score.rows)
     if score and score.labelled:
         say(str(score))

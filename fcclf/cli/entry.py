@@ -138,6 +138,8 @@ def _add_predict(subparsers):
     parser.add_argument("--proba", action="store_true", help="the probability of each class too")
     parser.add_argument("--id", metavar="COLUMN", help="a CSV column to keep beside the answers, by name or number")
     parser.add_argument("--label", metavar="COLUMN", help="the CSV column of labels, if any (default: as in training)")
+    for name, metavar in (("delimiter", "CHAR"), ("encoding", "NAME")):
+        parser.add_argument(f"--{name}", metavar=metavar, help="of a CSV file (default: as in training)")
     _add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="JSON, an object on each line, instead of CSV")
     parser.add_argument("--quiet", action="store_true", help="no progress")

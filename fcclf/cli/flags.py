@@ -47,6 +47,12 @@ def configs_from_flags(source, arguments) -> list[Config]:
     return found
 
 
+def first_of_several(arguments) -> argparse.Namespace:
+    """The same with the first value of each flag that takes several."""
+    values = {name: each[0] if isinstance(each, Several) else each for name, each in vars(arguments).items()}
+    return argparse.Namespace(**values)
+
+
 def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
     flags = argparse.Namespace(**vars(arguments))

@@ -190,12 +190,12 @@ def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int |
     sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
     none; by default one for each core.
     """
-    training, layers = config.training, config.layers(shape)
+    training, layers, sizes = config.training, config.layers(shape), Sizes(*sizes)
     l1, l2 = penalties(layers, shape.n_features)
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
-        sizes=Sizes(*sizes),
+        sizes=sizes,
         batch_size=min(training.batch_size, sizes.train),
         optimizer=Optimizer.named(training.optimizer),
         objective=_objective(config, shape.n_classes),

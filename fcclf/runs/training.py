@@ -57,9 +57,9 @@ def train(
     path = Path(path or Path("logs") / config.run_name())
     if config.training.warm_start is not None and (fresh or not path.exists()):
         _check_warm_start(config.training.warm_start, path)
-    dataset = loading.load(config, say)
-    parts = loading.parts(config, dataset)
     begun = run_directory.read(path) if (path / "config.json").exists() and not fresh else None
+    dataset = loading.load(config) if begun else loading.load(config, say)
+    parts = loading.parts(config, dataset)
     planned = plan_on(config, dataset, begun)  # refuses what does not fit before anything is made or moved
     with run_directory.claimed(path, fresh) as aside:
         if aside:

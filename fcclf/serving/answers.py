@@ -17,7 +17,7 @@ import numpy as np
 
 from fcclf.data.tables import cells, new_samples
 from fcclf.runs.trained import TrainedRun
-from fcclf.settings.run_config import CLASSIFICATION
+from fcclf.settings.run_config import AS_IT_LOOKS, CLASSIFICATION, Format
 
 
 class Wanted(NamedTuple):
@@ -28,15 +28,17 @@ class Wanted(NamedTuple):
     probabilities: bool = False
 
 
-def write(run: TrainedRun, data: Path, file, wanted: Wanted, warn, as_json=False) -> "Iterator[Score]":
+def write(
+    run: TrainedRun, data: Path, file, wanted: Wanted, warn, as_json=False, form: Format = AS_IT_LOOKS
+) -> "Iterator[Score]":
     """Writes what the run answers for the samples in `data` into an open text file; yields the score so far after each
-    block.
+    block. form: how the file is written, as in training where that is not said.
 
     Raises RunError, also after some blocks, if the samples do not fit; ConfigError for a column that is not there.
     """
     score, names = _score(run), _names(run, wanted)
     lines = _JsonLines(file, names, {wanted.ids, "class"}) if as_json else csv.writer(file, lineterminator="\n")
-    blocks = new_samples.read(data, run.expected, warn, wanted.label, wanted.ids)
+    blocks = new_samples.read(data, run.expected, warn, wanted.label, wanted.ids, form)
     first = list(itertools.islice(blocks, 1))  # nothing is written before something could be read
     if not as_json:
         lines.writerow(names)

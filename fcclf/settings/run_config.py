@@ -28,6 +28,10 @@ class Format(NamedTuple):
     delimiter: str | None = None
     encoding: str | None = None
 
+    def where_said(self, other: "Format") -> "Format":
+        """The same, and what another says where this says nothing."""
+        return Format(self.delimiter or other.delimiter, self.encoding or other.encoding)
+
 
 AS_IT_LOOKS = Format()
 

@@ -196,7 +196,7 @@ class Table(Source):
         super().__post_init__()
         object.__setattr__(self, "file", os.path.abspath(self.file))
         object.__setattr__(self, "task", self.task or CLASSIFICATION)
-        _check_format(self)
+        check_format(self.format)
 
     @property
     def format(self) -> Format:
@@ -215,14 +215,14 @@ class Table(Source):
         return slug(Path(self.file.removesuffix(".gz")).stem)
 
 
-def _check_format(table):
+def check_format(form: Format):
     """Raises ConfigError for a delimiter or an encoding that is none."""
-    if table.delimiter is not None and (len(table.delimiter) != 1 or table.delimiter in '\r\n"'):
-        raise ConfigError("delimiter", f"is {table.delimiter!r}, but must be one character, such as ; or $'\\t'.")
+    if form.delimiter is not None and (len(form.delimiter) != 1 or form.delimiter in '\r\n"'):
+        raise ConfigError("delimiter", f"is {form.delimiter!r}, but must be one character, such as ; or $'\\t'.")
     try:
-        codecs.lookup(table.encoding or "utf-8")
+        codecs.lookup(form.encoding or "utf-8")
     except LookupError:
-        raise ConfigError("encoding", f"is {table.encoding!r}, which is none: utf-8, latin-1 and cp1252 are.") from None
+        raise ConfigError("encoding", f"is {form.encoding!r}, which is none: utf-8, latin-1 and cp1252 are.") from None
 
 
 SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Curve, Images, Table)}

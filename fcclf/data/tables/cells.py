@@ -1,5 +1,6 @@
 """What a cell of a table holds: a number, a text, or nothing, where it is empty or says so."""
 
+import itertools
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in small letters
 LARGEST = float(np.finfo(np.float32).max)
 FEW_NO_NUMBERS, MOST_NO_NUMBERS = 3, 0.05  # cells, and share of them, that are damage among numbers; more are texts
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?|\d{1,2}:\d{2}(:\d{2})?")
-MOST_LISTED, LONGEST_NAME = 20, 60  # names in a message, characters of one
+MOST_LISTED, FEW, LONGEST_NAME = 20, 3, 60  # names in a message, at most and at least; characters of one
 
 
 def number(cell: str) -> float | None:
@@ -59,10 +60,10 @@ def no_number(name: str, cell: str) -> str:
     return f", {brief(name)} {found}"
 
 
-def listed(names: list[str]) -> str:
-    """Names for people, not too many."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return (
-        ", ".join(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED])
-        + more
-    )
+def listed(names: list[str], room: int | None = None) -> str:
+    """Names for people, not too many. room: characters for them, where there are more than a few."""
+    short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED]]
+    ends = itertools.accumulate(len(name) + 2 for name in short)
+    shown = max(FEW, sum(end <= room for end in ends)) if room else MOST_LISTED
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(short[:shown]) + more

@@ -169,16 +169,16 @@ def _matrix(found, expected):
 
 
 def read(
-    path: Path, expected: Expected, warn, label: str | None = None, ids: str | None = None, form: Format | None = None
+    path: Path, expected: Expected, warn, label: str | None = None, ids: str | None = None, form: Format = AS_IT_LOOKS
 ) -> Iterator[Samples]:
     """The samples in a file, block by block; "-" is a CSV file from standard input.
 
-    label, ids: names or numbers of columns; form: how a CSV file is written, as in training if None. warn(sentence):
-    called for columns that are left out. Raises RunError, also after some blocks, if the samples do not fit;
-    ConfigError for a column that is not there.
+    label, ids: names or numbers of columns; form: how a CSV file is written, as in training where that is not said.
+    warn(sentence): called for columns that are left out. Raises RunError, also after some blocks, if the samples do not
+    fit; ConfigError for a column that is not there.
     """
     check(path)
-    form = form or expected.form
+    form = form.where_said(expected.form)
     if str(path) == STANDARD_INPUT:
         with csv_file.streamed("standard input", sys.stdin.buffer, form) as opened:
             yield from _of_columns(opened, expected, warn, label, ids)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fcclf.data.tables.cells import listed
+from fcclf.data.tables import cells
 from fcclf.data.tables.contents import Contents
 from fcclf.errors import RunError
 
-WIDTH = 16  # of what a line is about
+WIDTH, ROOM = 16, 75  # of what a line is about, and of the names after it
 FEWEST_COUNTED = 10  # rows, so that numbers in order may count them
 
 
@@ -18,7 +18,7 @@ def sentences(path: Path, contents: Contents, last: bool) -> Iterator[str]:
     missing = np.isnan(contents.X).sum(axis=0)
     empty = [contents.columns[place] for place in np.flatnonzero(missing == len(contents.X))]
     if empty:
-        raise RunError(f"{path} has columns without a value: leave them out with --drop: {listed(empty)}.")
+        raise RunError(f"{path} has columns without a value: leave them out with --drop: {cells.listed(empty)}.")
     yield f"{path.name}: {len(contents.X)} rows"
     for about, what in _lines(contents, missing, last):
         yield f"  {about:<{WIDTH}}{what}"
@@ -30,19 +30,19 @@ def _lines(contents, missing, last):
     yield "predicted", _predicted(contents, last)
     numbers = [name for place, name in enumerate(names) if place not in contents.texts]
     if numbers:
-        yield "numbers", listed(numbers)
+        yield "numbers", _listed(numbers)
     if contents.texts:
-        yield "categories", listed([f"{names[place]} ({len(texts)})" for place, texts in contents.texts.items()])
+        yield "categories", _listed([f"{names[place]} ({len(texts)})" for place, texts in contents.texts.items()])
     if missing.any():
         lacking = [f"{names[place]} ({missing[place]})" for place in np.flatnonzero(missing)]
-        yield "missing", f"{listed(lacking)}: the column's mean stands for them"
+        yield "missing", f"{_listed(lacking)}: the column's mean stands for them"
     if contents.left_out:
-        yield "left out", listed([f"{name} ({why})" for name, why in contents.left_out.items()])
+        yield "left out", _listed([f"{name} ({why})" for name, why in contents.left_out.items()])
     constant = [names[place] for place in np.flatnonzero((lowest == highest) & (missing == 0))]
     if constant:
-        yield "one value only", f"{listed(constant)}, which tell nothing"
+        yield "one value only", f"{_listed(constant)}, which tell nothing"
     if counting := [name for place, name in enumerate(names) if _counts_rows(contents, place)]:
-        yield "counts rows", f"{listed(counting)}, which may be no feature: leave it out with --drop"
+        yield "counts rows", f"{_listed(counting)}, which may be no feature: leave it out with --drop"
 
 
 def _ranges(X):
@@ -56,10 +56,14 @@ def _predicted(contents, last):
         return f"{name}: numbers from {contents.y.min():.6g} to {contents.y.max():.6g}"
     counts = np.bincount(contents.y, minlength=len(contents.classes))
     each = [f"{label} ({count})" for label, count in zip(contents.classes, counts, strict=True)]
-    return f"{name}: {listed(each)}"
+    return f"{name}: {_listed(each)}"
 
 
 def _counts_rows(contents, place):
     """Whether a column of numbers goes up by one from row to row."""
     column = contents.X[:, place]
     return place not in contents.texts and len(column) >= FEWEST_COUNTED and bool((np.diff(column) == 1).all())
+
+
+def _listed(names):
+    return cells.listed(names, ROOM)
