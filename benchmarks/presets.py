@@ -10,8 +10,8 @@ for, seconds an epoch of Keras' `fit` against ours, medians over alternating rou
 Needs keras, which nothing else here does.
 
 With --seeds the mean and the range of the test accuracy over so many seeds. With --held-out the accuracy on the last
-sixth of the training part, of a preset trained on the rest with other learning rates, by which rates are chosen: the test
-part chooses nothing.
+sixth of the training part, of a preset trained on the rest with other learning rates, by which rates are chosen: the
+test part chooses nothing.
 """
 
 import os

@@ -263,3 +263,21 @@ def test_weights_and_validation_data_are_routed():
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), asked)
         pipeline.fit(X, y, sample_weight=np.ones(60), X_val=X, y_val=y)
     assert len(pipeline[-1].validation_scores_) == 5
+
+
+# ---- columns with units of their own ---------------------------------------------------------------------------------
+
+WIDE = X * [1000, 1, 0.01]
+
+
+@pytest.mark.parametrize("make", [FCClassifier, FCRegressor])
+def test_columns_far_apart_of_which_little_was_learned_are_warned_of_with_the_remedy(make):
+    remedy = rf"from 0\.0\d+ to 1\.1e\+03: put a StandardScaler before, as in make_pipeline\(StandardScaler\(\), {make.__name__}"
+    with pytest.warns(UserWarning, match=remedy):
+        make(**SETTINGS).fit(WIDE, (X[:, 2] > 0).astype(int))
+
+
+@pytest.mark.filterwarnings("error:Little was learned")
+def test_columns_alike_and_those_that_were_learned_from_are_not_warned_of():
+    classifier(max_iter=1).fit(X, y)
+    classifier(max_iter=300, learning_rate_init=0.01).fit(X * [100, 0.9, 1], y)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fcclf.settings.blocks import BatchNorm, Block, Conv2D, Dense, Dropout, Standardize
 from fcclf.settings.config import Config
 
-FAR_APART = 100  # times: the largest deviation of a column against the smallest, or against 1
 RARE = 0.3  # share of all other classes together, so that class weights may help
 
 
@@ -69,19 +68,12 @@ def verdict(config: Config, dataset, found: dict) -> Iterator[str]:
 
 def _remedy(config, dataset, most=0.0):
     """What most likely helps. most: share of the commonest class."""
+    from fcclf.data.dataset import far_apart
+
     layers = config.layers(dataset.shape).values()
-    low, high = _deviations(dataset)
-    if high > FAR_APART * min(low, 1) and not any(isinstance(block, Standardize) for block in layers):
-        return f"use --standardize features, as the columns' standard deviations go from {low:.3g} to {high:.3g}"
+    apart = far_apart(dataset.train.X, dataset.categories)
+    if apart and not any(isinstance(block, Standardize) for block in layers):
+        return "use --standardize features, as the columns' standard deviations go from {:.3g} to {:.3g}".format(*apart)
     if 1 - most < RARE and not config.training.class_weight and not dataset.is_regression:
         return "use --class-weight balanced, or more samples of the other classes"
     return "try more --epochs, another --learning-rate or more units in --hidden, or columns that tell more"
-
-
-def _deviations(dataset):
-    """The smallest and the largest of the training part's columns of numbers."""
-    from fcclf.data.dataset import statistics
-
-    stddev = statistics(dataset.train.X, each_feature=True)["stddev"]
-    numbers = [each for place, each in enumerate(stddev) if not (dataset.categories and dataset.categories[place])]
-    return (min(numbers), max(numbers)) if numbers else (1.0, 1.0)

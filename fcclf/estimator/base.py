@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fcclf.data.dataset import fingerprint
+from fcclf.data.dataset import far_apart, fingerprint
 from fcclf.data.facts import Facts
 from fcclf.errors import RunError
 from fcclf.estimator import callbacks, exporting, fit_run, lbfgs, parameters, samples, scoring
@@ -38,6 +38,7 @@ from fcclf.settings.fit_config import FitConfig
 from fcclf.system import durable
 
 GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
+LITTLE = 0.9  # share of the loss of guessing, above which little was learned
 NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before
 
 
@@ -99,6 +100,19 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
                 ConvergenceWarning,
                 stacklevel=4,
             )
+        self._warn_of_units(parts["train"])
+
+    def _warn_of_units(self, given):
+        """Warns where little was learned of a `Part`, and the units of its columns may be why."""
+        apart = far_apart(given.X) if isinstance(given.X, np.ndarray) else None
+        if not apart or self.loss_ <= LITTLE * self._loss_of_guessing(given.y):
+            return
+        low, high = apart
+        remedy = f"put a StandardScaler before, as in make_pipeline(StandardScaler(), {type(self).__name__}())."
+        warnings.warn(
+            f"Little was learned, and the columns of X have standard deviations from {low:.3g} to {high:.3g}: {remedy}",
+            stacklevel=5,
+        )
 
     def _minimize(self, given):
         """Trains by scipy's L-BFGS-B on a `Part`; sets the attributes."""

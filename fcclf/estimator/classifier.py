@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, softmax, xlogy
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
@@ -180,6 +180,13 @@ class FCClassifier(ClassifierMixin, FCEstimator):
 
     def _objective(self):
         return Multilabel(self.n_outputs_) if self._multilabel else Classification()
+
+    def _loss_of_guessing(self, y):
+        """Of always giving the shares of the classes in y as their probabilities; infinite where that is not known."""
+        if self._multilabel:
+            return np.inf
+        shares = np.bincount(y) / len(y)
+        return -float(np.sum(xlogy(shares, shares)))
 
     def _given(self, X, y, sample_weight, fresh):
         """The samples of a fit as a `Part`. fresh: forget the fits before it."""

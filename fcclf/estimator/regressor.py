@@ -146,6 +146,10 @@ class FCRegressor(RegressorMixin, FCEstimator):
     def _objective(self):
         return Regression(self.loss, float(self.delta) if self.loss == "huber" else 1.0, self.n_outputs_)
 
+    def _loss_of_guessing(self, y):
+        """Of always giving the mean of y; infinite where that is not known."""
+        return float(np.var(y, axis=0).mean() / 2) if self.loss == "squared_error" else np.inf
+
     def _given(self, X, y, sample_weight, fresh):
         """The samples of a fit as a `Part`. fresh: forget the fits before it."""
         X, y = self._targets(X, y, reset=fresh)
