@@ -68,6 +68,16 @@ def test_another_encoding_is_named_as_the_remedy(tmp_path):
         read(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"PK\x03\x04...", "is an Excel file or another archive: save"), (b"\x89PNG\r\n", "is a picture: save")],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, content, words):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(RunError, match=words):
+        read(tmp_path / "a.csv")
+
+
 def test_a_damaged_gzip_file_is_one_sentence(tmp_path):
     (tmp_path / "a.csv").write_bytes(gzip.compress(b"1,a,l\n" * 1000)[:-9])
     with pytest.raises(RunError, match=r"a.csv is damaged: "):

@@ -223,7 +223,7 @@ NAMES = ["name,born,x,kind", *(f"n{row},{1 + row:02}.01.1990,{row % 7},{row % 2}
 def test_texts_that_hardly_repeat_and_dates_are_left_out(file):
     contents = read(file(NAMES))
     assert contents.columns == ["x"]
-    assert contents.left_out == {"born": "dates", "name": "22 different texts"}
+    assert contents.left_out == {"born": "dates", "name": "22 different texts, such as 'n0'"}
 
 
 def test_texts_that_hardly_repeat_are_no_categories(file):
@@ -276,9 +276,21 @@ def test_columns_that_are_not_there_are_named(file, settings, words):
         read(file(SHIP), **settings)
 
 
-def test_a_column_without_a_value_is_refused(file):
-    with pytest.raises(RunError, match=r"has columns without a value: leave them out with --drop: b\."):
-        read(file(["a,b,kind", "1,,x", "2,NA,y", "3,,x", "4,,y"]))
+def test_a_column_without_a_value_is_left_out(file):
+    contents = read(file(["a,b,kind", *("1,,x", "2,NA,y") * 3]))
+    assert (contents.columns, contents.left_out) == (["a"], {"b": "no value"})
+    assert contents.X[:, 0].tolist() == [1, 2] * 3
+
+
+def test_an_empty_last_column_is_no_label(file):
+    with pytest.raises(RunError, match=r"the last column of .* is empty: name the one with the labels by --label"):
+        read(file(["a,kind,", *("1,x,", "2,y,") * 3]))
+    assert read(file(["a,kind,", *("1,x,", "2,y,") * 3]), "kind").left_out == {"column 3": "no value"}
+
+
+def test_a_heading_with_a_number_is_hinted_at(file):
+    with pytest.raises(RunError, match=r"1 row with the label 'kind'.* The first row was not taken for a heading"):
+        read(file(["2024,kind", *("1,x", "2,y") * 3]))
 
 
 def test_texts_of_the_test_part_alone_are_unknown(file):
@@ -290,6 +302,12 @@ def test_texts_of_the_test_part_alone_are_unknown(file):
     assert dataset.schema.columns[0].categories == ("a", "b", "c")
     assert dataset.test.X[dataset.test.X[:, 1] == 7, 0] == 3
     assert dataset.categories == (3, 0)
+
+
+def test_an_npz_file_with_a_column_without_a_value_is_refused(tmp_path):
+    np.savez(tmp_path / "table.npz", X=np.float32([[1, np.nan]] * 4), y=[0, 1, 0, 1])
+    with pytest.raises(RunError, match=r"table\.npz has no value in X\[:, 1\]: leave that column out"):
+        read(tmp_path / "table.npz")
 
 
 def test_an_npz_file_may_lack_numbers(tmp_path):

@@ -94,7 +94,7 @@ class CsvFile:
         self._rows = self.dialect.rows(text_file.lines(head, file, path))
         line, first = next(self._rows, (0, []))
         named = all(number(cell) is None for cell in first)
-        columns = [cell.rstrip() if named else f"column {place}" for place, cell in enumerate(first, start=1)]
+        columns = [(named and cell.strip()) or f"column {place}" for place, cell in enumerate(first, start=1)]
         self.heading = Heading(path, columns, named)
         self.rows_at_once = min(ROWS, max(1, CELLS // max(1, len(columns))))
         if not named:
@@ -103,9 +103,10 @@ class CsvFile:
     def check_width(self):
         """Raises RunError unless there are two columns, as a table with labels has."""
         if len(self.heading.columns) < 2:
+            begins = f", but it begins with {brief(self.heading.columns[0])}" if self.heading.columns else ""
             raise RunError(
                 f"{self.heading.path} needs two columns or more, features and a label, with commas, semicolons, tabs "
-                "or bars between: name another --delimiter, if there is one."
+                f"or bars between{begins}: take other lines out, or name its --delimiter."
             )
 
     def first_rows(self) -> list[list[str]]:

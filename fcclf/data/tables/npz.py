@@ -28,6 +28,9 @@ def read(path: Path, source: Table) -> Contents:
             "y a label for each sample."
         )
     X = checked_features(path, X)
+    empty = np.flatnonzero(np.isnan(X).all(axis=0))
+    if len(empty):
+        raise RunError(f"{path} has no value in X[:, {empty[0]}]: leave that column out.")
     weights = _weights(path, weight, *weights, labels) if weights else None
     columns = [f"X[:, {column}]" for column in range(X.shape[1])]
     if numbers:

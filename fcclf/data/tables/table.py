@@ -64,7 +64,18 @@ def _check_classes(path, contents):
         rare = contents.classes[counts.argmin()]
         raise RunError(
             f"{path} has {counts.min()} row with the label {brief(rare)}: each label needs {FEWEST} or more."
+            f"{_heading(contents, rare)}"
         )
+
+
+def _heading(contents, label):
+    """A hint where a label may stand in a heading."""
+    first = not contents.named and contents.classes[contents.y[0]] == label
+    return " The first row was not taken for a heading, as it has numbers." if first else ""
+
+
+def _too_many(texts):
+    return f"{len(texts)} different texts, such as {brief(next(filter(None, texts)))}"
 
 
 def different_numbers(source: Table) -> int:
@@ -127,6 +138,8 @@ class _Reader:
         self.left_out, self.features = {}, self._chosen(heading)
         cells = list(zip(*table.first_rows(), strict=True)) or [()] * len(self.columns)
         self._leave_out({place: "dates" for place in self.features if self._by_look(place) and are_dates(cells[place])})
+        if source.label is None and cells[self.label] and not any(cells[self.label]):
+            raise RunError(f"the last column of {self.path} is empty: name the one with the labels by --label.")
         texts = [place for place in self.features if not self._by_look(place) or are_texts(cells[place])]
         self.texts = {place: {} for place in texts}
         self.values, self.weights, self.labels = array("f"), array("f"), {}
@@ -194,7 +207,8 @@ class _Reader:
         numbers = np.frombuffer(self.values, np.float32).reshape(len(y), len(self._number_places))
         places = dict(zip(self._number_places, numbers.T, strict=True))
         self._leave_out_texts()
-        X = self._together(numbers, places) if self.texts else numbers
+        self._leave_out_empty(places)
+        X = numbers if [*places] == self.features else self._together(numbers, places)
         texts = {self.features.index(place): tuple(sorted(known)) for place, known in self.texts.items()}
         names = [self.columns[place] for place in self.features]
         weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
@@ -205,14 +219,18 @@ class _Reader:
         """Those that hardly repeat, as those of categories do. Raises RunError for one that is to be categories."""
         rows = len(self.label_values)
         most = min(MOST_CATEGORIES, max(FEW_TEXTS, rows / 2))
-        many = {place: f"{len(known)} different texts" for place, known in self.texts.items() if len(known) > most}
+        many = {place: known for place, known in self.texts.items() if len(known) > most}
         for place in many.keys() & self.named_categories:
             raise RunError(
-                f"{self.path} has {many[place]} in {brief(self.columns[place])}, which are too many for categories of "
-                f"{rows} rows: leave the column out with --drop."
+                f"{self.path} has {len(many[place])} different texts in {brief(self.columns[place])}, which are too "
+                f"many for categories of {rows} rows: leave the column out with --drop."
             )
-        self._leave_out(many)
+        self._leave_out({place: _too_many(known) for place, known in many.items()})
         self.texts = {place: known for place, known in self.texts.items() if place not in many}
+
+    def _leave_out_empty(self, places):
+        """Columns of numbers that have none. places: {place: values}."""
+        self._leave_out({place: "no value" for place, column in places.items() if np.isnan(column).all()})
 
     def _together(self, numbers, places):
         """X, [samples, features], of numbers and of the places of texts among the sorted ones."""

@@ -15,15 +15,27 @@ PART, LONGEST_LINE = 1 << 20, 1 << 26  # characters: read at once; of a line at 
 CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
 PACKED = b"\x1f\x8b"  # how a gzip file begins
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # how a file in UTF-16 begins
+OTHERS = {  # how files begin that hold no text
+    b"PK\x03\x04": "an Excel file or another archive",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"\x89PNG": "a picture",
+    b"%PDF": "a PDF file",
+    b"PAR1": "a Parquet file",
+}
 UTF8 = "utf-8-sig"  # with or without a mark
 
 
 def opened(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
-    """The text of a file. encoding: by default that of the mark it begins with, else UTF-8."""
+    """The text of a file. encoding: by default that of the mark it begins with, else UTF-8. Raises RunError if it is a
+    well-known kind of file that holds no text."""
     file = open(path, "rb")  # noqa: SIM115 - closed with the text
-    if _begins(file).startswith(PACKED):
+    begins = _begins(file)
+    if begins in OTHERS:
+        raise RunError(f"{path} is {OTHERS[begins]}: save its table as .csv, or as .parquet.")
+    if begins.startswith(PACKED):
         file = gzip.GzipFile(fileobj=file)
-    return decoded(file, encoding or MARKS.get(_begins(file), UTF8))
+        begins = _begins(file)
+    return decoded(file, encoding or MARKS.get(begins[:2], UTF8))
 
 
 def decoded(file, encoding: str | None = None) -> io.TextIOWrapper:
@@ -33,7 +45,7 @@ def decoded(file, encoding: str | None = None) -> io.TextIOWrapper:
 
 def _begins(file):
     """The first bytes, which stay to be read."""
-    begins = file.read(2) if file.seekable() else b""
+    begins = file.read(4) if file.seekable() else b""
     if begins:
         file.seek(0)
     return begins

@@ -7,18 +7,14 @@ import numpy as np
 
 from fcclf.data.tables import cells
 from fcclf.data.tables.contents import Contents
-from fcclf.errors import RunError
 
 WIDTH, ROOM = 16, 75  # of what a line is about, and of the names after it
 FEWEST_COUNTED = 10  # rows, so that numbers in order may count them
 
 
 def sentences(path: Path, contents: Contents, last: bool) -> Iterator[str]:
-    """What a table holds. last: nobody said which column the labels are in. Raises RunError if a column is empty."""
+    """What a table holds. last: nobody said which column the labels are in."""
     missing = np.isnan(contents.X).sum(axis=0)
-    empty = [contents.columns[place] for place in np.flatnonzero(missing == len(contents.X))]
-    if empty:
-        raise RunError(f"{path} has columns without a value: leave them out with --drop: {cells.listed(empty)}.")
     yield f"{path.name}: {len(contents.X)} rows"
     for about, what in _lines(contents, missing, last):
         yield f"  {about:<{WIDTH}}{what}"
@@ -40,9 +36,9 @@ def _lines(contents, missing, last):
         yield "left out", _listed([f"{name} ({why})" for name, why in contents.left_out.items()])
     constant = [names[place] for place in np.flatnonzero((lowest == highest) & (missing == 0))]
     if constant:
-        yield "one value only", f"{_listed(constant)}, which tell nothing"
+        yield "one value only", _listed(constant)
     if counting := [name for place, name in enumerate(names) if _counts_rows(contents, place)]:
-        yield "counts rows", f"{_listed(counting)}, which may be no feature: leave it out with --drop"
+        yield "counts rows", f"{_listed(counting)}: leave it out with --drop, if it is no feature"
 
 
 def _ranges(X):
@@ -66,4 +62,4 @@ def _counts_rows(contents, place):
 
 
 def _listed(names):
-    return cells.listed(names, ROOM)
+    return " ".join(cells.listed(names, ROOM).split())
