@@ -25,6 +25,7 @@ from fcclf.system import durable
 
 FEWEST = 2  # samples of a class: one to train on, one to test
 MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes, where all are whole and where some are not
+LONGEST_EXAMPLE = 12  # characters of one
 EMPTY = "is empty"  # what is wrong with the cell of a label
 FEW_TEXTS = 20  # in a column, which are categories however few rows there are
 
@@ -75,7 +76,9 @@ def _heading(contents, label):
 
 
 def _too_many(texts):
-    return f"{len(texts)} different texts, such as {brief(next(filter(None, texts)))}"
+    example = next(filter(None, texts))
+    shown = example if len(example) <= LONGEST_EXAMPLE else f"{example[:LONGEST_EXAMPLE]}..."
+    return f"{len(texts)} different texts, such as {shown}"
 
 
 def different_numbers(source: Table) -> int:
