@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.?\d*(e[-+]\d+)?")
+NEW = re.search(r"^```\n(plant,.*?)^```$", (DOCS / "first_steps.md").read_text(), re.MULTILINE | re.DOTALL)[1]
 COMMANDS = Path(sys.executable).parent
 
 
@@ -60,11 +61,16 @@ def plain(text):
 
 @pytest.mark.parametrize(
     ("page", "kinds"),
-    [("export.md", ("sh", "python")), ("first_steps.md", ("sh", "python")), ("own_data.md", ("python",))],
+    [
+        ("export.md", ("sh", "python")),
+        ("first_steps.md", ("sh", "python")),
+        ("own_data.md", ("python",)),
+        ("../README.md", ("python",)),
+    ],
 )
 def test_programs_of_a_page_print_what_it_shows(iris, page, kinds):
     blocks = BLOCK.findall((DOCS / page).read_text())
-    (iris / "new.csv").write_text("".join(text for _, text in blocks if text.startswith("plant,petal_width")))
+    (iris / "new.csv").write_text(NEW)
     shown = dict(enumerate(blocks))
     for number, (kind, program) in shown.items():
         if kind in kinds:
