@@ -56,7 +56,7 @@ PRESETS = {
             *(layer for units in (200, 100, 60) for layer in (_relu(units), Dropout(0.2))),
             _output(),
         ),
-        {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 32, "epochs": 60},
+        {"optimizer": "sgd", "learning_rate": 0.03, "batch_size": 32, "epochs": 60},
     ),
     "mnist-bn": Preset(
         (
@@ -64,7 +64,7 @@ PRESETS = {
             *(Dense(512, l2=0.02, use_bias=False), BatchNorm(), Activation("relu"), Dropout(0.2)),
             _output(),
         ),
-        {"learning_rate": 1e-3, "batch_size": 128, "epochs": 4},
+        {"learning_rate": 3e-4, "batch_size": 128, "epochs": 4},
     ),
     "selu-20": Preset(
         (
