@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from beside.workloads import Workload
 
-SECONDS, MOST = 1.0, 4000  # that a round aims at; epochs in a round at most
+SECONDS, LONG, MOST = 1.0, 8.0, 4000  # that a round aims at; enough, whatever was compiled; epochs in a round at most
 
 
 def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
@@ -28,20 +28,19 @@ def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
         print(value, peak_bytes(), flush=True)
 
 
-def timed(train: Callable[[int], None], n_batches: int = 1) -> Callable[[], float]:
-    """A function that measures seconds a step of train(number of epochs); its first call warms up."""
-    count = functools.cache(lambda: filling(train))
+def timed(train: Callable[[int], None], n_batches: int = 1, least: int = 1) -> Callable[[], float]:
+    """A function that measures seconds a step of train(number of epochs), `least` or more; its first call warms up."""
+    count = functools.cache(lambda: filling(train, least))
     return lambda: seconds(train, count()) / count() / n_batches
 
 
-def filling(train):
+def filling(train, count):
     """A number of epochs that fills a round."""
-    train(1)
-    count, taken = 1, seconds(train, 1)
-    while taken < SECONDS / 2 and count < MOST:
+    if seconds(train, count) > LONG:
+        return count
+    while (taken := seconds(train, count)) < SECONDS / 2 and count < MOST:
         count = min(MOST, count * max(2, min(16, int(SECONDS / taken))))
         train(count)  # another number of epochs may be compiled again
-        taken = seconds(train, count)
     return count
 
 

@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 
 from beside.rounds import median, short
 
+DRAWN = {"moons", "wide", "rows", "nets"}  # contests
 OURS, OTHERS = "#c1440e", "#8a9aa9"
 LINES = {
     **{"compiled loop": OURS, "FCClassifier.fit": "#e8a07d"},

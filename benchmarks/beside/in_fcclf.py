@@ -19,7 +19,9 @@ def given(workload, X, y, **session):
 
 
 def bare(workload, **session):
-    return timed(speed.Bare(*given(workload, *workload.samples(), **session)).train, workload.n_batches)
+    return timed(
+        speed.Bare(*given(workload, *workload.samples(), **session)).train, workload.n_batches, workload.epochs
+    )
 
 
 def everything_on(_, **session):
@@ -36,7 +38,7 @@ def tutorial(_):
 
 def fit(workload):
     settings = {"activation": workload.activation, "l2": workload.l2}
-    return in_sklearn.fit(workload, FCClassifier, **settings)
+    return in_sklearn.fit(workload, FCClassifier, workload.epochs, **settings)
 
 
 if __name__ == "__main__":

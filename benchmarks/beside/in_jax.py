@@ -23,7 +23,7 @@ def begin(workload):
             trained, losses = epochs(trained, X, y, orders[: count - first])
         losses.block_until_ready()
 
-    return timed(train, workload.n_batches)
+    return timed(train, workload.n_batches, workload.epochs)
 
 
 def calls(workload):

@@ -20,11 +20,11 @@ def estimator(workload, kind=MLPClassifier, **settings):
     return kind(workload.hidden, **common | endless | {"alpha": 0.0} | settings)
 
 
-def fit(workload, kind=MLPClassifier, **settings):
-    """Seconds a step of fits."""
+def fit(workload, kind=MLPClassifier, least=1, **settings):
+    """Seconds a step of fits of so many epochs or more."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = workload.samples()
-    return timed(lambda n: estimator(workload, kind, max_iter=n, **settings).fit(X, y), workload.n_batches)
+    return timed(lambda n: estimator(workload, kind, max_iter=n, **settings).fit(X, y), workload.n_batches, least)
 
 
 def row(workload, kind=MLPClassifier, **settings):

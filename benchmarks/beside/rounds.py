@@ -54,10 +54,6 @@ class Peer:
             raise RuntimeError(f"{self.entry.title} ended with status {self.process.wait()}")
         return line.split()
 
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
-
 
 @contextlib.contextmanager
 def started(entries: list[Entry]):
@@ -69,7 +65,9 @@ def started(entries: list[Entry]):
         yield list(peers)
     finally:
         for peer in peers:
-            peer.end()
+            peer.process.stdin.close()
+        for peer in peers:
+            peer.process.wait()
 
 
 def asked(entries: list[Entry], workload: Workload, rounds: int) -> dict[str, dict]:

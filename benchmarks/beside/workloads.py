@@ -34,6 +34,12 @@ class Workload(NamedTuple):
         """(numbers in, numbers out) of each dense layer."""
         return list(zip((self.n_features, *self.hidden), (*self.hidden, self.n_classes), strict=True))
 
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that take a compiled loop about half a second, at least one."""
+        operations = 6 * self.batch_size * sum(n_in * n_out for n_in, n_out in self.widths)
+        return 1 if self.lenet else max(1, int(min(50_000, 2e10 / operations)) // self.n_batches)
+
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
         """(X, y): float32 [rows, features], int32 [rows]. Two features are the moons, more are random numbers."""
         if self.n_features == 2:
