@@ -20,6 +20,7 @@ DOCS = [
     "sphinx-copybutton>=0.5.2",
     "sphinx-design>=0.6.1",
 ]
+BENCH = ["torch>=2.6", "jax>=0.5"]  # what benchmarks/peers.py measures beside fcclf; Keras comes with TensorFlow
 SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
@@ -50,6 +51,7 @@ setup(
         "serve": SERVE,
         "parquet": PARQUET,
         "docs": DOCS,
+        "bench": BENCH,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
             *SERVE,

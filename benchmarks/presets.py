@@ -125,7 +125,8 @@ def moments(config, path) -> list[tuple[int, float]]:
 def compared(name):
     """A line: seconds an epoch of ours and of Keras."""
     config = configured(name)
-    dataset, network = load(config), keras_network(config)
+    dataset = load(config)
+    network = keras_network(config, dataset.shape)
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as directory:
         for epochs in range(1, ROUNDS + 2):  # the first of each warms up
@@ -145,12 +146,12 @@ def keras_epoch(network, dataset, batch_size):
     return time.perf_counter() - began
 
 
-def keras_network(config):
-    """The same layers and optimizer in Keras."""
+def keras_network(config, shape):
+    """The same layers and optimizer in Keras. shape: `DataShape`."""
     import keras
 
-    network = keras.Sequential([keras.Input((784,)), *(keras_layer(keras, block) for block in config.model.layers)])
-    training = config.training
+    layers = [keras_layer(keras, block) for block in config.layers(shape).values()]
+    network, training = keras.Sequential([keras.Input((shape.n_features,)), *layers]), config.training
     kind = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[training.optimizer]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(kind(training.learning_rate), loss, metrics=["accuracy"])
@@ -164,7 +165,7 @@ def keras_layer(keras, block):
             activation = {"identity": None}.get(block.activation, block.activation)
             penalty = keras.regularizers.L2(block.l2 / 2) if block.l2 else None
             bias = {"use_bias": block.use_bias, "kernel_regularizer": penalty}
-            return keras.layers.Dense(block.units or 10, activation, **bias)
+            return keras.layers.Dense(block.units, activation, **bias)
         case "Conv2D":
             return keras.layers.Conv2D(block.filters, block.size, padding=block.padding, activation=block.activation)
         case "BatchNorm":

@@ -14,14 +14,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import contextlib
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from beside.commands import peak_megabytes, seconds, trained_megabytes
 
 from fcclf.data import loading
 from fcclf.data.order import EpochOrders
@@ -33,7 +32,7 @@ from fcclf.settings.config import Config, Session, Training
 tf1 = tf.compat.v1
 
 ROUNDS = 5
-FED_EPOCHS, TRAINED_EPOCHS, BARE_RUNS = 40, 2500, 20
+FED_EPOCHS, TRAINED_EPOCHS, BARE_EPOCHS = 40, 2500, 1000
 
 
 def main():
@@ -103,25 +102,25 @@ class Bare:
     """The compiled loop alone: nothing is written, the order is made beforehand."""
 
     def __init__(self, config, dataset):
-        self.program, self.parts, self.n_epochs = (
-            Program(training.plan_on(config, dataset)),
-            loading.parts(config, dataset),
-            50,
-        )
+        self.program, self.parts = Program(training.plan_on(config, dataset)), loading.parts(config, dataset)
+        self.n_epochs = min(50, self.program.plan.most_epochs)  # in one Session.run
         training.begin(self.program, config, dataset)
         with contextlib.closing(
             EpochOrders(0, "shuffle", len(dataset.train.y), self.program.plan.most_epochs)
         ) as orders:
             self.rows = orders.rows(0, self.n_epochs - 1)
-        self.time()  # compiles
+        self.train(1)  # compiles
+
+    def train(self, n_epochs):
+        for first in range(0, n_epochs, self.n_epochs):
+            count = min(self.n_epochs, n_epochs - first)
+            self.program.run_loop(self.parts, self.rows, count, 0, self.program.plan.n_batches)
 
     def time(self):
         """Seconds a step."""
-        n_batches = self.program.plan.n_batches
         started = time.perf_counter()
-        for _ in range(BARE_RUNS):
-            self.program.run_loop(self.parts, self.rows, self.n_epochs, 0, n_batches)
-        return (time.perf_counter() - started) / BARE_RUNS / self.n_epochs / n_batches
+        self.train(BARE_EPOCHS)
+        return (time.perf_counter() - started) / BARE_EPOCHS / self.program.plan.n_batches
 
 
 def whole_process():
@@ -141,28 +140,9 @@ def whole_process():
 
 def memory():
     """Peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
-    arguments = ["train", "moons", "--samples", "2000000", "--batch-size", "1024", "--epochs", "3", "--quiet"]
     only = peak_megabytes("-c", "import fcclf.runs.training, fcclf.runs.trained, fcclf.views.evaluation")
-    with tempfile.TemporaryDirectory() as directory:
-        whole = peak_megabytes("-m", "fcclf", *arguments, "--logdir", directory)
+    whole = trained_megabytes(2_000_000)
     print(f"2,000,000 samples at batch 1024: {whole - only:.0f} MB above the {only:.0f} MB of the imports")
-
-
-def seconds(*arguments):
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    return time.perf_counter() - started
-
-
-def peak_megabytes(*arguments):
-    """Of a child of a child, for the peak that the system keeps is of all children so far."""
-    program = (
-        "import resource, subprocess, sys\n"
-        "subprocess.run([sys.executable, *sys.argv[1:]], check=True, capture_output=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    printed = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
-    return int(printed.stdout) / 1024
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""What every peer's process does: say that it is there, then measure whenever it is asked to.
+
+It writes `ready`. For each line it reads, the words of a workload, it writes a number and the most memory it had, in
+bytes; or `missing NAME`, and ends.
+"""
+
+import functools
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+from beside.workloads import Workload
+
+SECONDS, LONG, MOST = 1.0, 8.0, 4000  # that a round aims at; enough, whatever was compiled; epochs in a round at most
+
+
+def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
+    """Answers as the kind that sys.argv names, which makes of a workload a function that measures once."""
+    begun = functools.lru_cache(1)(kinds[sys.argv[1]])
+    print("ready", flush=True)
+    for words in sys.stdin:
+        try:
+            value = begun(Workload.from_words(words))()
+        except (ImportError, FileNotFoundError) as error:
+            print("missing", getattr(error, "name", None) or error.filename, flush=True)
+            return
+        print(value, peak_bytes(), flush=True)
+
+
+def timed(train: Callable[[int], None], n_batches: int = 1, least: int = 1) -> Callable[[], float]:
+    """A function that measures seconds a step of train(number of epochs), `least` or more; its first call warms up."""
+    count = functools.cache(lambda: filling(train, least))
+    return lambda: seconds(train, count()) / count() / n_batches
+
+
+def filling(train, count):
+    """A number of epochs that fills a round."""
+    if seconds(train, count) > LONG:
+        return count
+    while (taken := seconds(train, count)) < SECONDS / 2 and count < MOST:
+        count = min(MOST, count * max(2, min(16, int(SECONDS / taken))))
+        train(count)  # another number of epochs may be compiled again
+    return count
+
+
+def seconds(use, *arguments) -> float:
+    started = time.perf_counter()
+    use(*arguments)
+    return time.perf_counter() - started
+
+
+def peak_bytes() -> int:
+    """The most memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,114 @@
+"""Whole commands: how long they take, how soon they go on after a kill, and their memory."""
+
+import contextlib
+import functools
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train_moons.py")
+PLAIN = ["--no-figures", "--image-every", "0"]
+SIZES = 2_000, 2_000_000, 10_000_000
+BYTES = 12  # of a sample: two features and a label
+TITLE = "`train_moons.py --noise 0.3`"
+
+
+def moons(rounds):
+    """The script beside TensorFlow's import."""
+    importing = functools.partial(seconds, "-c", "import tensorflow")
+    plain = functools.partial(script, *PLAIN)
+    return alternating(
+        {"`import tensorflow`": importing, TITLE: script, f"the same with `{' '.join(PLAIN)}`": plain}, rounds
+    )
+
+
+def resume(rounds):
+    """How soon a run has its next checkpoint after a kill, beside its first one."""
+    importing = functools.partial(seconds, "-c", "import tensorflow")
+    found = {"`import tensorflow`": [], "a new run, to its first checkpoint": [], "killed, to its next checkpoint": []}
+    for _ in range(rounds):
+        for times, taken in zip(found.values(), (importing(), *killed()), strict=True):
+            times.append(taken)
+    return {title: {"seconds": times} for title, times in found.items()}
+
+
+def alternating(measured, rounds):
+    """{title: {"seconds": [...]}} of {title: what measures}."""
+    found = {title: {"seconds": []} for title in measured}
+    for _ in range(rounds):
+        for title, measure in measured.items():
+            found[title]["seconds"].append(measure())
+    return found
+
+
+def script(*flags):
+    """Seconds of the script at defaults."""
+    with tempfile.TemporaryDirectory() as directory:
+        return seconds(SCRIPT, "--noise", "0.3", "--logdir", directory, *flags)
+
+
+def killed():
+    """(seconds to the first checkpoint, seconds from a kill -9 to one that is newer)."""
+    with tempfile.TemporaryDirectory() as directory:
+        first = to_newer_checkpoint(Path(directory))
+        return first, to_newer_checkpoint(Path(directory))
+
+
+def to_newer_checkpoint(directory):
+    """Starts the script, and kills it a second after it has saved something new."""
+    before, started = newest(directory), time.perf_counter()
+    words = [sys.executable, SCRIPT, "--epochs", "1000000", "--quiet", "--logdir", directory]
+    with contextlib.closing(Killed(words)) as process:
+        while newest(directory) <= before and process.poll() is None:
+            time.sleep(0.01)
+        taken = time.perf_counter() - started
+        time.sleep(1)
+    return taken
+
+
+class Killed(subprocess.Popen):
+    """A process that ends by kill -9."""
+
+    def __init__(self, words):
+        super().__init__(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def close(self):
+        self.kill()
+        self.wait()
+
+
+def newest(directory):
+    """The epoch of the newest checkpoint, as a text; empty if there is none."""
+    return max((each.name for each in directory.glob("*/checkpoints/epoch-*")), default="")
+
+
+def memory():
+    """{samples: megabytes} of the most memory of the command."""
+    return {size: trained_megabytes(size) for size in SIZES}
+
+
+def trained_megabytes(n_samples):
+    """Peak memory of the command on so many samples."""
+    arguments = ["train", "moons", "--samples", str(n_samples), "--batch-size", "1024", "--epochs", "3", "--quiet"]
+    with tempfile.TemporaryDirectory() as directory:
+        return peak_megabytes("-m", "fcclf", *arguments, "--logdir", directory)
+
+
+def seconds(*arguments):
+    """Of a Python process."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def peak_megabytes(*arguments):
+    """Of a child of a child, for the peak that the system keeps is of all children so far."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, *sys.argv[1:]], check=True, capture_output=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
+    return int(printed.stdout) / 1024

@@ -1,0 +1,125 @@
+"""Peers asked in turn, round after round, so that whatever else the machine does meets all of them."""
+
+import contextlib
+import math
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from beside.workloads import Workload
+
+BENCHMARKS = Path(__file__).parent.parent
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}  # a peer that waits must not take cores from others
+
+
+class Entry(NamedTuple):
+    """A peer, as tables call it. module: `beside.MODULE`, which knows the kind. most_rows: more take it too long."""
+
+    title: str
+    module: str
+    kind: str
+    most_rows: float = math.inf
+
+
+class Peer:
+    """A process that measures when it is asked to."""
+
+    def __init__(self, entry: Entry):
+        self.entry = entry
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"beside.{entry.module}", entry.kind],
+            cwd=BENCHMARKS,  # which Python looks for modules in
+            env=os.environ | QUIET,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def measure(self, workload: Workload) -> tuple[float, int] | None:
+        """(what was measured, bytes of the most memory so far); None, and a sentence, if what it needs is missing."""
+        print(workload.words(), file=self.process.stdin, flush=True)
+        value, peak = self.read()
+        if value == "missing":
+            print(f"{self.entry.title} is left out: {peak} is not installed here.", flush=True)
+            return None
+        return float(value), int(peak)
+
+    def read(self):
+        """The words of its next line."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.entry.title} ended with status {self.process.wait()}")
+        return line.split()
+
+
+@contextlib.contextmanager
+def started(entries: list[Entry]):
+    """The peers, when all are there."""
+    peers = [Peer(entry) for entry in entries]
+    try:
+        for peer in peers:
+            peer.read()
+        yield list(peers)
+    finally:
+        for peer in peers:
+            peer.process.stdin.close()
+        for peer in peers:
+            peer.process.wait()
+
+
+def asked(entries: list[Entry], workload: Workload, rounds: int) -> dict[str, dict]:
+    """{title: {"seconds": one a round, "bytes": most memory}} of the peers that are there."""
+    with started(entries) as peers:
+        return in_turn(peers, workload, rounds)
+
+
+def asked_once(entries: list[Entry], workload: Workload, rounds: int) -> dict[str, dict]:
+    """The same of peers that begin again in each round, unwarmed."""
+    found = {}
+    for _ in range(rounds):
+        with started(entries) as peers:
+            for title, times in in_turn(peers, workload, 1, warm=False).items():
+                found.setdefault(title, {"seconds": []})["seconds"] += times["seconds"]
+    return found
+
+
+def asked_sizes(entries: list[Entry], workloads: dict[str, Workload], rounds: int) -> dict[str, dict[str, dict]]:
+    """{size: the same} of {size: workload}, smaller ones first."""
+    with started(entries) as peers:
+        return {size: in_turn(peers, workload, rounds) for size, workload in workloads.items()}
+
+
+def in_turn(peers, workload, rounds, warm=True):
+    """{title: times}. warm: a round before the others does not count. Peers that miss something are taken out."""
+    found = {}
+    for number in range(rounds + warm):
+        for peer in [each for each in peers if workload.n_rows <= each.entry.most_rows]:
+            measured = peer.measure(workload)
+            if measured is None:
+                peers.remove(peer)
+                continue
+            times = found.setdefault(peer.entry.title, {"seconds": []})
+            times["seconds"] += [measured[0]] if number >= warm else []
+            times["bytes"] = measured[1]
+    return found
+
+
+def median(times: dict) -> float:
+    """Seconds."""
+    return statistics.median(times["seconds"])
+
+
+def ratio(times: dict, others: dict) -> str:
+    """How many times the others' seconds, round by round: the median, and in brackets the lowest and the highest."""
+    each = [one / other for one, other in zip(times["seconds"], others["seconds"], strict=True)]
+    return "{} ({}-{})".format(*map(short, (statistics.median(each), min(each), max(each))))
+
+
+def short(value: float) -> str:
+    """A number with three digits, or all of those before the point."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
