@@ -84,10 +84,8 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=delay)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=5)
+        process.communicate(timeout=5)
         assert process.returncode == -number
-        if delay >= 0.3:  # the flags are understood
-            assert b"fcclf: interrupted before anything was trained; to go on: " in errors
 
 
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
