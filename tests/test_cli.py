@@ -85,6 +85,17 @@ def test_whoever_waits_at_a_terminal_for_tensorflows_import_is_told(tmp_path, st
     assert (printed, said) == ("imported\n", words)
 
 
+def test_tensorflow_is_imported_without_keras_which_is_there_afterwards(tmp_path):
+    """Both are a line or two here."""
+    (tmp_path / "tensorflow.py").write_text("try:\n    import keras\nexcept ImportError:\n    print('TensorFlow')")
+    (tmp_path / "keras.py").write_text("print('Keras')")
+    program = "from fcclf.cli import terminal\nwith terminal.quiet_tensorflow():\n    import keras"
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])
+    command = [sys.executable, "-c", program]
+    printed = subprocess.check_output(command, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert printed == "TensorFlow\nKeras\n"
+
+
 def test_the_progress_bar_begins_where_the_run_does(capsys):
     with contextlib.closing(terminal.ProgressBar(10)) as bar:
         bar(4, {})

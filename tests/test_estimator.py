@@ -317,6 +317,15 @@ def test_the_same_settings_as_a_run_and_as_a_fit_give_the_same_weights(tmp_path,
     assert (len(set(rates)) > 1) == ("learning_rate" in of_fit)
 
 
+def test_weights_changed_in_place_count_from_the_next_prediction_on():
+    fitted = classifier().fit(X, y)
+    before = fitted.predict_proba(X)
+    fitted.coefs_[0][:] *= -1
+    assert (fitted.predict_proba(X) != before).any()
+    fitted.coefs_[0][:] *= -1
+    np.testing.assert_array_equal(fitted.predict_proba(X), before)
+
+
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
     program.clear_programs()

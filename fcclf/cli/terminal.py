@@ -118,7 +118,8 @@ def _measured(part, metrics):
 
 @contextlib.contextmanager
 def quiet_tensorflow(quiet=False):
-    """Keeps TensorFlow's start-up notes off stderr, also those it writes before its log level is read.
+    """Imports TensorFlow, with its start-up notes kept off stderr, also those it writes before its log level is read.
+    The block is for what else is to be imported.
 
     At a terminal it says what takes so long, unless quiet. Raises RunError if there is not enough memory for it: it
     would end with a dump of its stack.
@@ -131,7 +132,34 @@ def quiet_tensorflow(quiet=False):
     wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3"
     if sys.stderr.isatty() and not quiet and not wanted:
         say("importing TensorFlow ...")
-    with contextlib.nullcontext() if wanted else muted.stderr():
-        import tensorflow  # noqa: F401
-    yield
+    with _without_collecting():
+        with contextlib.nullcontext() if wanted else muted.stderr(), _without_keras():
+            import tensorflow  # noqa: F401
+        yield
     gc.freeze()  # a million objects that stay: looking at them again and again would double the time of a large table
+
+
+@contextlib.contextmanager
+def _without_keras():
+    """TensorFlow imported inside the block does without Keras, almost half of its import, as where that is not
+    installed. Whoever asks for `tensorflow.keras` afterwards gets it."""
+    hidden = "keras" not in sys.modules
+    if hidden:
+        sys.modules["keras"] = None  # an import of it fails
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["keras"]
+
+
+@contextlib.contextmanager
+def _without_collecting():
+    """No garbage is looked for inside the block: an import makes little, and a million objects to look at."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()

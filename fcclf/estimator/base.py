@@ -356,7 +356,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """The same of X that were checked."""
         with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS, self._dtype) as predictor:
             values = self._current_values()
-            predictor.load({name: value for name, value in values.items() if name in predictor.variables})
+            predictor.load_if_other({name: value for name, value in values.items() if name in predictor.variables})
             return compute(predictor, X)
 
     def hidden(self, X, layer=-1) -> np.ndarray:

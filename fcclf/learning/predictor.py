@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 from scipy.sparse import issparse
+from tensorflow.core.protobuf.config_pb2 import CallableOptions
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from fcclf.errors import RunError
@@ -74,6 +75,7 @@ class Predictor:
 
     def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32"):
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
+        self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
         with tf.Graph().as_default() as graph, tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
@@ -114,10 +116,8 @@ class Predictor:
 
     def run(self, fetches, feed=None):
         """`Session.run`. Raises RunError if the memory does not suffice."""
-        try:
+        with _memory_sufficing():
             return self.session.run(fetches, feed)
-        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-            raise RunError("there is not enough memory for this network and these data: make them smaller.") from error
 
     def load(self, values: dict[str, np.ndarray]):
         """Gives variables their values, by name."""
@@ -129,10 +129,17 @@ class Predictor:
         """{name: values} of every variable."""
         return self.run(self.variables)
 
+    def load_if_other(self, values: dict[str, np.ndarray]):
+        """`load`, unless these values are what was loaded last, where nothing else changes the variables."""
+        if not _same_bits(values, self.loaded):
+            self.loaded = {}
+            self.load(values)
+            self.loaded = {name: np.array(value) for name, value in values.items()}  # the caller's may change
+
     def answers(self, X) -> np.ndarray:
         """[samples, outputs] of X, [samples, features], an array or a sparse one of rows; each row's depend on that row
         alone."""
-        return self._in_blocks(self._block_answers, X)
+        return self._in_blocks(_answers, X)[0]
 
     def logits(self, X) -> np.ndarray:
         """[samples, classes] of X, [samples, features]; each row's depend on that row alone."""
@@ -141,45 +148,85 @@ class Predictor:
     def outputs(self, X) -> dict[str, np.ndarray]:
         """{layer: [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's depend on
         that row alone."""
-        return self._in_blocks(self._block_outputs, X)
+        return dict(zip(self.layer_outputs, self._in_blocks(_outputs, X), strict=True))
 
-    def _in_blocks(self, fetches, X):
-        """Zeros fill the last block; there is one at least, so that no samples have answers of the right shape."""
+    def _in_blocks(self, chosen, X):
+        """What `chosen` takes of the outputs for X. Zeros fill the last block; there is one at least, so that no
+        samples have answers of the right shape."""
         X = X if issparse(X) else np.asarray(X, self.dtype)
+        if X.shape[0] <= self.block_rows:
+            return self._of_block(chosen, X)
         at_once = max(1, min(MOST_BLOCKS, MOST_NUMBERS // (self.block_rows * self.n_features)))
         size = at_once * self.block_rows
-        answers = [self._answers(fetches, X[first : first + size]) for first in range(0, max(1, X.shape[0]), size)]
-        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *answers)
+        found = [self._of_blocks(chosen, X[first : first + size]) for first in range(0, X.shape[0], size)]
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
-    def _answers(self, fetches, X):
-        X = X.toarray() if issparse(X) else X
-        blocks = np.zeros((max(1, -(-len(X) // self.block_rows)), self.block_rows, self.n_features), self.dtype)
-        blocks.reshape(-1, self.n_features)[: len(X)] = X
-        answers = self.run(fetches, {self._blocks: blocks})
-        return tf.nest.map_structure(lambda each: each.reshape(-1, *each.shape[2:])[: len(X)], answers)
+    def _of_block(self, chosen, X):
+        """Of one block at most: a loop in the graph would take longer than the block."""
+        found = self._call(chosen, self._blocks(1, X)[0])
+        return [each[: X.shape[0]] for each in found]
 
-    @property
+    def _of_blocks(self, chosen, X):
+        found = self._call(chosen, self._blocks(-(-X.shape[0] // self.block_rows), X))
+        return [each.reshape(-1, *each.shape[2:])[: X.shape[0]] for each in found]
+
+    def _blocks(self, count, X):
+        """X in so many blocks, [count, block_rows, features]."""
+        blocks = np.zeros((count, self.block_rows, self.n_features), self.dtype)
+        blocks.reshape(-1, self.n_features)[: X.shape[0]] = X.toarray() if issparse(X) else X
+        return blocks
+
+    @functools.cached_property
     def block_rows(self) -> int:
         """Rows in a block."""
         return blockwise.block_rows(self.network)
 
-    @functools.cached_property
-    def _blocks(self):
-        with self.session.graph.as_default(), tf1.name_scope("blocks"):
-            return tf1.placeholder(self.dtype, (None, self.block_rows, self.n_features), "X")
+    def _call(self, chosen, blocks):
+        """The arrays that `chosen` takes of the outputs for a block, or several: [rows, ...] or [number, rows, ...]."""
+        key = chosen, blocks.ndim
+        if key not in self.calls:
+            self.calls[key] = self._prepared_call(chosen, several=blocks.ndim == 3)
+        with _memory_sufficing():
+            return self.calls[key](blocks)
 
-    @functools.cached_property
-    def _block_answers(self):
-        return self._of_blocks(lambda outputs: outputs["output"], tf.TensorSpec(None, self.dtype))
-
-    @functools.cached_property
-    def _block_outputs(self):
-        return self._of_blocks(dict, dict.fromkeys(self.layer_outputs, tf.TensorSpec(None, self.dtype)))
-
-    def _of_blocks(self, chosen, signature):
-        X = self._blocks
+    def _prepared_call(self, chosen, several):
+        """A function of blocks. `Session.run` would take longer to find out what is fed and fetched than one block
+        takes."""
+        shape = (self.block_rows, self.n_features)
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks/"):
-            return blockwise.mapped(X, self.network, chosen, signature)
+            X = tf1.placeholder(self.dtype, (None, *shape) if several else shape, "X")
+            if several:
+                signature = [tf.TensorSpec(None, self.dtype) for _ in chosen(self.layer_outputs)]
+                fetched = blockwise.mapped(X, self.network, chosen, signature)
+            else:
+                fetched = chosen(blockwise.of_block(X, self.network))
+        options = CallableOptions(feed=[X.name], fetch=[each.name for each in fetched])
+        return self.session._make_callable_from_options(options)
+
+
+def _answers(outputs):
+    return [outputs["output"]]
+
+
+def _outputs(outputs):
+    return [*outputs.values()]
+
+
+def _same_bits(values, others):
+    """Whether two {name: array} hold the same, also signs of zeros."""
+    return values.keys() == others.keys() and all(
+        value.shape == others[name].shape and value.tobytes() == others[name].tobytes()
+        for name, value in values.items()
+    )
+
+
+@contextlib.contextmanager
+def _memory_sufficing():
+    """Raises RunError if the memory does not suffice inside the block."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise RunError("there is not enough memory for this network and these data: make them smaller.") from error
 
 
 def class_logits(answers) -> np.ndarray:

@@ -21,13 +21,18 @@ def block_rows(network: Network) -> int:
     return ROWS_OF_SMALL if weights < SMALL_NETWORK else ROWS_OF_LARGE
 
 
+def of_block(X, network: Network) -> dict[str, tf.Tensor]:
+    """The outputs, as `inference` gives them, of one block, X, [block_rows, features]."""
+    return inference(X, network, Context(network.variables, 0))
+
+
 def mapped(blocks, network: Network, chosen, signature):
     """chosen(outputs of a block, as `inference` gives them) of all blocks, [number, block_rows, features]. signature:
     what `chosen` returns."""
 
     @tf.autograph.experimental.do_not_convert  # which would take a second, to no purpose
     def answer(X):
-        return chosen(inference(X, network, Context(network.variables, 0)))
+        return chosen(of_block(X, network))
 
     return tf.map_fn(answer, blocks, fn_output_signature=signature)
 

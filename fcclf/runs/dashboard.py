@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar_summary
 from tensorboard.plugins.histogram import summary_v2 as histogram_summary
-from tensorboard.plugins.hparams import api as hparams_api
+from tensorboard.plugins.hparams import summary_v2 as hparams_summary  # whose `api` would import Keras
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 from tensorboard.plugins.text import summary as text_summary
 
@@ -51,7 +51,7 @@ def about(description: Description, run_name: str) -> bytes:
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
     return _merged(
         custom_scalar_summary.pb(_layout(description.config.score)),
-        hparams_api.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
+        hparams_summary.hparams_pb(hparams, trial_id=run_name, start_time_secs=time.time()),
         text_summary.pb("command", textwrap.indent(description.config.command(), "    ")),
         text_summary.pb("settings", _table("setting", "value", settings)),
         text_summary.pb("data and versions", _table("fact", "value", facts)),

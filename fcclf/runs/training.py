@@ -6,6 +6,7 @@ changes no bit of the result.
 """
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,6 @@ from fcclf.runs.recorder import Claimed, Recorder
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
 from fcclf.system.interrupts import Interrupts
-from fcclf.views.frames import Frames
 
 
 class Outcome(NamedTuple):
@@ -70,10 +70,11 @@ def train(
         with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
             _tell_of_batches(config, planned, say)
             begin(program, config, dataset, run, say)
-            program.compile(parts)
-            written = Recorder(run, program, record, config.session, dataset.test.X, Frames(program, dataset))
-            if not run.start:
-                written.begin()
+            with _compiling(program, parts):
+                pictures = _pictures(program, config, dataset)
+                written = Recorder(run, program, record, config.session, dataset.test.X, pictures)
+                if not run.start:
+                    written.begin()
             return _train(program, parts, written, config, interrupts, progress, longest_stretch)
 
 
@@ -115,6 +116,24 @@ def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | Non
         loaded, others = checkpoint.load_matching(program.session, source, variables)
         rest = f"; not loaded (missing, or of another shape): {', '.join(others)}" if others else ""
         say(f"warm start: loaded {', '.join(loaded)}{rest}")
+
+
+@contextlib.contextmanager
+def _compiling(program, parts):
+    """The loop is compiled while the block is at work: the compiler takes one core, and no part in Python's lock."""
+    with ThreadPoolExecutor(1) as beside:
+        compiled = beside.submit(program.compile, parts)
+        yield
+        compiled.result()
+
+
+def _pictures(program, config, dataset):
+    """The `Frames` of the run, or None where none are wanted: what draws them takes half a second to import."""
+    if not config.session.image_every:
+        return None
+    from fcclf.views.frames import Frames
+
+    return Frames(program, dataset)
 
 
 def _train(program, parts, written, config, interrupts, progress, longest):

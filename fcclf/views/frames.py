@@ -7,6 +7,7 @@ over the one feature of the data; predictions: those of the test part against th
 """
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, r2_score
 
@@ -117,8 +118,6 @@ def _mosaic(pictures):
 
 def _frame(width, height, title, margins=(0.01, 0.01)):
     """A figure with one pair of axes, of so many pixels, and room for a title above. margins: left and lower shares."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width / 100, (height + HEAD) / 100), dpi=100)
     left, lower = margins
     axes = figure.add_axes((left, lower, 0.99 - left, height / (height + HEAD) - lower))
