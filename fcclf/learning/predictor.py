@@ -121,6 +121,7 @@ class Predictor:
 
     def load(self, values: dict[str, np.ndarray]):
         """Gives variables their values, by name."""
+        self.loaded = {}
         assigns = [self.variables[name].initializer for name in values]
         feeds = {assign.inputs[1]: value for assign, value in zip(assigns, values.values(), strict=True)}
         self.run(assigns, feeds)
@@ -132,7 +133,6 @@ class Predictor:
     def load_if_other(self, values: dict[str, np.ndarray]):
         """`load`, unless these values are what was loaded last, where nothing else changes the variables."""
         if not _same_bits(values, self.loaded):
-            self.loaded = {}
             self.load(values)
             self.loaded = {name: np.array(value) for name, value in values.items()}  # the caller's may change
 
