@@ -75,7 +75,7 @@ PRESETS = {
         ),
         {
             "optimizer": "sgd",
-            "learning_rate": 0.01,
+            "learning_rate": 0.003,
             "batch_size": 32,
             "epochs": 10,
             "early_stopping": True,
