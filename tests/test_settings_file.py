@@ -6,8 +6,10 @@ import pytest
 import runs
 from test_cli import run
 
+from fcclf.cli import commands
 from fcclf.cli.entry import _parser
 from fcclf.cli.flags import config_from_flags
+from fcclf.cli.settings_file import filled_in
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.config import Config, Training
 from fcclf.settings.model import Model, Stack
@@ -22,7 +24,7 @@ def parsed(tmp_path):
         file = tmp_path / f"settings.{ending}"
         file.write_text(content if isinstance(content, str) else json.dumps(content))
         arguments = _parser().parse_args(["train", "moons", "--config", str(file), *flags])
-        return config_from_flags(Moons, arguments)
+        return config_from_flags(Moons, filled_in(arguments, Moons))
 
     return parse
 
@@ -68,6 +70,18 @@ def test_a_setting_that_is_none_is_refused(parsed, content, words):
 def test_a_file_that_holds_no_settings_is_one_sentence(parsed, content, ending):
     with pytest.raises(RunError, match=r"cannot read .*settings\."):
         parsed(content, ending)
+
+
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [({"label": "kind"}, "classification"), ({}, "regression"), ({"task": "classification"}, "classification")],
+)
+def test_the_file_says_before_the_look_of_the_labels_what_a_table_predicts(tmp_path, data, task):
+    rows = "".join(f"{'ab'[row % 2]},{row / 7}\n" for row in range(60))
+    (tmp_path / "t.csv").write_text("kind,price\n" + rows)
+    (tmp_path / "settings.json").write_text(json.dumps({"data": data}))
+    words = ["train", "table", str(tmp_path / "t.csv"), "--config", str(tmp_path / "settings.json")]
+    assert commands._config(_parser().parse_args(words)).task == task
 
 
 def test_the_command_names_a_file_that_is_not_there(tmp_path, capsys):

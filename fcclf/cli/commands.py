@@ -21,6 +21,7 @@ from fcclf.cli.flags import (
     model_from_flags,
     section_from_flags,
 )
+from fcclf.cli.settings_file import filled_in
 from fcclf.cli.terminal import progress_on_stderr, quiet_tensorflow, rows_on_stderr, say, standard_output, write
 from fcclf.data import split
 from fcclf.errors import ConfigError, DivergedError, RunError
@@ -50,9 +51,7 @@ def train(arguments) -> int:
     with ending_with(f"fcclf: interrupted before anything was trained; to go on: {_command()}"):
         outcome = _trained(config, path, arguments, interrupts)
     if interrupts.pending():
-        say(f"interrupted: saved after {outcome.epoch} of {config.training.epochs} epochs; to go on: {_command()}")
-        interrupts.raise_again()
-        return 128 + interrupts.received  # where the system shields the process, as it does the first in a container
+        return _ended_by(interrupts, outcome, config)
     say(_summary(outcome, config, time.perf_counter() - started))
     return _evaluate(path, arguments.json, judge=True, draw=not arguments.no_figures)
 
@@ -74,9 +73,7 @@ def sweep(arguments) -> int:
                 code = DIVERGED
                 continue
             if interrupts.pending():
-                say(f"interrupted: saved after {outcome.epoch} of {config.epochs} epochs; to go on: {_command()}")
-                interrupts.raise_again()
-                return 128 + interrupts.received
+                return _ended_by(interrupts, outcome, config)
     rows = overview.comparison([overview.read(path) for path in dict.fromkeys(paths)])
     write(json.dumps(rows, indent=2) if arguments.json else overview.table(rows))
     return code
@@ -89,21 +86,31 @@ def _trained(config, path, arguments, interrupts):
         return training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
 
 
+def _ended_by(interrupts, outcome, config):
+    """Ends the process by the signal that interrupted it; an exit code where the system shields the process, as it does
+    the first in a container."""
+    say(f"interrupted: saved after {outcome.epoch} of {config.epochs} epochs; to go on: {_command()}")
+    interrupts.raise_again()
+    return 128 + interrupts.received
+
+
 def _config(arguments):
-    """What the flags describe."""
-    return config_from_flags(arguments.source, _with_task(arguments))
+    """What the flags describe, and the file of --config."""
+    return config_from_flags(arguments.source, _completed(arguments))
 
 
 def _configs(arguments):
     """Those of a sweep, all of which fit their data as far as the settings tell."""
-    configs = configs_from_flags(arguments.source, _with_task(arguments))
+    configs = configs_from_flags(arguments.source, _completed(arguments))
     for config in configs:
         split.check(config)
     return configs
 
 
-def _with_task(arguments):
-    """The arguments that say whether a table's labels are classes or numbers: by their look, where no flag does."""
+def _completed(arguments):
+    """The arguments with what their --config says, and whether a table's labels are classes or numbers: by their look,
+    where neither says it."""
+    arguments = filled_in(arguments, arguments.source)
     first = first_of_several(arguments)
     if first.source is not Table or hasattr(first, "task") or _says_classes(first):
         return arguments

@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import itertools
 
-from fcclf.cli import settings_file
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config, Session, Training
 from fcclf.settings.fields import checked, flag, plain, settings_of, type_of
@@ -55,19 +54,16 @@ def first_of_several(arguments) -> argparse.Namespace:
 
 def config_from_flags(source, arguments) -> Config:
     """The `Config` that the parsed `arguments` describe. Raises ConfigError."""
-    flags = argparse.Namespace(**vars(arguments))
-    if getattr(arguments, "config", None):
-        settings_file.fill_in(arguments, source)
     data, model = section_from_flags(source, arguments), model_from_flags(arguments)
     others = (section_from_flags(section, arguments, model.preset_defaults) for section in (Training, Session))
     config = Config(data, model, *others)
-    _check_effect(config.training, flags)
+    _check_effect(config.training, arguments)
     return config
 
 
 def _check_effect(training, arguments):
     """Raises ConfigError for a flag that changes nothing, as it would make another run."""
-    for name in given(Training, arguments):
+    for name in given(Training, arguments).keys() - getattr(arguments, "from_file", set()):
         counts, wanted = EFFECT.get(name, (None, ""))
         if counts and not counts(training):
             raise ConfigError(name, f"has no effect without {wanted}: add that, or leave it out.")

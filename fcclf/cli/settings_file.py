@@ -3,6 +3,7 @@
 {"data": {"noise": 0.3}, "model": {"hidden": [6, 4]}, "training": {...}, "session": {...}}
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -20,26 +21,31 @@ else:
     import tomli as tomllib
 
 
-def fill_in(arguments, source):
-    """Adds to parsed `arguments` what the file of their --config says and no flag does.
+def filled_in(arguments: argparse.Namespace, source) -> argparse.Namespace:
+    """Parsed `arguments` with what the file of their --config says and no flag does.
 
-    source: the class of the data. Raises RunError if the file cannot be read, ConfigError if it has a setting that is
-    none.
+    source: the class of the data. from_file: the names of the settings that came from the file. Raises RunError if the
+    file cannot be read, ConfigError if it has a setting that is none.
     """
+    if not arguments.config:
+        return arguments
+    stored = {name: value for name, value in _settings(Path(arguments.config), source) if not hasattr(arguments, name)}
+    return argparse.Namespace(**vars(arguments), **stored, from_file={*stored})
+
+
+def _settings(path, source):
+    """(name, value) of each setting in a file, except for those that it leaves open."""
     known = {"data": [source], "model": [Model, Stack], "training": [Training], "session": [Session]}
-    for group, settings in _read(Path(arguments.config)).items():
+    for group, settings in _read(path).items():
         if group not in known or not isinstance(settings, dict):
             raise ConfigError("config", f"has {brief(group)}, but must have objects of {', '.join(known)}.")
-        _check_data(settings, source) if group == "data" else None
+        if group == "data":
+            _check_data(settings, source)
         names = {item.name for section in known[group] for item in settings_of(section)}
         names |= {"layers"} if group == "model" else set()
-        for name, value in settings.items():
-            if name not in names:
-                raise ConfigError(
-                    "config", f"has an unknown setting {brief(name)}; known are {', '.join(sorted(names))}."
-                )
-            if value is not None and not hasattr(arguments, name):
-                setattr(arguments, name, value)
+        for name in (name for name in settings if name not in names):
+            raise ConfigError("config", f"has an unknown setting {brief(name)}; known are {', '.join(sorted(names))}.")
+        yield from ((name, value) for name, value in settings.items() if value is not None)
 
 
 def _read(path):
