@@ -104,8 +104,10 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _warn_of_units(self, given):
         """Warns where little was learned of a `Part`, and the units of its columns may be why."""
-        apart = far_apart(given.X) if isinstance(given.X, np.ndarray) else None
-        if not apart or self.loss_ <= LITTLE * self._loss_of_guessing(given.y):
+        if self.loss_ <= LITTLE * self._loss_of_guessing(given.y) or not isinstance(given.X, np.ndarray):
+            return
+        apart = far_apart(given.X)
+        if not apart:
             return
         low, high = apart
         remedy = f"put a StandardScaler before, as in make_pipeline(StandardScaler(), {type(self).__name__}())."

@@ -64,9 +64,9 @@ class RunConfig(Protocol):
     network's numbers, "float32" or "float64"; task: what is predicted, CLASSIFICATION, MULTILABEL (any number of the
     classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; threads: CPU
     threads asked for, 0 for as many as it began with; named_by: the setting that names its directory; remedy: what to
-    do where another run has that name. source: the name of the data; format: how files of samples are
-    written; loadable: whether the settings tell where the
-    samples come from, so that they can be loaded again. highlights: metrics of an epoch that an overview shows.
+    do where another run has that name. source: the name of the data; format: how files of samples are written;
+    loadable: whether the settings tell where the samples come from, so that they can be loaded again. highlights:
+    metrics of an epoch that an overview shows.
     """
 
     maker: ClassVar[str]

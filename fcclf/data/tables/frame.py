@@ -35,7 +35,7 @@ class Frame:
             raise RunError(f"{self.heading.path} needs two columns or more, features and a label.")
 
     def first_rows(self) -> list[list[str]]:
-        """Some rows."""
+        """Some of its rows, by which it is judged what columns hold."""
         return self._rows(0, min(LOOKED_AT, max(1, CELLS // len(self.heading.columns))))
 
     def blocks(self, skipped: int = 0) -> Iterator[Block]:

@@ -46,7 +46,7 @@ def _ranges(X):
 
 
 def _predicted(contents, last):
-    """The labels."""
+    """What the labels are: their column, and the classes with their rows, or the range of the numbers."""
     name = f"{contents.label or 'y'}{', the last column (--label names another)' if last and contents.label else ''}"
     if not contents.classes:
         return f"{name}: numbers from {contents.y.min():.6g} to {contents.y.max():.6g}"
