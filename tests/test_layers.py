@@ -208,6 +208,16 @@ def test_a_convolution_multiplies_each_place_with_its_kernel():
     np.testing.assert_allclose(output[0, :, :, 0], places, rtol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "strides"), [(5, 1), (2, 1), (3, 2), (2, 3)])
+def test_a_convolution_of_one_channel_is_the_same_in_training(padding, size, strides):
+    images = np.random.default_rng(0).random((3, 11, 8, 1), np.float32)
+    block = Conv2D(4, size, strides, padding)
+    predicted = evaluated(lambda: called(block, images))
+    trained = evaluated(lambda: called(block, images, phase()))
+    np.testing.assert_allclose(trained, predicted, rtol=1e-5, atol=1e-6)
+
+
 def test_pools_take_the_largest_and_the_mean_of_each_square():
     image = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)
     np.testing.assert_array_equal(evaluated(lambda: called(MaxPool(2), image))[0, :, :, 0], [[6, 8], [16, 18]])
