@@ -19,8 +19,11 @@ from sklearn.neural_network import MLPClassifier
 import fcclf
 from fcclf import FCClassifier
 from fcclf.data import loading
+from fcclf.data.dataset import Part
 from fcclf.errors import RunError
+from fcclf.estimator import parameters
 from fcclf.learning import program, stretches
+from fcclf.learning.objective import Classification
 from fcclf.learning.program import Program
 from fcclf.runs import history, training
 from fcclf.runs.trained import TrainedRun
@@ -268,6 +271,25 @@ def test_a_long_fit_is_compiled_and_learns_the_same(monkeypatch):
     compiled = classifier(shuffle=False).fit(X, y)
     np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-5)
     assert_same(compiled, classifier(shuffle=False).fit(X, y))
+
+
+def planned(estimator, n_epochs, threads=None):
+    """The plan of a fit on 200 samples of 100 features."""
+    part = Part(np.zeros((200, 100), np.float32), np.zeros(200, np.int32))
+    layers = parameters.network(estimator, 1)
+    return parameters.plan(estimator, Classification(), layers, 100, {"train": part}, n_epochs, threads)
+
+
+def test_a_large_network_has_more_threads_and_is_compiled_for_fewer_steps():
+    small, large = FCClassifier((50,)), FCClassifier((500, 500))
+    assert [planned(each, 100).threads for each in (small, large)] == [1, 8]
+    assert [planned(each, 1000).compiled for each in (small, large)] == [False, True]
+    assert [planned(each, 100).compiled for each in (small, large)] == [False, False]
+
+
+def test_the_threads_that_are_asked_for_count_then_those_that_a_fit_began_with():
+    assert planned(FCClassifier((500, 500), threads=3), 1, threads=2).threads == 3
+    assert planned(FCClassifier((500, 500)), 1, threads=2).threads == 2
 
 
 def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp_path, monkeypatch):

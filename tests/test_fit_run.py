@@ -17,6 +17,7 @@ import pytest
 import runs
 import tensorflow as tf
 from sklearn.datasets import make_moons
+from sklearn.exceptions import ConvergenceWarning
 
 from fcclf import FCClassifier, FCRegressor
 from fcclf.cli import entry
@@ -103,6 +104,17 @@ def interrupting(monkeypatch):
 
 
 # ---- what a run has --------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_goes_on_with_as_many_threads_as_it_began_with(tmp_path):
+    classifier(tmp_path / "fit", max_iter=2, threads=3).fit(X, y)
+    began = run_directory.read(tmp_path / "fit").versions
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # which would say that the number is another
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier(tmp_path / "fit", max_iter=4).fit(X, y)
+    assert began["threads"] == "3"
+    assert run_directory.read(tmp_path / "fit").versions == began
 
 
 def test_being_kept_as_a_run_changes_no_bit_of_a_fit(kept):

@@ -180,7 +180,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
         scored = parts.get("validation") if self.scoring is not None else None
         parts = {name: samples.prepared(part) for name, part in parts.items() if part is not scored}
-        plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs)
+        threads = None if self.logdir is None else fit_run.begun_threads(Path(self.logdir))
+        plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs, threads)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
         scorer = None if scored is None else scoring.Scoring(self, scored, self._labels(scored.y), given.patience)
         values = self._current_values() | self._standing(plan) | values

@@ -58,6 +58,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
+    threads : CPU threads of a fit; default: 1 for a small network, 8 for a large one, on any number of cores, since how
+        many there are decides the last bits of the weights.
     logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
         samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.
 
@@ -107,6 +109,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         bias_initializer="uniform",
         class_weight=None,
         dtype=None,
+        threads=None,
         logdir=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -141,6 +144,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.bias_initializer = bias_initializer
         self.class_weight = class_weight
         self.dtype = dtype
+        self.threads = threads
         self.logdir = logdir
 
     # ---- the labels

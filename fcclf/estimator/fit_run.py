@@ -25,6 +25,11 @@ def stored(path: Path) -> FitConfig | None:
     return config if isinstance(config, FitConfig) else None
 
 
+def begun_threads(path: Path) -> int | None:
+    """Number of threads that the fit in `path` began with; None if there is none, or that is not known."""
+    return run_directory.read(path).threads if stored(path) else None
+
+
 def earlier_metrics(path: Path, epochs: int, dtype: str) -> dict[str, list[float]]:
     """{metric: values} of the first `epochs` of the run in `path`, whose numbers are of a dtype. Raises RunError if it
     lacks one."""

@@ -4,6 +4,7 @@ These are functions of the parameters and of the shape of the data, so a fit tha
 """
 
 import dataclasses
+import math
 import os
 import warnings
 from numbers import Integral, Real
@@ -25,10 +26,14 @@ from fcclf.settings.model import Model
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
-COMPILED_FROM = 4_000  # steps of a fit: fewer take less time than compiling the loop
+COMPILED_FROM = 4_000  # small steps' worth of a fit: less takes less time than compiling the loop
+SMALL_STEP = 10_000_000  # multiplications forward; one that has more takes longer
+THREADS_OF_LARGE = (
+    8  # a fixed number, which decides the last bits, is good on fewer cores too (benchmarks/peers.py wide)
+)
 ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
 FED_DROPOUT = 0.5  # stands for any rate but 0 in a network: the one that counts is fed
-THREADS = 1  # how a sum is split over threads changes its last bits; more threads gain nothing on small nets
+THREADS = 1  # of answers; how a sum is split over threads changes its last bits
 
 RULES = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -62,6 +67,7 @@ RULES = {
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
     "bias_initializer": [StrOptions(set(BIAS_INITIALIZERS))],
     "dtype": [StrOptions({"float32", "float64"}), None],
+    "threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "logdir": [str, os.PathLike, None],
 }
 CLASSIFIER_RULES = RULES | {"class_weight": [StrOptions({"balanced"}), dict, None]}
@@ -105,14 +111,19 @@ def plan(
     n_features: int,
     parts: dict[str, Part],
     n_epochs: int,
+    threads: int | None = None,
 ) -> Plan:
-    """What the program of a fit is made for. parts: as `samples.parts` gives them.
+    """What the program of a fit is made for. parts: as `samples.parts` gives them. threads: those that a kept fit began
+    with, which count where the parameters ask for none.
 
-    Whether to compile depends on the amount of work alone, never on a clock, so that it is repeatable. A kept fit is
-    always compiled: more epochs may follow, and how they are computed must not change then.
+    Whether to compile, and on how many threads, depends on the amount of work alone, never on a clock or on the number
+    of cores, so that it is repeatable. A kept fit is always compiled: more epochs may follow, and how they are computed
+    must not change then.
     """
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
+    small_steps = batch_size * _kernel_weights(layers, n_features) / SMALL_STEP
+    n_steps = n_epochs * batches_per_epoch(size, batch_size)
     watched = stopping(parameters.get_params(deep=False), objective.score)
     return Plan(
         layers=layers,
@@ -129,10 +140,16 @@ def plan(
         l2=True,
         alpha=True,
         fed_dropout=parameters.dropout > 0,
-        compiled=parameters.logdir is not None or n_epochs * batches_per_epoch(size, batch_size) >= COMPILED_FROM,
-        threads=THREADS,
+        compiled=parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
+        threads=parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
         dtype=str(parts["train"].X.dtype),
     )
+
+
+def _kernel_weights(layers, n_features):
+    """Number of weights that a sample meets on its way through a network."""
+    placed = blocks.placed(dict(layers), (n_features,))
+    return sum(math.prod(shape) for each in placed for name, shape in each.trained.items() if name.endswith("/kernel"))
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:

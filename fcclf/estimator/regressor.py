@@ -33,7 +33,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
     delta : where the loss "huber" changes.
     scoring : as in `FCClassifier`; default: R2.
     activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer, dtype,
-        logdir : as in `FCClassifier`.
+        threads, logdir : as in `FCClassifier`.
 
     Attributes
     ----------
@@ -82,6 +82,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         bias_initializer="uniform",
         delta=1.0,
         dtype=None,
+        threads=None,
         logdir=None,
     ):
         self.loss = loss
@@ -117,6 +118,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.bias_initializer = bias_initializer
         self.delta = delta
         self.dtype = dtype
+        self.threads = threads
         self.logdir = logdir
 
     # ---- the targets
