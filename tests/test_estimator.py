@@ -469,6 +469,17 @@ def probabilities(pickled):
     return pickle.loads(pickled).predict_proba(X)
 
 
+@pytest.mark.parametrize("values", [(np.nan, 0), (np.inf, 0), (np.inf, -np.inf)])
+def test_samples_of_the_right_type_are_checked_too(values):
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        classifier().fit(X, y).predict(np.array([values]))
+
+
+def test_numbers_whose_sum_is_too_large_are_answered():
+    fitted, large = classifier().fit(X, y), np.full((2, 2), 1e308)
+    np.testing.assert_array_equal(fitted.predict(large), np.concatenate([fitted.predict(row[None]) for row in large]))
+
+
 def test_a_pickle_predicts_the_same_in_another_process():
     fitted = classifier().fit(X, y)
     there = runs.elsewhere(probabilities, pickle.dumps(fitted))

@@ -26,6 +26,7 @@ tf1 = tf.compat.v1
 
 MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # given to the graph at once, if they are more than one block
 PROBED = 16  # threads
+CALLERS_THREAD = -1  # a pool of TensorFlow's: handing one block over to another thread takes a third of its time
 
 # Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
 OVERRIDE = "TF_OVERRIDE_GLOBAL_THREADPOOL"
@@ -201,6 +202,8 @@ class Predictor:
             else:
                 fetched = chosen(blockwise.of_block(X, self.network))
         options = CallableOptions(feed=[X.name], fetch=[each.name for each in fetched])
+        if not several:
+            options.run_options.inter_op_thread_pool = CALLERS_THREAD
         return self.session._make_callable_from_options(options)
 
 
