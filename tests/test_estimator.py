@@ -471,7 +471,7 @@ def probabilities(pickled):
 
 @pytest.mark.parametrize("values", [(np.nan, 0), (np.inf, 0), (np.inf, -np.inf)])
 def test_samples_of_the_right_type_are_checked_too(values):
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         classifier().fit(X, y).predict(np.array([values]))
 
 
