@@ -224,6 +224,20 @@ def test_pools_take_the_largest_and_the_mean_of_each_square():
     np.testing.assert_array_equal(evaluated(lambda: called(AveragePool(2), image))[0, :, :, 0], [[3, 5], [13, 15]])
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_pool_of_tiles_is_the_same_in_training_with_the_same_gradient(size):
+    images = np.random.default_rng(0).normal(size=(3, 11, 8, 2)).astype(np.float32)
+
+    def with_gradient(phase):
+        X = tf.constant(images)
+        pooled = layers.call(MaxPool(size), X, Place("layer", 3), Context({}, 7, False, phase))
+        return pooled, tf.gradients(pooled, X, grad_ys=pooled)[0]
+
+    predicted, trained = evaluated(lambda: with_gradient(None)), evaluated(lambda: with_gradient(phase()))
+    for one, other in zip(trained, predicted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_initial_variance_of_a_convolution_counts_its_places():
     kernel = evaluated(lambda: layers.initial_kernel("he_normal", (3, 0), (5, 5, 40, 50)))
     assert kernel.var() == pytest.approx(2 / (25 * 40), rel=0.03)
