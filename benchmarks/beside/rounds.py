@@ -39,20 +39,21 @@ class Peer:
         )
 
     def measure(self, workload: Workload) -> tuple[float, int] | None:
-        """(what was measured, bytes of the most memory so far); None, and a sentence, if what it needs is missing."""
-        print(workload.words(), file=self.process.stdin, flush=True)
-        value, peak = self.read()
-        if value == "missing":
-            print(f"{self.entry.title} is left out: {peak} is not installed here.", flush=True)
+        """(what was measured, bytes of the most memory so far); None, and a sentence, if it cannot measure."""
+        with contextlib.suppress(BrokenPipeError):  # of one that has ended
+            print(workload.words(), file=self.process.stdin, flush=True)
+        value, *peak = self.read()
+        if not peak:
+            print(f"{self.entry.title} is left out: it ended with status {value}.", flush=True)
             return None
-        return float(value), int(peak)
+        if value == "missing":
+            print(f"{self.entry.title} is left out: {peak[0]} is not installed here.", flush=True)
+            return None
+        return float(value), int(peak[0])
 
     def read(self):
-        """The words of its next line."""
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.entry.title} ended with status {self.process.wait()}")
-        return line.split()
+        """The words of its next line; its status alone, if it has ended."""
+        return self.process.stdout.readline().split() or [self.process.wait()]
 
 
 @contextlib.contextmanager
@@ -65,7 +66,8 @@ def started(entries: list[Entry]):
         yield list(peers)
     finally:
         for peer in peers:
-            peer.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                peer.process.stdin.close()
         for peer in peers:
             peer.process.wait()
 
@@ -100,6 +102,7 @@ def in_turn(peers, workload, rounds, warm=True):
             measured = peer.measure(workload)
             if measured is None:
                 peers.remove(peer)
+                found.pop(peer.entry.title, None)
                 continue
             times = found.setdefault(peer.entry.title, {"seconds": []})
             times["seconds"] += [measured[0]] if number >= warm else []
