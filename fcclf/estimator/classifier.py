@@ -60,6 +60,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
     threads : CPU threads of a fit; default: 1 for a small network, 8 for a large one, on any number of cores, since how
         many there are decides the last bits of the weights.
+    device : "cpu"; "gpu"; "auto", the GPU where TensorFlow sees one; where fit trains. Bits are promised on the CPU
+        alone, and answers are always computed there.
     logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
         samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.
 
@@ -110,6 +112,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         class_weight=None,
         dtype=None,
         threads=None,
+        device="cpu",
         logdir=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -145,6 +148,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.class_weight = class_weight
         self.dtype = dtype
         self.threads = threads
+        self.device = device
         self.logdir = logdir
 
     # ---- the labels

@@ -18,11 +18,13 @@ from fcclf.learning.loop import EVALUATION_BATCH
 from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
 from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, places, weighted_parts
+from fcclf.learning.predictor import chosen_device
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import ACTIVATIONS, BIAS_INITIALIZERS, INITIALIZERS, Dropout
 from fcclf.settings.fit_config import stopping
 from fcclf.settings.model import Model
+from fcclf.settings.run_config import DEVICES
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
@@ -68,6 +70,7 @@ RULES = {
     "bias_initializer": [StrOptions(set(BIAS_INITIALIZERS))],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "threads": [Interval(Integral, 1, 1024, closed="both"), None],
+    "device": [StrOptions(set(DEVICES))],
     "logdir": [str, os.PathLike, None],
 }
 CLASSIFIER_RULES = RULES | {"class_weight": [StrOptions({"balanced"}), dict, None]}
@@ -142,6 +145,7 @@ def plan(
         fed_dropout=parameters.dropout > 0,
         compiled=parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
         threads=parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
+        device=chosen_device(parameters.device),
         dtype=str(parts["train"].X.dtype),
     )
 

@@ -33,7 +33,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
     delta : where the loss "huber" changes.
     scoring : as in `FCClassifier`; default: R2.
     activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer, dtype,
-        threads, logdir : as in `FCClassifier`.
+        threads, device, logdir : as in `FCClassifier`.
 
     Attributes
     ----------
@@ -83,6 +83,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         delta=1.0,
         dtype=None,
         threads=None,
+        device="cpu",
         logdir=None,
     ):
         self.loss = loss
@@ -119,6 +120,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.delta = delta
         self.dtype = dtype
         self.threads = threads
+        self.device = device
         self.logdir = logdir
 
     # ---- the targets

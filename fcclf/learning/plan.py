@@ -14,11 +14,12 @@ import numpy as np
 from fcclf.data.dataset import Part
 from fcclf.learning.objective import Classification, Objective, Regression
 from fcclf.learning.optimizers import FACTORED, STEPPED, Optimizer, Schedule
+from fcclf.learning.predictor import chosen_device
 from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
-from fcclf.settings.run_config import LONGEST_PATIENCE, DataShape
+from fcclf.settings.run_config import CPU, LONGEST_PATIENCE, DataShape
 from fcclf.system import memory
 from fcclf.system.memory import Needed
 
@@ -59,7 +60,7 @@ class Plan:
     the rows of each part that is sparse, 0 of the others. weighted: parts whose samples have weights. rule: of early
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
-    session.
+    session. device: CPU or GPU.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -80,6 +81,7 @@ class Plan:
     compiled: bool = True
     threads: int = 1
     dtype: str = "float32"
+    device: str = CPU
 
     @property
     def n_batches(self) -> int:
@@ -184,11 +186,13 @@ def penalties(layers: dict[str, Block], n_features: int) -> tuple[np.ndarray, np
 # ---- of a run --------------------------------------------------------------------------------------------------------
 
 
-def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int | None = None) -> Plan:
+def planned(
+    config: Config, shape: DataShape, sizes, weighted=(), threads: int | None = None, device: str | None = None
+) -> Plan:
     """The plan of a run on data.
 
     sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
-    none; by default one for each core.
+    none; by default one for each core. device: by default as the settings ask. Raises ConfigError if it is not there.
     """
     training, layers, sizes = config.training, config.layers(shape), Sizes(*sizes)
     l1, l2 = penalties(layers, shape.n_features)
@@ -207,6 +211,7 @@ def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int |
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, layers, shape.n_features),
         threads=config.session.threads or threads or cores(),
+        device=device or chosen_device(config.session.device),
     )
 
 

@@ -17,16 +17,18 @@ from scipy.sparse import issparse
 from tensorflow.core.protobuf.config_pb2 import CallableOptions
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from fcclf.errors import RunError
+from fcclf.errors import ConfigError, RunError
 from fcclf.network import blockwise
 from fcclf.network.layers import Context
 from fcclf.network.network import Network, inference
+from fcclf.settings.run_config import CPU, GPU
 
 tf1 = tf.compat.v1
 
 MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # given to the graph at once, if they are more than one block
 PROBED = 16  # threads
 CALLERS_THREAD = -1  # a pool of TensorFlow's: handing one block over to another thread takes a third of its time
+PLACES = {CPU: None, GPU: "/device:GPU:0"}  # of the operations of a network; None: where its session has them
 
 # Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
 OVERRIDE = "TF_OVERRIDE_GLOBAL_THREADPOOL"
@@ -34,15 +36,33 @@ os.environ[OVERRIDE] = "1"
 _probing = threading.Lock()
 
 
-def session_config(threads: int) -> tf1.ConfigProto:
-    """CPU only: small nets are faster there, and bit-equality is promised there. threads: 1 or more."""
+def session_config(threads: int, device: str = CPU) -> tf1.ConfigProto:
+    """threads: 1 or more, of the CPU. device: CPU, where bit-equality is promised and GPUs are not even seen, or GPU,
+    of which the session takes the first, and of its memory what it needs."""
     return tf1.ConfigProto(
-        device_count={"GPU": 0},
+        device_count={"GPU": int(device == GPU)},
+        allow_soft_placement=True,  # what is there for the CPU alone, such as the saver, stays on it
+        gpu_options=tf1.GPUOptions(allow_growth=True),
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=threads,
         # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
         graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
+
+
+def chosen_device(asked: str) -> str:
+    """CPU or GPU, as asked for: "auto" is the GPU where TensorFlow sees one. Raises ConfigError if a GPU is asked for
+    and there is none."""
+    if asked == CPU or (asked == "auto" and not sees_gpu()):
+        return CPU
+    if not sees_gpu():
+        raise ConfigError("device", "is gpu, but TensorFlow sees none on this machine: choose cpu or auto.")
+    return GPU
+
+
+def sees_gpu() -> bool:
+    """Whether TensorFlow sees a GPU that it can use."""
+    return bool(tf.config.list_physical_devices(GPU.upper()))
 
 
 def sessions_own_threads() -> bool:
@@ -71,18 +91,19 @@ class Predictor:
     """A network in a session.
 
     layers: (name, block) of the network. threads: of the session. dtype: of the network's numbers, "float32" or
-    "float64". variables: {name: variable} of the graph.
+    "float64". device: CPU or GPU. variables: {name: variable} of the graph.
     """
 
-    def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32"):
+    def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32", device: str = CPU):
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
         self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
-        with tf.Graph().as_default() as graph, tf1.variable_scope("", use_resource=True):
+        scope = tf1.variable_scope("", use_resource=True)
+        with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), scope:
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
             self.initializer = tf1.global_variables_initializer()
         sessions_own_threads()
-        self.session = tf1.Session(graph=graph, config=session_config(threads))
+        self.session = tf1.Session(graph=graph, config=session_config(threads, device))
 
     def build(self):
         """The network, its placeholder and its outputs, in the current graph."""

@@ -58,7 +58,7 @@ class Program(Predictor):
         """Raises RunError if there is not enough memory for the plan."""
         plan.check_memory()
         self.plan, self.given, self.step, self.stopped = plan, None, 0, False
-        super().__init__(plan.layers, plan.n_features, plan.threads, plan.dtype)
+        super().__init__(plan.layers, plan.n_features, plan.threads, plan.dtype, plan.device)
 
     def build(self):
         """Makes the network, the variables of training and the loop in the current graph."""

@@ -55,9 +55,10 @@ def continued(path: Path, config: RunConfig, data: Facts, schema: Schema, plan: 
     RunError if it cannot go on.
     """
     threads = plan.threads if sessions_own_threads() else "shared"
-    description = run_directory.described(path, config, data, schema, say, threads)
+    description = run_directory.described(path, config, data, schema, say, threads, plan.device)
     start = checkpoint.newest_sound(path / "checkpoints", description.fingerprint, say)
     if not start or start.epoch < config.epochs:  # a finished run stays what it was asked for
+        description = run_directory.moved_to(description, plan.device, say)
         run_directory.write(path, description)
     if start is None:
         check_new(path, config.remedy)

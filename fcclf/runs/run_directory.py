@@ -31,7 +31,7 @@ from fcclf.settings.blocks import MOST_CATEGORIES
 from fcclf.settings.config import Config
 from fcclf.settings.fields import brief
 from fcclf.settings.fit_config import ClassifierConfig, RegressorConfig
-from fcclf.settings.run_config import RunConfig, differences
+from fcclf.settings.run_config import CPU, GPU, RunConfig, differences
 from fcclf.system import durable
 
 FORMAT = 1
@@ -61,6 +61,12 @@ class Description(NamedTuple):
         noted = str(self.versions.get("threads"))
         return int(noted) if noted.isdecimal() and len(noted) < 5 else None
 
+    @property
+    def devices(self) -> list[str]:
+        """CPU or GPU, where it was trained, one after the other. Older releases trained on the CPU alone."""
+        noted = str(self.versions.get("device")).split(", ")
+        return [each for each in noted if each in (CPU, GPU)] or [CPU]
+
 
 def fingerprint(config: RunConfig, data: Facts) -> str:
     """sha256 of all that decides the result: equal for the same settings and data only."""
@@ -69,11 +75,13 @@ def fingerprint(config: RunConfig, data: Facts) -> str:
     ).hexdigest()
 
 
-def versions(threads: int | str) -> dict[str, str]:
-    """Of everything that may change the last bits of a result. threads: of a session, or "shared"."""
+def versions(threads: int | str, device: str) -> dict[str, str]:
+    """Of everything that may change the last bits of a result. threads: of a session, or "shared"; device: CPU or
+    GPU."""
     packages = {name: importlib.metadata.version(name) for name in ("fcclf", "tensorflow", "numpy", "scikit-learn")}
     switches = {name: os.environ.get(name, "") for name in SWITCHES}
-    return {**packages, "machine": platform.machine(), "cpu": _instruction_sets(), "threads": str(threads), **switches}
+    machine = {"machine": platform.machine(), "cpu": _instruction_sets(), "device": device, "threads": str(threads)}
+    return {**packages, **machine, **switches}
 
 
 def _instruction_sets():
@@ -84,10 +92,23 @@ def _instruction_sets():
     return ""
 
 
-def changed(description: Description, threads: int | str) -> list[str]:
+def changed(description: Description, threads: int | str, device: str) -> list[str]:
     """What of the versions has changed since the run began, as far as it was noted then: "name: before -> now"."""
-    now = versions(threads)
-    return _changes(description.versions, {name: now[name] for name in now if name in description.versions})
+    before, now = {"device": CPU, **description.versions}, versions(threads, device)
+    return _changes(before, {name: now[name] for name in now if name in before})
+
+
+def moved_to(description: Description, device: str, say) -> Description:
+    """The same of a run that goes on on a device, which is noted. say(sentence): told where it is another than
+    before."""
+    *_, before = devices = description.devices
+    if device == before:
+        return description
+    say(
+        f"the run was trained on the {before.upper()} and goes on on the {device.upper()}: its bits will differ from "
+        "those of an untouched run"
+    )
+    return description._replace(versions=description.versions | {"device": ", ".join([*devices, device])})
 
 
 # ---- links ----------------------------------------------------------------------------------------------------------
@@ -237,17 +258,19 @@ def _move_aside(path):
 # ---- config.json -----------------------------------------------------------------------------------------------------
 
 
-def described(path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1) -> Description:
+def described(
+    path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1, device: str = CPU
+) -> Description:
     """What the run in `path` is a run of, now that it goes on or begins. The caller has `claimed` it.
 
-    threads: as in `versions`. Raises ConfigError if the run there has other settings or data, RunError if something
-    else is there; warns of other versions.
+    threads, device: as in `versions`. Raises ConfigError if the run there has other settings or data, RunError if
+    something else is there; warns of other versions.
     """
-    now = Description(config, data, versions(threads), fingerprint(config, data), schema)
+    now = Description(config, data, versions(threads, device), fingerprint(config, data), schema)
     if (path / "config.json").exists():
         stored = read(path)
         _check_same(path, stored, now)
-        changes = changed(stored, threads)
+        changes = changed(stored, threads, ", ".join(stored.devices))  # of the device, `moved_to` tells
         if changes:
             warn(f"the run was begun elsewhere ({'; '.join(changes)}): it goes on, but may differ in the last bits")
         return now._replace(fingerprint=stored.fingerprint, versions=stored.versions)

@@ -91,14 +91,14 @@ def _check_warm_start(source, path):
         raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
 
 
-def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) -> Plan:
+def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, device: str | None = None) -> Plan:
     """The plan of a run on its data. begun: of a run that goes on, with the threads it began with unless the settings
-    ask for others. Raises ConfigError if the network does not fit the data, RunError if it does not fit into the
-    memory."""
+    ask for others. device: by default as the settings ask. Raises ConfigError if the network does not fit the data or
+    the device is not there, RunError if it does not fit into the memory."""
     parts = loading.parts(config, dataset)
     sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
-    planned = plan.planned(config, dataset.shape, sizes, weighted, threads)
+    planned = plan.planned(config, dataset.shape, sizes, weighted, threads, device)
     planned.check_memory()
     return planned
 

@@ -5,7 +5,7 @@ variables are finite; history and event files, up to where the newest checkpoint
 does not judge figures, other programs' files, and TensorFlow's pointer, which is never trusted.
 
 `replay` trains again from the checkpoint before the newest, or from the beginning if there is none, in memory, and
-compares bit for bit.
+compares bit for bit; on the device that the run was trained on last, where that is there.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,13 @@ import numpy as np
 
 from fcclf.data import loading
 from fcclf.errors import RunError
-from fcclf.learning.predictor import sessions_own_threads
+from fcclf.learning.predictor import sees_gpu, sessions_own_threads
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
+from fcclf.settings.run_config import CPU
 from fcclf.system import durable
 
 
@@ -86,8 +87,8 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     run_directory.check_loadable(path, description)
     *before, newest = _two_newest(path, description)
     config = description.config
-    dataset = loading.load(config)
-    with borrowed(Program, training.plan_on(config, dataset, description)) as program:
+    dataset, device = loading.load(config), _device(description, say)
+    with borrowed(Program, training.plan_on(config, dataset, description, device)) as program:
         training.begin(program, config, dataset)
         if before:
             recorder.restore(before[0], program)
@@ -103,7 +104,16 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
         ):
             pass
         difference = _first_difference(program.values(), newest)
-        return difference and f"{difference}{_reason(description, program.plan.threads)}"
+        return difference and f"{difference}{_reason(description, program.plan)}"
+
+
+def _device(description, say):
+    """Where the run was trained last; the CPU where there is no GPU."""
+    *_, last = description.devices
+    if last == CPU or sees_gpu():
+        return last
+    say("it was trained on a GPU, and TensorFlow sees none here: it is trained again on the CPU, whose bits are others")
+    return CPU
 
 
 def _two_newest(path, description: Description) -> list[Checkpoint]:
@@ -113,11 +123,11 @@ def _two_newest(path, description: Description) -> list[Checkpoint]:
     return [checkpoint.verified(each, description.fingerprint) for each in paths]
 
 
-def _reason(description, threads):
+def _reason(description, plan):
     """Why training again may rightly give other bits; empty if it may not."""
-    changes = run_directory.changed(description, threads if sessions_own_threads() else "shared")
+    changes = run_directory.changed(description, plan.threads if sessions_own_threads() else "shared", plan.device)
     if description.threads is None:
-        changes.append(f"threads: not noted -> {threads}")
+        changes.append(f"threads: not noted -> {plan.threads}")
     return f" It was trained elsewhere ({'; '.join(changes)}): not comparable bit for bit." if changes else ""
 
 

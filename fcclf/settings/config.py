@@ -22,7 +22,7 @@ from fcclf.settings.blocks import Block
 from fcclf.settings.fields import Section, brief, setting
 from fcclf.settings.model import Model, Stack, named_layers
 from fcclf.settings.outline import outline
-from fcclf.settings.run_config import CLASSIFICATION, REGRESSION, DataShape, Format, Stopping
+from fcclf.settings.run_config import CLASSIFICATION, CPU, DEVICES, REGRESSION, DataShape, Format, Stopping
 from fcclf.settings.sources import SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
@@ -97,7 +97,7 @@ class Training(Section):
 
 @dataclass(frozen=True)
 class Session(Section):
-    """How a run is carried out. Only `jit` can change a result (in the last bits)."""
+    """How a run is carried out. Only `jit` and `device` can change a result (in the last bits)."""
 
     checkpoint_every: int = setting(
         50, "epochs between two checkpoints; 0: only at the end", at_least=0, at_most=10**9, changes_result=False
@@ -121,6 +121,12 @@ class Session(Section):
     )
     threads: int = setting(
         0, "CPU threads; 0: one for each core when the run begins", at_least=0, at_most=1024, changes_result=False
+    )
+    device: str = setting(
+        CPU,
+        "where the loop runs; auto: on the GPU where TensorFlow sees one, whose bits are others than the CPU's",
+        choices=DEVICES,
+        changes_result=False,
     )
 
 

@@ -25,7 +25,7 @@ from fcclf.settings.run_config import (
     Stopping,
 )
 
-HOW = ("max_iter", "verbose", "random_state", "threads")  # change no result: `seed` is what random_state gave
+HOW = ("max_iter", "verbose", "random_state", "threads", "device")  # no other fit: `seed` is what random_state gave
 SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
 CLASS_TYPE = re.compile(r"[a-z]+[0-9]*(\[\w+\])?|[<>|=][US][0-9]{1,6}")  # of numpy; longer texts would fill the memory
 

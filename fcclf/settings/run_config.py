@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple, Protocol
 from fcclf.settings.blocks import Block
 
 CLASSIFICATION, MULTILABEL, REGRESSION = ("classification", "multilabel", "regression")  # tasks
+CPU, GPU = ("cpu", "gpu")
+DEVICES = ("auto", CPU, GPU)  # that training may be asked to run on
 LONGEST_PATIENCE = 2**63 - 1  # epochs, for a rule that never runs out of patience
 
 
