@@ -19,8 +19,10 @@ DOCS = [
     "myst-parser>=4",
     "sphinx-copybutton>=0.5.2",
     "sphinx-design>=0.6.1",
+    "optuna>=4",  # in an example
 ]
 BENCH = ["torch>=2.6", "jax>=0.5"]  # what benchmarks/peers.py measures beside fcclf; Keras comes with TensorFlow
+SEARCH = ["dask[distributed]>=2025.1", "optuna>=4"]
 SERVE = ["starlette>=1.0", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 setup(
@@ -49,12 +51,14 @@ setup(
     extras_require={
         **CONVERTERS,
         "serve": SERVE,
+        "search": SEARCH,
         "parquet": PARQUET,
         "docs": DOCS,
         "bench": BENCH,
         "test": [
             *(package for packages in CONVERTERS.values() for package in packages),
             *SERVE,
+            *SEARCH,
             *PARQUET,
             *DOCS,
             "httpx2>=2",

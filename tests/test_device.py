@@ -76,9 +76,8 @@ def test_variables_and_the_loop_have_their_place(gpu, compiled):
         made.close()
         operations = made.session.graph.get_operations()
         loop = [each for each in operations if each.name.startswith("epoch-loop/")]
-        assert {each.device for each in loop if each.type != "ReadVariableOp"} == {
-            place
-        }  # a read is where its handle is
+        # A variable is read where it is.
+        assert {each.device for each in loop if each.type != "ReadVariableOp"} == {place}
         assert {each.handle.device for each in made.variables.values()} == {place}
 
 
@@ -125,7 +124,7 @@ def test_replay_tells_where_it_lacks_the_gpu_that_the_run_had(gpu, half):
     said = []
     verification.replay(half, said.append)
     assert said[0] == (
-        "it was trained on a GPU, and TensorFlow sees none here: it is trained again on the CPU, whose bits are others"
+        "the run was trained on a GPU, but TensorFlow sees none here: it is replayed on the CPU, whose bits are others"
     )
 
 

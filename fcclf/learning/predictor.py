@@ -91,11 +91,12 @@ class Predictor:
     """A network in a session.
 
     layers: (name, block) of the network. threads: of the session. dtype: of the network's numbers, "float32" or
-    "float64". device: CPU or GPU. variables: {name: variable} of the graph.
+    "float64". device: CPU or GPU. variables: {name: variable} of the graph. failed: a run of its session did.
     """
 
     def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32", device: str = CPU):
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
+        self.failed = False
         self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
         scope = tf1.variable_scope("", use_resource=True)
         with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), scope:
@@ -138,7 +139,7 @@ class Predictor:
 
     def run(self, fetches, feed=None):
         """`Session.run`. Raises RunError if the memory does not suffice."""
-        with _memory_sufficing():
+        with self._noting_failure():
             return self.session.run(fetches, feed)
 
     def load(self, values: dict[str, np.ndarray]):
@@ -208,8 +209,18 @@ class Predictor:
         key = chosen, blocks.ndim
         if key not in self.calls:
             self.calls[key] = self._prepared_call(chosen, several=blocks.ndim == 3)
-        with _memory_sufficing():
+        with self._noting_failure():
             return self.calls[key](blocks)
+
+    @contextlib.contextmanager
+    def _noting_failure(self):
+        """For a run of the session. Raises RunError if the memory does not suffice."""
+        try:
+            with _memory_sufficing():
+                yield
+        except BaseException:
+            self.failed = True
+            raise
 
     def _prepared_call(self, chosen, several):
         """A function of blocks. `Session.run` would take longer to find out what is fed and fetched than one block

@@ -244,24 +244,40 @@ _lock = threading.Lock()
 def borrowed(make, *key):
     """A program, made by make(*key) if none is idle, that no other thread uses inside the block.
 
-    A program whose use fails is closed instead of kept.
+    A program whose session failed, or whose use was broken off, is closed instead of kept. Other errors, as of a
+    callback that ends a fit or of weights that diverged, leave it to the next training.
     """
     key = (make, *key)
     with _lock:
         found = next((item for item in reversed(_idle) if item[0] == key), None)
         if found:
             _idle.remove(found)
-    program = found[1] if found else make(*key[1:])
+    program, sound = found[1] if found else make(*key[1:]), False
     try:
         yield program
-    except BaseException:
-        program.close()
+        sound = True
+    except Exception:
+        sound = not program.failed
         raise
+    finally:
+        if sound:
+            _keep(key, program)
+        else:
+            program.close()
+
+
+def _keep(key, program):
     with _lock:
         _idle.append((key, program))
         dropped = [_idle.pop(0)[1] for _ in range(len(_idle) - MOST_IDLE)]
     for each in dropped:
         each.close()
+
+
+def kept_plans() -> list[Plan]:
+    """The plans of the programs of training that this process keeps, the last used at the end."""
+    with _lock:
+        return [program.plan for _, program in _idle if isinstance(program, Program)]
 
 
 def clear_programs():

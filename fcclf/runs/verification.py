@@ -112,7 +112,7 @@ def _device(description, say):
     *_, last = description.devices
     if last == CPU or sees_gpu():
         return last
-    say("it was trained on a GPU, and TensorFlow sees none here: it is trained again on the CPU, whose bits are others")
+    say("the run was trained on a GPU, but TensorFlow sees none here: it is replayed on the CPU, whose bits are others")
     return CPU
 
 
