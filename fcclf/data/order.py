@@ -2,34 +2,70 @@
 
 The order of epoch e depends on (seed, e) alone, so there is no generator whose state a checkpoint would have to hold,
 and an epoch can be entered again at any batch.
+
+With a window the samples are shuffled on two levels, because files are read faster in blocks than in single rows:
+blocks of rows come in an order by (seed, e), and the rows of several blocks together, a window, in one by (seed, e,
+number of the window). A window of such an order is made without the others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+BLOCK = 4096  # rows that stay together when the order of blocks is drawn
 
-def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
+
+def epoch_order(seed: int, epoch: int, size: int, sampling: str, window: int | None = None) -> np.ndarray:
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 
-    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand).
+    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand). window:
+    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all.
+    """
+    pieces, place = [], 0
+    while place < size:
+        _, piece = order_at(place, seed, epoch, size, sampling, window)
+        pieces.append(piece)
+        place += len(piece)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def order_at(place: int, seed: int, epoch: int, size: int, sampling: str, window: int | None = None):
+    """(first place, sample numbers, int32) of the window of an epoch's order that holds a place of it.
+
+    The other arguments are those of `epoch_order`, of which it is a part.
     """
     if sampling == "none":
-        return np.arange(size, dtype=np.int32)
-    generator = np.random.Generator(np.random.PCG64([seed, epoch]))  # named, so that numpy's default may change
+        return 0, np.arange(size, dtype=np.int32)
+    if window is None:
+        return 0, _drawn([seed, epoch], size, sampling)
+    blocks, count = _generator([seed, epoch]).permutation(-(-size // BLOCK)), max(1, window // BLOCK)
+    lengths = np.minimum(BLOCK, size - BLOCK * blocks)  # the last block may be shorter, wherever it comes
+    ends = np.cumsum(np.add.reduceat(lengths, np.arange(0, len(blocks), count)))
+    number = int(np.searchsorted(ends, place, side="right"))
+    rows = (BLOCK * blocks[number * count :][:count, None] + np.arange(BLOCK)).ravel()
+    rows = rows[rows < size].astype(np.int32)
+    return int(ends[number]) - len(rows), rows[_drawn([seed, epoch, number], len(rows), sampling)]
+
+
+def _drawn(seeds, size, sampling):
+    """The numbers below `size` in a random order, or drawn with replacement: int32 [size]."""
     if sampling == "bootstrap":
-        return generator.integers(size, size=size, dtype=np.int32)
-    return generator.permutation(size).astype(np.int32)
+        return _generator(seeds).integers(size, size=size, dtype=np.int32)
+    return _generator(seeds).permutation(size).astype(np.int32)
+
+
+def _generator(seeds):
+    return np.random.Generator(np.random.PCG64(seeds))  # named, so that numpy's default may change
 
 
 class EpochOrders:
     """The orders of the epochs of a training, made ahead in a thread while the session computes.
 
-    size: samples in the training part; n_rows: the most epochs asked for at once.
+    size: samples in the training part; n_rows: the most epochs asked for at once. window: as of `epoch_order`.
     """
 
-    def __init__(self, seed: int, sampling: str, size: int, n_rows: int):
-        self.seed, self.sampling, self.shape = seed, sampling, (n_rows, size)
+    def __init__(self, seed: int, sampling: str, size: int, n_rows: int, window: int | None = None):
+        self.seed, self.sampling, self.shape, self.window = seed, sampling, (n_rows, size), window
         self.pool = ThreadPoolExecutor(max_workers=1)
         self.ahead = self.pool.submit(dict)
 
@@ -50,4 +86,4 @@ class EpochOrders:
         return {epoch: order, **{later: self._order(later) for later in range(epoch + 1, epoch + 1 + count)}}
 
     def _order(self, epoch):
-        return epoch_order(self.seed, epoch, self.shape[1], self.sampling)
+        return epoch_order(self.seed, epoch, self.shape[1], self.sampling, self.window)

@@ -23,18 +23,20 @@ def stretches(
     n_epochs: int,
     *,
     sampling: str = "shuffle",
+    shuffle_window: int | None = None,
     next_stop: Callable[[], int] | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
     longest: int | None = None,
 ) -> Iterator[Stretch]:
     """Trains a program that has begun up to epoch `n_epochs`, or until its rule or `asked_to_stop` ends it.
 
-    Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling: as in
+    Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling, shuffle_window: as in
     `fcclf.data.order.epoch_order`. next_stop: the step that the next stretch ends before at the latest. longest: steps
     in a stretch at most, whatever the clock says.
     """
     end, budget = n_epochs * program.plan.n_batches, longest or FIRST_STRETCH
-    orders = EpochOrders(program.given.seed, sampling, program.plan.sizes.train, program.plan.most_epochs)
+    plan = program.plan
+    orders = EpochOrders(program.given.seed, sampling, plan.sizes.train, plan.most_epochs, shuffle_window)
     with contextlib.closing(orders):
         while program.step < end and not program.stopped and not asked_to_stop():
             started, before = time.perf_counter(), program.step

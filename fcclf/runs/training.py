@@ -147,6 +147,7 @@ def _train(program, parts, written, config, interrupts, progress, longest):
             parts,
             config.training.epochs,
             sampling=config.training.sampling,
+            shuffle_window=config.training.shuffle_window,
             next_stop=written.next_stop,
             asked_to_stop=interrupts.pending if interrupts else lambda: False,
             longest=longest,

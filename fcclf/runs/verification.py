@@ -98,6 +98,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
             loading.parts(config, dataset),
             newest.epoch + 1,
             sampling=config.training.sampling,
+            shuffle_window=config.training.shuffle_window,
             next_stop=lambda: stop,
             asked_to_stop=lambda: program.step >= stop,
         ):

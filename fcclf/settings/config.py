@@ -75,6 +75,14 @@ class Training(Section):
         "each sample once an epoch (shuffle), or drawn with replacement (bootstrap)",
         choices=("shuffle", "bootstrap"),
     )
+    shuffle_window: int | None = setting(
+        None,
+        "samples that are shuffled, or drawn from, together, in blocks of 4096 that come in random order: files are "
+        "read faster so (default: all)",
+        at_least=4096,
+        at_most=2**31 - 1,
+        metavar="ROWS",
+    )
     epochs: int = setting(
         1000, "epochs in all; more continue a finished run", at_least=1, at_most=10**9, changes_result=False
     )
