@@ -9,7 +9,7 @@ from sklearn.datasets import make_moons
 
 from fcclf.data import loading
 from fcclf.data.dataset import Dataset, Part, layer_statistics, split, statistics
-from fcclf.data.order import BLOCK, EpochOrders, epoch_order, order_at
+from fcclf.data.order import BLOCK, EpochOrders, Order, epoch_order, order_at
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
 from fcclf.settings.model import Model, named_layers
@@ -111,7 +111,7 @@ def test_blocks_and_windows_come_in_another_order_in_every_epoch_and_for_every_s
 
 @pytest.mark.parametrize("calls", [[(0, 3), (4, 4), (5, 7)], [(0, 0), (0, 2), (2, 3), (3, 3), (4, 7)], [(5, 6)]])
 def test_orders_made_ahead_are_the_orders_of_their_epochs(calls):
-    orders = EpochOrders(5, "shuffle", size=40, n_rows=4)
+    orders = EpochOrders(Order(5, 40), n_rows=4)
     for first, last in calls:
         rows = orders.rows(first, last)
         for row, epoch in enumerate(range(first, last + 1)):

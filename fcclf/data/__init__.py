@@ -10,4 +10,5 @@ tables       tables of rows and columns, from files and DataFrames
 sparse       samples with few features that are not 0
 loading      from a source to a data set
 order        the order of an epoch
+rows         rows of arrays that need not be in memory
 """

@@ -9,6 +9,7 @@ number of the window). A window of such an order is made without the others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,14 +59,31 @@ def _generator(seeds):
     return np.random.Generator(np.random.PCG64(seeds))  # named, so that numpy's default may change
 
 
+class Order(NamedTuple):
+    """The order of every epoch of a training on so many samples. The members are the arguments of `epoch_order`."""
+
+    seed: int
+    size: int
+    sampling: str = "shuffle"
+    window: int | None = None
+
+    def of_epoch(self, epoch: int) -> np.ndarray:
+        """The whole order of an epoch: int32 [size]."""
+        return epoch_order(self.seed, epoch, *self[1:])
+
+    def at(self, epoch: int, place: int) -> tuple[int, np.ndarray]:
+        """(first place, sample numbers) of the window of an epoch's order that holds a place of it."""
+        return order_at(place, self.seed, epoch, *self[1:])
+
+
 class EpochOrders:
     """The orders of the epochs of a training, made ahead in a thread while the session computes.
 
-    size: samples in the training part; n_rows: the most epochs asked for at once. window: as of `epoch_order`.
+    n_rows: the most epochs asked for at once.
     """
 
-    def __init__(self, seed: int, sampling: str, size: int, n_rows: int, window: int | None = None):
-        self.seed, self.sampling, self.shape, self.window = seed, sampling, (n_rows, size), window
+    def __init__(self, order: Order, n_rows: int):
+        self.order, self.shape = order, (n_rows, order.size)
         self.pool = ThreadPoolExecutor(max_workers=1)
         self.ahead = self.pool.submit(dict)
 
@@ -73,7 +91,7 @@ class EpochOrders:
         """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
         made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
         for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
-            orders[row] = made[epoch] if epoch in made else self._order(epoch)
+            orders[row] = made[epoch] if epoch in made else self.order.of_epoch(epoch)
         self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
         return orders
 
@@ -83,7 +101,4 @@ class EpochOrders:
 
     def _following(self, epoch, order, count):
         """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
-        return {epoch: order, **{later: self._order(later) for later in range(epoch + 1, epoch + 1 + count)}}
-
-    def _order(self, epoch):
-        return epoch_order(self.seed, epoch, self.shape[1], self.sampling, self.window)
+        return {epoch: order, **{later: self.order.of_epoch(later) for later in range(epoch + 1, epoch + 1 + count)}}

@@ -85,7 +85,7 @@ class Recorder:
     def __init__(self, run: Claimed, program: Program, record: Record, session: Session, samples, frames=None):
         self.path, self.description, self.program, self.record = run.path, run.description, program, record
         self.session, self.samples, self.frames, self.lock = session, samples, frames, run.lock
-        self.saved_step, self.saved_at = program.step, time.monotonic()
+        self.saved, self.saved_at = (program.epoch, program.batch), time.monotonic()
         self.epoch_began = time.perf_counter()
 
     def begin(self):
@@ -152,7 +152,7 @@ class Recorder:
 
     def _is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""
-        return interval > 0 and self.program.step % (interval * self.program.plan.n_batches) == 0
+        return interval > 0 and not self.program.batch and self.program.epoch % interval == 0
 
     def _is_round(self):
         """The intervals between pictures so far are 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take over."""
@@ -162,7 +162,7 @@ class Recorder:
     def _diverged(self, epoch):
         return DivergedError(
             f"training diverged in epoch {epoch}: the loss or a variable became NaN or infinite; the last good "
-            f"checkpoint is epoch {self.saved_step // self.program.plan.n_batches}: try a lower --learning-rate than "
+            f"checkpoint is epoch {self.saved[0]}: try a lower --learning-rate than "
             f"{self.program.given.learning_rate:g}, or --clip-norm 1."
         )
 
@@ -173,7 +173,7 @@ class Recorder:
 
     def finish(self):
         """Saves what is not saved yet."""
-        if self.program.step != self.saved_step:
+        if (self.program.epoch, self.program.batch) != self.saved:
             self.save()
 
     def save(self):
@@ -186,7 +186,7 @@ class Recorder:
             directory, program.session, program.saver, position, self.description.fingerprint, committed, best_saver
         )
         checkpoint.prune(directory, self.session.keep)
-        self.saved_step, self.saved_at = program.step, time.monotonic()
+        self.saved, self.saved_at = position, time.monotonic()
 
 
 def _leading_finite(metrics, count):

@@ -127,6 +127,12 @@ class Session(Section):
     jit: str = setting(
         "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
     )
+    stream: str = setting(
+        "auto",
+        "read samples from the disk as training needs them (auto: if there is no memory for all of them)",
+        choices=("auto", "on", "off"),
+        changes_result=False,
+    )
     threads: int = setting(
         0, "CPU threads; 0: one for each core when the run begins", at_least=0, at_most=1024, changes_result=False
     )
