@@ -100,8 +100,8 @@ class Loop:
         """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
 
         def batch(number, learner):
-            first, counted = window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
-            samples = tf.slice(order, [self.place(number, first)], [self.plan.batch_size])
+            first, counted = self.window(number)
+            samples = tf.slice(order, [first], [self.plan.batch_size])
             X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
             return number + 1, self.batch(learner, state.learning_rate, X, y, given, counted)
 
@@ -110,9 +110,9 @@ class Loop:
         _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
         return state._replace(learner=learner)
 
-    def place(self, number, first):
-        """Where batch `number`, which begins with sample `first` of an epoch, begins in the order that is fed."""
-        return first
+    def window(self, number):
+        """(where batch `number` begins in the order, the weights of its samples), as `window` gives them."""
+        return window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
 
     def taken(self, part: Part, take):
         """(X, y, weights) of some samples of a part, X dense. take(array): the same rows of each of its arrays."""

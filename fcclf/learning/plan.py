@@ -25,8 +25,8 @@ from fcclf.system.memory import Needed
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more
-FED_BYTES, FED_ROWS = 1 << 25, 1 << 18  # of samples that are streamed, in one `Session.run` at most
-HELD_AT_ONCE = 3  # arrays of streamed samples: in the session, ready, and being gathered
+FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # of samples that are streamed, in one `Session.run` at most
+READ_BYTES, READ_AHEAD = 1 << 26, 2  # of streamed samples that are read at once, and how many times that is held
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
 THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
 
@@ -142,7 +142,8 @@ class Plan:
     def _numbers_of_samples(self):
         """How many numbers of samples are held at once, labels included."""
         if self.fed_batches:
-            return sum(self.sizes) + HELD_AT_ONCE * self.fed_rows * self.n_features
+            read = READ_AHEAD * READ_BYTES // np.dtype(self.dtype).itemsize
+            return sum(self.sizes) + read + self.fed_rows * self.n_features
         return sum(
             size * (1 + (2 * held or self.n_features)) for size, held in zip(self.sizes, self.places, strict=True)
         )

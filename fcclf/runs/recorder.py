@@ -167,13 +167,16 @@ class Recorder:
         )
 
     def _save_is_due(self):
-        """By epochs or by time."""
+        """By epochs or by time, if anything was trained since."""
         late = time.monotonic() - self.saved_at > self.session.checkpoint_seconds
-        return late or self._is_interval(self.session.checkpoint_every)
+        return self._has_moved() and (late or self._is_interval(self.session.checkpoint_every))
+
+    def _has_moved(self):
+        return (self.program.epoch, self.program.batch) != self.saved
 
     def finish(self):
         """Saves what is not saved yet."""
-        if (self.program.epoch, self.program.batch) != self.saved:
+        if self._has_moved():
             self.save()
 
     def save(self):

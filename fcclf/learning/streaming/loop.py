@@ -15,31 +15,35 @@ class StreamedLoop(Loop):
     """The body of the loop. Its public pieces are called one after the other: advance -> measured -> ended."""
 
     def advance(self, fed: Part, order, spread, origin, first, last) -> Results:
-        """Trains on batches `first` to before `last` of an epoch.
+        """Trains on some batches of an epoch.
 
-        fed: samples. order: int32, their numbers among these, batch after batch, from batch `origin` on. spread: what
-        scores are relative to, as of an objective. origin, first, last: int32 scalars.
+        fed: samples. order: int32, their numbers, batch after batch. spread: what scores are relative to, as of an
+        objective. origin, first, last: int32 scalars; from batch `first` to before batch `last` of those that are fed,
+        which begin with batch `origin` of the epoch.
         """
         self.penalty, self.spreads, self.origin = self.fed_penalty(), {"train": spread}, origin
         begun = self.storage.read()
-        state = self.train(self.begin(begun, first), fed, order, first, last)
+        state = self.train(self.begin(begun, origin + first), fed, order, first, last)
         metrics, stopped = tf.zeros((0, len(self.plan.metrics)), self.plan.dtype), tf.constant(False)
         return self.results(begun, state, metrics, tf.constant(0), stopped)
 
-    def place(self, number, first):
-        """As of a `Loop`: the last batch of an epoch does not begin earlier in the order, but repeats samples."""
-        return (number - self.origin) * self.plan.batch_size
+    def window(self, number):
+        """As of a `Loop`, of a batch that is fed. What `origin` decides must not decide what is sliced: the compiler
+        would take it for a constant, and compile again for every other."""
+        plan = self.plan
+        _, counted = window(self.origin + number, plan.batch_size, plan.sizes.train, plan.dtype)
+        return number * plan.batch_size, counted
 
     def measured(self, name: str, fed: Part, spread, sums, origin, first, last):
-        """What part `name` is measured by, as of `measuring`: `sums`, [3], and those of batches `first` to before
-        `last`. fed: samples, batch after batch, from batch `origin` on. The others are as of `advance`."""
+        """What part `name` is measured by, as of `measuring`: `sums`, [3], and those of some of its batches. fed:
+        samples, batch after batch. The others are as of `advance`."""
         self.spreads, total = {name: spread}, getattr(self.plan.sizes, name)
         trained, statistics = self.values(self.storage.read().learner)
         measure, size = self.measuring(name, {**trained, **statistics}), evaluated_at_once(total, self.plan.n_features)
 
         def add(number, sums):
-            _, counted = window(number, size, total, self.plan.dtype)
-            X, y, given = self.taken(fed, lambda each: some_rows(each, (number - origin) * size, size))
+            _, counted = window(origin + number, size, total, self.plan.dtype)
+            X, y, given = self.taken(fed, lambda each: some_rows(each, number * size, size))
             return number + 1, sums + measure(X, y, product(given, counted))
 
         return tf.while_loop(lambda number, _: number < last, add, (first, sums))[1]

@@ -18,7 +18,7 @@ from fcclf.learning.loop import Results
 from fcclf.learning.plan import Plan
 from fcclf.learning.program import Program, Stretch
 from fcclf.learning.streaming.loop import StreamedLoop
-from fcclf.learning.streaming.rows import Ahead, Batches, Piece, in_pieces
+from fcclf.learning.streaming.rows import Ahead, Batches, in_pieces
 from fcclf.learning.stretches import within_seconds
 
 tf1 = tf.compat.v1
@@ -36,12 +36,13 @@ class StreamedProgram(Program):
         """Makes the pieces of the loop with their placeholders."""
         sizes = self.plan.sizes._asdict()
         self.batches = {name: Batches.of(self.plan, name) for name, size in sizes.items() if size}
+        self.as_they_stand = np.arange(self.plan.fed_rows, dtype=np.int32)
         with tf1.name_scope("epoch-loop"):
             self.bounds = [tf1.placeholder(tf.int32, (), name) for name in ("origin", "first", "last")]
             self.fed_parts = {
                 name: self.part_placeholders(name, each.fed * each.size) for name, each in self.batches.items()
             }
-            self.order = tf1.placeholder(tf.int32, (self.plan.fed_rows,), "order")
+            self.order = tf1.placeholder(tf.int32, (self.plan.fed_rows,), "order")  # or the compiler would do otherwise
             self.sums = {name: tf1.placeholder(self.dtype, (3,), f"sums_{name}") for name in in_pieces(self.batches)}
             self._build_spreads()
             self._build_pieces(StreamedLoop(self.plan, self.network, self.storage, self.fed))
@@ -95,7 +96,7 @@ class StreamedProgram(Program):
         """Compiles what takes long without training anything."""
         for name in self.pieces:
             zeros = [np.zeros(each.shape, each.dtype.as_numpy_dtype) for each in self._placeholders(name)]
-            self._call_piece(name, parts, zeros, 0, 0, 0)
+            self._call_piece(name, parts, zeros, 0, 1, 1)  # no batch, which is not the first of an epoch
 
     def advance(self, parts: dict[str, Part], ahead: Ahead, stop: int) -> Stretch:
         """One piece of work, up to before step `stop` at most, as of a `Program`."""
@@ -110,23 +111,24 @@ class StreamedProgram(Program):
 
     def _train(self, epoch, parts, ahead, stop) -> tuple[Results, int]:
         """(results, the step that they end before) of batches of the piece at hand."""
-        first, fed = self.batch, self.plan.fed_batches
-        number = first // fed
-        last = min(first + stop - self.step, (number + 1) * fed, self.plan.n_batches)
-        samples = ahead.piece(Piece(epoch, "train", number))
-        results = self._call_piece("train", parts, samples, number * fed, first, last)
-        self.unfinished = last == self.plan.n_batches
+        number, first = divmod(self.batch, self.plan.fed_batches)
+        origin = self.batch - first
+        last = min(first + stop - self.step, self.plan.fed_batches, self.plan.n_batches - origin)
+        samples = [*ahead.samples(epoch, "train", number), self.as_they_stand]
+        results = self._call_piece("train", parts, samples, origin, first, last)
+        self.unfinished = origin + last == self.plan.n_batches
         return results, self.step + last - first
 
     def _measure(self, epoch, parts, ahead):
         """Measures some of a part, as much as takes a moment."""
-        (name, first), started = self.left.pop(0), time.perf_counter()
+        (name, begin), started = self.left.pop(0), time.perf_counter()
         batches = self.batches[name]
-        number = first // batches.fed
-        last = min(first + self.at_once, (number + 1) * batches.fed, batches.count)
-        samples = ahead.piece(Piece(epoch, name, number))
-        self.measured[name] = self._call_piece(name, parts, samples, number * batches.fed, first, last)
-        self.left[:0] = [(name, last)] if last < batches.count else []
+        number, first = divmod(begin, batches.fed)
+        origin = begin - first
+        last = min(first + self.at_once, batches.fed, batches.count - origin)
+        samples = ahead.samples(epoch, name, number)
+        self.measured[name] = self._call_piece(name, parts, samples, origin, first, last)
+        self.left[:0] = [(name, origin + last)] if origin + last < batches.count else []
         self.at_once = within_seconds(last - first, time.perf_counter() - started)
 
     def _end(self, parts) -> Results:
@@ -139,16 +141,15 @@ class StreamedProgram(Program):
         return results
 
     def _call_piece(self, name, parts, samples, *bounds):
-        """One `Session.run` of some batches of a part. samples: as of `Ahead.piece`."""
+        """One `Session.run` of some batches of a part. samples: for `_placeholders`."""
         spreads, _ = self._held(parts)
         feed = self.feed_hyperparameters() | dict(zip(self.bounds, bounds, strict=True)) | spreads
         feed |= dict(zip(self._placeholders(name), samples, strict=True))
-        return self.run(
-            self.pieces[name], feed | ({self.sums[name]: self.measured[name]} if name in self.sums else {})
-        )
+        feed |= {self.sums[name]: self.measured[name]} if name in self.sums else {}
+        return self.run(self.pieces[name], feed)
 
     def _placeholders(self, name):
-        """Those of what `Ahead.piece` gives."""
+        """Those of the samples of a piece; to train on, of their order too."""
         return [*self.fed_parts[name].arrays, *([self.order] if name == "train" else [])]
 
     def _held(self, parts) -> tuple[dict, dict]:
