@@ -56,6 +56,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`.
     bias_initializer : "uniform", as in `MLPClassifier`, or "zeros".
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
+    shuffle_window : number of samples, 4096 at least, that are shuffled together, in blocks of 4096 that come in random
+        order, as a disk reads blocks faster; default: all.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
     logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
@@ -106,6 +108,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         kernel_initializer="glorot_uniform",
         bias_initializer="uniform",
         class_weight=None,
+        shuffle_window=None,
         dtype=None,
         logdir=None,
     ):
@@ -140,6 +143,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.kernel_initializer = kernel_initializer
         self.bias_initializer = bias_initializer
         self.class_weight = class_weight
+        self.shuffle_window = shuffle_window
         self.dtype = dtype
         self.logdir = logdir
 

@@ -13,6 +13,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
+from fcclf.data.order import BLOCK
 from fcclf.learning.loop import EVALUATION_BATCH
 from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
@@ -61,6 +62,7 @@ RULES = {
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
     "bias_initializer": [StrOptions(set(BIAS_INITIALIZERS))],
+    "shuffle_window": [Interval(Integral, BLOCK, None, closed="left"), None],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "logdir": [str, os.PathLike, None],
 }
@@ -114,7 +116,7 @@ def plan(
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
     watched = stopping(parameters.get_params(deep=False), objective.score)
-    return Plan(
+    made = Plan(
         layers=layers,
         n_features=n_features,
         sizes=Sizes.of(parts),
@@ -133,12 +135,14 @@ def plan(
         threads=THREADS,
         dtype=str(parts["train"].X.dtype),
     )
+    return made if made.fits() else made.streamed()
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:
     """What the program of a fit with the solver lbfgs is made for."""
     made = plan(parameters, objective, layers, n_features, {"train": given}, parameters.max_iter)
-    return dataclasses.replace(made, batch_size=min(EVALUATION_BATCH, made.batch_size), rule=None, compiled=True)
+    at_once = min(EVALUATION_BATCH, made.batch_size)
+    return dataclasses.replace(made, batch_size=at_once, rule=None, compiled=True, fed_batches=0)
 
 
 def _batch_size(parameters, size):
