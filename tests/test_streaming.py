@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -145,6 +146,28 @@ def test_a_streamed_run_that_is_killed_goes_on_to_the_same_bits(call, tmp_path, 
     finish(tmp_path / "run", **settings)
     finish(tmp_path / "untouched", epochs=3)
     runs.assert_same_run(tmp_path / "run", tmp_path / "untouched")
+
+
+def compiled_code():
+    """Bytes of machine code in memory that no file holds."""
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    places = [words[0].split("-") for words in lines if "x" in words[1] and len(words) == 5]
+    return sum(int(last, 16) - int(first, 16) for first, last in places)
+
+
+def test_all_pieces_of_an_epoch_are_compiled_once():
+    config = runs.config(jit="on", epochs=2)
+    dataset = loading.load(config)
+    plan = dataclasses.replace(training.plan_on(config, dataset).streamed(), fed_batches=1)
+    with contextlib.closing(StreamedProgram(plan)) as program:
+        training.begin(program, config, dataset)
+        trained = stretches(program, loading.parts(config, dataset), 1, longest=1)
+        next(trained)
+        compiled = compiled_code()
+        assert compiled > 0
+        next(trained)
+        next(trained)
+        assert (program.batch, compiled_code()) == (3, compiled)
 
 
 def evaluations_are_small():
