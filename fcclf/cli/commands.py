@@ -144,7 +144,8 @@ def _says_classes(arguments):
 
 
 def pack(arguments) -> int:
-    """`fcclf pack SOURCE DIR`: converts data into a directory that `fcclf train packed` reads as training needs it."""
+    """`fcclf pack FILE DIR`: converts a table, or a directory with X.npy and y.npy or with IDX files, into a directory
+    that `fcclf train packed` reads as training needs it."""
     from fcclf.data import packing
 
     source, directory = section_from_flags(Table, _with_task(arguments)), Path(arguments.directory)
