@@ -23,7 +23,7 @@ import tensorflow as tf
 from beside.commands import peak_megabytes, seconds, trained_megabytes
 
 from fcclf.data import loading
-from fcclf.data.order import EpochOrders
+from fcclf.data.order import EpochOrders, Order
 from fcclf.learning.plan import batches_per_epoch
 from fcclf.learning.program import Program
 from fcclf.runs import training
@@ -105,9 +105,7 @@ class Bare:
         self.program, self.parts = Program(training.plan_on(config, dataset)), loading.parts(config, dataset)
         self.n_epochs = min(50, self.program.plan.most_epochs)  # in one Session.run
         training.begin(self.program, config, dataset)
-        with contextlib.closing(
-            EpochOrders(0, "shuffle", len(dataset.train.y), self.program.plan.most_epochs)
-        ) as orders:
+        with contextlib.closing(EpochOrders(Order(0, len(dataset.train.y)), self.program.plan.most_epochs)) as orders:
             self.rows = orders.rows(0, self.n_epochs - 1)
         self.train(1)  # compiles
 

@@ -23,7 +23,7 @@ HOMES = {
     "export_run": "fcclf.serving.export",
     **dict.fromkeys(("Config", "Training", "Session"), "fcclf.settings.config"),
     **dict.fromkeys(("Model", "Stack"), "fcclf.settings.model"),
-    **dict.fromkeys(("Moons", "Circles", "Blobs", "Spirals", "Images", "Table"), "fcclf.settings.sources"),
+    **dict.fromkeys(("Moons", "Circles", "Blobs", "Spirals", "Images", "Table", "Packed"), "fcclf.settings.sources"),
 }
 __all__ = ["__version__", *HOMES]
 

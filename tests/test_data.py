@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import runs
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
 from fcclf.data.dataset import Dataset, Part, layer_statistics, split, statistics
-from fcclf.data.order import EpochOrders, epoch_order
+from fcclf.data.order import BLOCK, EpochOrders, Order, epoch_order, order_at
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
 from fcclf.settings.model import Model, named_layers
@@ -71,11 +73,45 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 def test_the_order_never_changes_between_releases():
     np.testing.assert_array_equal(epoch_order(0, 0, 10, "shuffle"), [4, 6, 2, 7, 3, 5, 9, 0, 8, 1])
+    windowed = epoch_order(0, 0, 10_000, "shuffle", 5000)
+    np.testing.assert_array_equal(windowed[[0, 1, 2, -3, -2, -1]], [9228, 9745, 8847, 7732, 6499, 5888])
+
+
+SIZES, WINDOWS = st.integers(1, 20_000), st.none() | st.integers(BLOCK, 30_000)
+
+
+@given(SIZES, WINDOWS, st.integers(0, 3))
+def test_an_epoch_shuffled_in_windows_has_every_sample_once(size, window, epoch):
+    order = epoch_order(1, epoch, size, "shuffle", window)
+    assert order.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(order), np.arange(size))
+
+
+@given(SIZES, WINDOWS, st.sampled_from(("shuffle", "bootstrap", "none")), st.floats(0, 1, exclude_max=True))
+def test_a_window_made_alone_is_that_of_the_whole_order(size, window, sampling, share):
+    place = int(share * size)
+    first, rows = order_at(place, 1, 2, size, sampling, window)
+    assert first <= place < first + len(rows)
+    np.testing.assert_array_equal(rows, epoch_order(1, 2, size, sampling, window)[first : first + len(rows)])
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "bootstrap"])
+def test_the_samples_of_a_window_are_those_of_as_many_blocks_as_fit_into_it(sampling):
+    _, rows = order_at(0, 1, 2, 100_000, sampling, 3 * BLOCK + 1)
+    assert len(rows) == 3 * BLOCK
+    assert len(np.unique(rows // BLOCK)) == 3
+
+
+def test_blocks_and_windows_come_in_another_order_in_every_epoch_and_for_every_seed():
+    orders = [epoch_order(seed, epoch, 50_000, "shuffle", BLOCK) for seed, epoch in ((1, 2), (1, 3), (2, 2))]
+    assert len({tuple(order[::BLOCK] // BLOCK) for order in orders}) == 3
+    within = [np.argsort(order[order // BLOCK == 0]) for order in orders]
+    assert len({each.tobytes() for each in within}) == 3
 
 
 @pytest.mark.parametrize("calls", [[(0, 3), (4, 4), (5, 7)], [(0, 0), (0, 2), (2, 3), (3, 3), (4, 7)], [(5, 6)]])
 def test_orders_made_ahead_are_the_orders_of_their_epochs(calls):
-    orders = EpochOrders(5, "shuffle", size=40, n_rows=4)
+    orders = EpochOrders(Order(5, 40), n_rows=4)
     for first, last in calls:
         rows = orders.rows(first, last)
         for row, epoch in enumerate(range(first, last + 1)):

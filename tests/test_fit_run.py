@@ -71,7 +71,7 @@ def kept(tmp_path_factory):
 @pytest.fixture
 def in_short_stretches(monkeypatch):
     """Fits run 4 epochs at a time; they have 5 batches, or 4 without the validation part."""
-    monkeypatch.setattr(stretches, "_budget", lambda steps, seconds: steps)
+    monkeypatch.setattr(stretches, "within_seconds", lambda steps, seconds: steps)
     monkeypatch.setattr(stretches, "FIRST_STRETCH", 20)
 
 

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from stacks import CONVOLUTIONAL, EVERY_DENSE, PROJECTED, RESIDUAL
 
 from fcclf.data import loading
-from fcclf.data.order import EpochOrders, epoch_order
+from fcclf.data.order import EpochOrders, Order, epoch_order
 from fcclf.errors import ConfigError
 from fcclf.learning import loop
 from fcclf.learning.plan import is_compiled, planned
@@ -65,7 +65,7 @@ class Built:
     def stretch(self, start, stop):
         """Trains from step `start` to before step `stop`; the metrics of the epochs that ended."""
         drawn, plan = self.config.training, self.program.plan
-        orders = EpochOrders(drawn.seed, drawn.sampling, plan.sizes.train, plan.most_epochs)
+        orders = EpochOrders(Order(drawn.seed, plan.sizes.train, drawn.sampling), plan.most_epochs)
         with contextlib.closing(orders):
             assert self.program.step == start
             stretch = self.program.advance(self.parts, orders, stop)

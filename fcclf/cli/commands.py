@@ -31,7 +31,7 @@ from fcclf.settings.config import CLASS_LOSSES, OF_CLASSES
 from fcclf.settings.model import Stack, named_layers
 from fcclf.settings.run_config import REGRESSION, DataShape, Format
 from fcclf.settings.serving import Serving
-from fcclf.settings.sources import Images, Table, check_format
+from fcclf.settings.sources import Images, Packed, Table, check_format
 from fcclf.system import durable
 from fcclf.system.durable import explained
 from fcclf.system.interrupts import Interrupts, ending_with
@@ -112,11 +112,26 @@ def _completed(arguments):
     where neither says it."""
     arguments = filled_in(arguments, arguments.source)
     first = first_of_several(arguments)
-    if first.source is not Table or hasattr(first, "task") or _says_classes(first):
+    if hasattr(first, "task") or _says_classes(first):
         return arguments
+    if first.source is Packed:
+        from fcclf.data import packed
+
+        return argparse.Namespace(**vars(arguments), task=packed.read(Path(first.directory)).task)
+    if first.source is not Table:
+        return arguments
+    task = _with_task(first)
+    return argparse.Namespace(**vars(arguments), task=task.task) if hasattr(task, "task") else arguments
+
+
+def _with_task(arguments):
+    """The arguments of a table, with whether its labels are classes or numbers, by their look, where they do not say
+    it."""
     from fcclf.data.tables import table
 
-    different = table.different_numbers(section_from_flags(Table, first))
+    if hasattr(arguments, "task"):
+        return arguments
+    different = table.different_numbers(section_from_flags(Table, arguments))
     if not different:
         return arguments
     say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
@@ -126,6 +141,18 @@ def _completed(arguments):
 def _says_classes(arguments):
     """Whether a flag is given that makes sense for classes alone."""
     return any(hasattr(arguments, name) for name in OF_CLASSES) or getattr(arguments, "loss", None) in CLASS_LOSSES
+
+
+def pack(arguments) -> int:
+    """`fcclf pack FILE DIR`: converts a table, or a directory with X.npy and y.npy or with IDX files, into a directory
+    that `fcclf train packed` reads as training needs it."""
+    from fcclf.data import packing
+
+    source, directory = section_from_flags(Table, _with_task(arguments)), Path(arguments.directory)
+    with rows_on_stderr(arguments.quiet) as progress:
+        packing.pack(source, directory, say, progress)
+    say(f"packed in {directory}; to train on it: {shlex.join(['fcclf', 'train', 'packed', arguments.directory])}")
+    return 0
 
 
 def summary(arguments) -> int:
@@ -348,6 +375,10 @@ def _check_files(config, logdir):
     """What cannot be read or written is reported before the wait for TensorFlow."""
     if isinstance(config.data, Table):
         durable.check_file(Path(config.data.file))
+    if isinstance(config.data, Packed):
+        from fcclf.data import packed
+
+        packed.read(Path(config.data.directory))
     if isinstance(config.data, Images):
         from fcclf.data import idx
 

@@ -23,7 +23,7 @@ from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures
 from fcclf.settings.fields import flag, settings_of
 from fcclf.settings.serving import Serving
-from fcclf.settings.sources import SOURCES
+from fcclf.settings.sources import SOURCES, Table
 
 USAGE = 2  # an exit code
 MOST = 1_000_000  # features or classes
@@ -111,6 +111,7 @@ def _parser():
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(subparsers)
     _add_sweep(subparsers)
+    _add_pack(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
     _add_predict(subparsers)
@@ -251,6 +252,14 @@ def _add_sweep(subparsers):
         add_config_flags(parser, source, several=True)
         _add_run_flags(parser, source).add_argument("--json", action="store_true", help="print the table as JSON")
         parser.set_defaults(command=commands.sweep, source=source)
+
+
+def _add_pack(subparsers):
+    parser = subparsers.add_parser("pack", help="convert data larger than memory", description=commands.pack.__doc__)
+    add_flags(parser, Table)
+    parser.add_argument("directory", type=_path, metavar="DIR", help="where to; it must not be there yet")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(command=commands.pack)
 
 
 def _flags_of_others(source):

@@ -43,7 +43,8 @@ class Dataset(NamedTuple):
     """The arrays of a run.
 
     validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
-    seen in training or not. schema: what columns and classes are called. Where numbers are to be predicted, y is
+    seen in training or not. schema: what columns and classes are called. digest: the fingerprint of all arrays, where
+    it is known. Where numbers are to be predicted, y is
     float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
     label_stddev are what the labels had. categories, missing: as in
     `DataShape`.
@@ -58,6 +59,7 @@ class Dataset(NamedTuple):
     label_stddev: float = 1.0
     categories: tuple[int, ...] = ()
     missing: bool = False
+    digest: str | None = None
 
     @property
     def is_regression(self) -> bool:
@@ -81,11 +83,21 @@ class Dataset(NamedTuple):
     @property
     def facts(self) -> Facts:
         """What a run notes of these data."""
-        parts = self.train, self.validation, self.test
-        arrays = [array for part in parts for array in part[:2]]
-        weights = [part.weights for part in parts if part.weights is not None]
-        digest = fingerprint([*arrays, *weights])
+        digest = self.digest or fingerprint(self.arrays)
         return Facts(digest, *self.shape[:2], self.label_mean, self.label_stddev, self.categories, self.missing)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """Those that are fingerprinted, in order."""
+        parts = self.train, self.validation, self.test
+        weights = [part.weights for part in parts if part.weights is not None]
+        return [*(array for part in parts for array in part[:2]), *weights]
+
+    def sample(self, most: int) -> "Dataset":
+        """The same with at most so many samples in each part, in memory: the same ones every time."""
+        if max(len(part.y) for part in (self.train, self.validation, self.test)) <= most:
+            return self
+        return self._replace(**{name: _some(getattr(self, name), most) for name in PARTS})
 
     @property
     def shape(self) -> DataShape:
@@ -97,6 +109,13 @@ class Dataset(NamedTuple):
         """Number of features, if each is a number that no sample lacks, so that a picture may have an axis for it; else
         0."""
         return 0 if self.categories or self.missing else self.n_features
+
+
+def _some(part, most):
+    if len(part.y) <= most:
+        return part
+    rows = np.sort(np.random.Generator(np.random.PCG64(most)).choice(len(part.y), most, replace=False))
+    return Part(*(None if each is None else each[rows] for each in part))
 
 
 def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:
@@ -127,11 +146,12 @@ def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
     return dataset._replace(**dict(zip(PARTS, parts, strict=True)), n_classes=1, label_mean=mean, label_stddev=stddev)
 
 
-def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An empty float32 array that begins at a multiple of 64 bytes: a session takes it as it is, others it copies."""
-    spare = np.empty(4 * math.prod(shape) + 64, np.uint8)
+def aligned(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
+    """An empty array that begins at a multiple of 64 bytes: a session takes it as it is, others it copies."""
+    size = np.dtype(dtype).itemsize * math.prod(shape)
+    spare = np.empty(size + 64, np.uint8)
     first = -spare.ctypes.data % 64
-    return spare[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
+    return spare[first : first + size].view(dtype).reshape(shape)
 
 
 def pixels(X) -> np.ndarray:
@@ -184,5 +204,6 @@ def fingerprint(arrays: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        for first in range(0, len(array), BLOCK):
+            digest.update(np.ascontiguousarray(array[first : first + BLOCK]).data)
     return digest.hexdigest()

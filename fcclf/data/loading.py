@@ -8,16 +8,17 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
-from fcclf.data import idx, shapes
+from fcclf.data import idx, packed, shapes
 from fcclf.data.dataset import Dataset, Part, aligned, pixels, split, with_numbers
 from fcclf.data.schema import Schema
 from fcclf.data.split import part_sizes
 from fcclf.data.tables import table
+from fcclf.data.tables.contents import Contents
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings import class_weight
 from fcclf.settings.config import Config
 from fcclf.settings.fields import brief
-from fcclf.settings.sources import Curve, Images, Shape, Table
+from fcclf.settings.sources import Curve, Images, Packed, Shape, Table
 from fcclf.system import memory
 
 FASHION_MNIST_CLASSES = (
@@ -65,19 +66,30 @@ def _with_numbers(config, dataset):
 
 @_load.register
 def _(source: Images, config, say):
-    parts = [idx.read_part(Path(source.data_dir), part) for part in idx.PARTS]
+    parts, schema = images(Path(source.data_dir))
+    train, test = (Part(pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
+    trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
+    return Dataset(*_cut(train, trained), test, int(train.y.max()) + 1, schema)
+
+
+def _cut(train, trained):
+    """The training and the validation part."""
+    cuts = slice(trained), slice(trained, None)
+    return [Part(*(None if each is None else each[rows] for each in train)) for rows in cuts]
+
+
+def images(directory: Path):
+    """([(images, uint8 [samples, height, width], labels, uint8 [samples]) of the train and the test part], what they
+    are called). Raises RunError if they do not belong together."""
+    parts = [idx.read_part(directory, part) for part in idx.PARTS]
     for images, labels in parts:
         if not len(labels) or images.shape[1:] != parts[0][0].shape[1:] or labels.max() > parts[0][1].max():
             raise RunError(
-                f"the images in {source.data_dir} do not belong together: the test part must have images of the "
+                f"the images in {directory} do not belong together: the test part must have images of the "
                 "same size and no other labels than the training part."
             )
-    train, test = (Part(pixels(images.reshape(len(images), -1)), labels.astype(np.int32)) for images, labels in parts)
-    trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
     classes = FASHION_MNIST_CLASSES if hashlib.sha256(parts[1][1]).hexdigest() == FASHION_MNIST_LABELS else ()
-    kept, held_out = Part(train.X[:trained], train.y[:trained]), Part(train.X[trained:], train.y[trained:])
-    schema = Schema(classes=classes, image_shape=parts[0][0].shape[1:])
-    return Dataset(kept, held_out, test, int(train.y.max()) + 1, schema)
+    return parts, Schema(classes=classes, image_shape=parts[0][0].shape[1:])
 
 
 @_load.register
@@ -85,19 +97,9 @@ def _(source: Table, config, say):
     numbers, contents = config.is_regression, table.read(source, say)
     size = len(contents.y)
     _, validation_size, test_size = part_sizes(config, size, int(size * source.test_ratio))
-    if config.training.loss == "poisson" and contents.y.min() < 0:
-        raise ConfigError("loss", f"is poisson, but {source.file} has labels below 0: use squared_error.")
-    if min(test_size, size - test_size) < len(contents.classes):
-        raise ConfigError(
-            "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
-        )
+    _check_poisson(config, source.file, contents.y)
     memory.require(memory.Needed(contents.X.nbytes), f"splitting {source.file}", "take fewer samples")
-    train, test = train_test_split(
-        np.arange(size),
-        test_size=test_size,
-        stratify=None if numbers else contents.y,
-        random_state=source.data_seed,
-    )
+    train, test = parts_of_rows(source, contents, test_size)
     train, validation = np.split(train, [len(train) - validation_size])
     contents = contents.with_texts_of(train)
     parts = [_table_part(contents, rows) for rows in (train, validation, test)]
@@ -106,11 +108,44 @@ def _(source: Table, config, say):
     return _with_numbers(config, dataset) if numbers else dataset
 
 
+def _check_poisson(config, name, *labels):
+    if config.training.loss == "poisson" and min(y.min() for y in labels) < 0:
+        raise ConfigError("loss", f"is poisson, but {name} has labels below 0: use squared_error.")
+
+
+def parts_of_rows(source: Table, contents: Contents, test_size: int):
+    """The numbers of a table's rows in the training part, validation included, and in the test part, in their order.
+    Raises ConfigError if a part would lack a class."""
+    size = len(contents.y)
+    if min(test_size, size - test_size) < len(contents.classes):
+        raise ConfigError(
+            "test_ratio", f"is {source.test_ratio:g}, which leaves a part without some class: move it nearer to 0.5."
+        )
+    stratify = contents.y if contents.classes else None
+    return train_test_split(np.arange(size), test_size=test_size, stratify=stratify, random_state=source.data_seed)
+
+
 def _table_part(contents, rows):
     """Some rows, by number. X is a copy."""
     X = aligned((len(rows), contents.X.shape[1]))
     np.take(contents.X, rows, axis=0, out=X, mode="clip")  # clip: without a buffer
     return Part(X, contents.y[rows], None if contents.weights is None else contents.weights[rows])
+
+
+@_load.register
+def _(source: Packed, config, say):
+    directory = Path(source.directory)
+    pack = packed.read(directory)
+    if pack.task != source.task:
+        raise ConfigError("task", f"is {source.task}, but {directory} was packed for {pack.task}: set it to that.")
+    train, test = packed.parts(directory, pack)
+    _check_poisson(config, directory, train.y, test.y)
+    trained, _, _ = part_sizes(config, len(train.y) + len(test.y), len(test.y))
+    dataset = Dataset(
+        *_cut(train, trained), test, pack.n_classes, pack.schema, categories=pack.categories, missing=pack.missing
+    )
+    dataset = _with_numbers(config, dataset) if config.is_regression else dataset
+    return dataset._replace(digest=packed.digest(directory, pack, dataset))
 
 
 # ---- what is trained on ----------------------------------------------------------------------------------------------

@@ -2,34 +2,88 @@
 
 The order of epoch e depends on (seed, e) alone, so there is no generator whose state a checkpoint would have to hold,
 and an epoch can be entered again at any batch.
+
+With a window the samples are shuffled on two levels, because files are read faster in blocks than in single rows:
+blocks of rows come in an order by (seed, e), and the rows of several blocks together, a window, in one by (seed, e,
+number of the window). A window of such an order is made without the others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
+BLOCK = 4096  # rows that stay together when the order of blocks is drawn
 
-def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
+
+def epoch_order(seed: int, epoch: int, size: int, sampling: str, window: int | None = None) -> np.ndarray:
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 
-    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand).
+    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand). window:
+    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all.
+    """
+    pieces, place = [], 0
+    while place < size:
+        _, piece = order_at(place, seed, epoch, size, sampling, window)
+        pieces.append(piece)
+        place += len(piece)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def order_at(place: int, seed: int, epoch: int, size: int, sampling: str, window: int | None = None):
+    """(first place, sample numbers, int32) of the window of an epoch's order that holds a place of it.
+
+    The other arguments are those of `epoch_order`, of which it is a part.
     """
     if sampling == "none":
-        return np.arange(size, dtype=np.int32)
-    generator = np.random.Generator(np.random.PCG64([seed, epoch]))  # named, so that numpy's default may change
+        return 0, np.arange(size, dtype=np.int32)
+    if window is None:
+        return 0, _drawn([seed, epoch], size, sampling)
+    blocks, count = _generator([seed, epoch]).permutation(-(-size // BLOCK)), max(1, window // BLOCK)
+    lengths = np.minimum(BLOCK, size - BLOCK * blocks)  # the last block may be shorter, wherever it comes
+    ends = np.cumsum(np.add.reduceat(lengths, np.arange(0, len(blocks), count)))
+    number = int(np.searchsorted(ends, place, side="right"))
+    rows = (BLOCK * blocks[number * count :][:count, None] + np.arange(BLOCK)).ravel()
+    rows = rows[rows < size].astype(np.int32)
+    return int(ends[number]) - len(rows), rows[_drawn([seed, epoch, number], len(rows), sampling)]
+
+
+def _drawn(seeds, size, sampling):
+    """The numbers below `size` in a random order, or drawn with replacement: int32 [size]."""
     if sampling == "bootstrap":
-        return generator.integers(size, size=size, dtype=np.int32)
-    return generator.permutation(size).astype(np.int32)
+        return _generator(seeds).integers(size, size=size, dtype=np.int32)
+    return _generator(seeds).permutation(size).astype(np.int32)
+
+
+def _generator(seeds):
+    return np.random.Generator(np.random.PCG64(seeds))  # named, so that numpy's default may change
+
+
+class Order(NamedTuple):
+    """The order of every epoch of a training on so many samples. The members are the arguments of `epoch_order`."""
+
+    seed: int
+    size: int
+    sampling: str = "shuffle"
+    window: int | None = None
+
+    def of_epoch(self, epoch: int) -> np.ndarray:
+        """The whole order of an epoch: int32 [size]."""
+        return epoch_order(self.seed, epoch, *self[1:])
+
+    def at(self, epoch: int, place: int) -> tuple[int, np.ndarray]:
+        """(first place, sample numbers) of the window of an epoch's order that holds a place of it."""
+        return order_at(place, self.seed, epoch, *self[1:])
 
 
 class EpochOrders:
     """The orders of the epochs of a training, made ahead in a thread while the session computes.
 
-    size: samples in the training part; n_rows: the most epochs asked for at once.
+    n_rows: the most epochs asked for at once.
     """
 
-    def __init__(self, seed: int, sampling: str, size: int, n_rows: int):
-        self.seed, self.sampling, self.shape = seed, sampling, (n_rows, size)
+    def __init__(self, order: Order, n_rows: int):
+        self.order, self.shape = order, (n_rows, order.size)
         self.pool = ThreadPoolExecutor(max_workers=1)
         self.ahead = self.pool.submit(dict)
 
@@ -37,7 +91,7 @@ class EpochOrders:
         """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
         made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
         for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
-            orders[row] = made[epoch] if epoch in made else self._order(epoch)
+            orders[row] = made[epoch] if epoch in made else self.order.of_epoch(epoch)
         self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
         return orders
 
@@ -47,7 +101,4 @@ class EpochOrders:
 
     def _following(self, epoch, order, count):
         """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
-        return {epoch: order, **{later: self._order(later) for later in range(epoch + 1, epoch + 1 + count)}}
-
-    def _order(self, epoch):
-        return epoch_order(self.seed, epoch, self.shape[1], self.sampling)
+        return {epoch: order, **{later: self.order.of_epoch(later) for later in range(epoch + 1, epoch + 1 + count)}}

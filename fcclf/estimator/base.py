@@ -30,7 +30,8 @@ from fcclf.estimator.callbacks import CallbackSupportMixin, Tasks
 from fcclf.estimator.fitting import DIVERGED, Fit
 from fcclf.learning.full_batch import FullBatch
 from fcclf.learning.predictor import Predictor
-from fcclf.learning.program import UNSAVED, Program, best_weights, borrowed
+from fcclf.learning.program import UNSAVED, best_weights, borrowed
+from fcclf.learning.streaming.program import program_of
 from fcclf.runs.trained import newest_values
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Dense
@@ -178,17 +179,20 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         layers = self._checked_layers()
         if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
             self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
-        scored = parts.get("validation") if self.scoring is not None else None
-        parts = {name: samples.prepared(part) for name, part in parts.items() if part is not scored}
         threads = None if self.logdir is None else fit_run.begun_threads(Path(self.logdir))
+        scored = samples.in_memory(parts["validation"]) if self.scoring is not None and "validation" in parts else None
+        parts = {name: samples.prepared(part) for name, part in parts.items() if scored is None or name == "train"}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs, threads)
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
         scorer = None if scored is None else scoring.Scoring(self, scored, self._labels(scored.y), given.patience)
         values = self._current_values() | self._standing(plan) | values
-        with borrowed(Program, plan) as program:
+        if not plan.fed_batches:
+            parts = {name: samples.in_memory(part) for name, part in parts.items()}
+        with borrowed(program_of(plan), plan) as program:
             program.begin(given, values, self._epochs)
             with self._run(program, parts) as (recorder, earlier):
-                fit = Fit(program, parts, "shuffle" if self.shuffle else "none", n_epochs, recorder, earlier, scorer)
+                sampling = "shuffle" if self.shuffle else "none"
+                fit = Fit(program, parts, sampling, n_epochs, recorder, earlier, scorer, self.shuffle_window)
                 fit.train(self.verbose, tasks)
             self._set_fitted(fit)
         if fit.interrupted:

@@ -56,6 +56,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     kernel_initializer : one of `fcclf.settings.blocks.INITIALIZERS`.
     bias_initializer : "uniform", as in `MLPClassifier`, or "zeros".
     class_weight : {label: weight}, or "balanced" for n_samples / (n_classes * samples of the class); default: 1.
+    shuffle_window : number of samples, 4096 at least, that are shuffled together, in blocks of 4096 that come in random
+        order, as a disk reads blocks faster; default: all.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
     threads : CPU threads of a fit; default: 1 for a small network, 8 for a large one, on any number of cores, since how
@@ -110,6 +112,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         kernel_initializer="glorot_uniform",
         bias_initializer="uniform",
         class_weight=None,
+        shuffle_window=None,
         dtype=None,
         threads=None,
         device="cpu",
@@ -146,6 +149,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         self.kernel_initializer = kernel_initializer
         self.bias_initializer = bias_initializer
         self.class_weight = class_weight
+        self.shuffle_window = shuffle_window
         self.dtype = dtype
         self.threads = threads
         self.device = device

@@ -27,11 +27,19 @@ class Fit:
     """
 
     def __init__(
-        self, program: Program, parts, sampling: str, n_epochs: int, recorder=None, earlier=None, scoring=None
+        self,
+        program: Program,
+        parts,
+        sampling: str,
+        n_epochs: int,
+        recorder=None,
+        earlier=None,
+        scoring=None,
+        shuffle_window: int | None = None,
     ):
-        """program: one that has begun. parts: {name: `Part`}. n_epochs: the last epoch to train, counted from the first
-        of `earlier`, the metrics of epochs that are trained already. recorder: of a fit that is kept, or None. scoring:
-        the `Scoring` that ends it, or None.
+        """program: one that has begun. parts: {name: `Part`}. sampling, shuffle_window: as of `stretches`. n_epochs:
+        the last epoch to train, counted from the first of `earlier`, the metrics of epochs that are trained already.
+        recorder: of a fit that is kept, or None. scoring: the `Scoring` that ends it, or None.
         """
         self.program, self.parts, self.sampling, self.recorder, self.scoring = (
             program,
@@ -41,6 +49,7 @@ class Fit:
             scoring,
         )
         self.metrics = {name: list(values) for name, values in (earlier or {}).items()}
+        self.shuffle_window = shuffle_window
         self.n_epochs, self.interrupted, self.tasks, self.task = n_epochs, False, None, None
         self.most_epochs = program.epoch - self.epochs + n_epochs  # of the program
 
@@ -88,6 +97,7 @@ class Fit:
                 self.parts,
                 self.most_epochs,
                 sampling=self.sampling,
+                shuffle_window=self.shuffle_window,
                 next_stop=self._next_stop,
                 asked_to_stop=stop.is_set,
             ):

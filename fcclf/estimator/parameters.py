@@ -14,6 +14,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fcclf.data.dataset import Part
+from fcclf.data.order import BLOCK
 from fcclf.learning.loop import EVALUATION_BATCH
 from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
@@ -68,6 +69,7 @@ RULES = {
     "batch_norm": [StrOptions({"before", "after"}), "boolean", None],
     "kernel_initializer": [StrOptions(set(INITIALIZERS))],
     "bias_initializer": [StrOptions(set(BIAS_INITIALIZERS))],
+    "shuffle_window": [Interval(Integral, BLOCK, None, closed="left"), None],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "device": [StrOptions(set(DEVICES))],
@@ -117,18 +119,12 @@ def plan(
     threads: int | None = None,
 ) -> Plan:
     """What the program of a fit is made for. parts: as `samples.parts` gives them. threads: those that a kept fit began
-    with, which count where the parameters ask for none.
-
-    Whether to compile, and on how many threads, depends on the amount of work alone, never on a clock or on the number
-    of cores, so that it is repeatable. A kept fit is always compiled: more epochs may follow, and how they are computed
-    must not change then.
-    """
+    with, which count where the parameters ask for none."""
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
-    small_steps = batch_size * _kernel_weights(layers, n_features) / SMALL_STEP
-    n_steps = n_epochs * batches_per_epoch(size, batch_size)
+    n_steps, work = n_epochs * batches_per_epoch(size, batch_size), batch_size * _kernel_weights(layers, n_features)
     watched = stopping(parameters.get_params(deep=False), objective.score)
-    return Plan(
+    made = Plan(
         layers=layers,
         n_features=n_features,
         sizes=Sizes.of(parts),
@@ -143,11 +139,24 @@ def plan(
         l2=True,
         alpha=True,
         fed_dropout=parameters.dropout > 0,
-        compiled=parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
-        threads=parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
-        device=chosen_device(parameters.device),
         dtype=str(parts["train"].X.dtype),
+        **_computed(parameters, n_steps, work / SMALL_STEP, threads),
     )
+    return made if made.fits() else made.streamed()
+
+
+def _computed(parameters, n_steps, small_steps, threads):
+    """How a fit of so many steps is computed, by the fields of its plan. small_steps: the work of one, in small ones.
+
+    Whether to compile, and on how many threads, depends on the amount of work alone, never on a clock or on the number
+    of cores, so that it is repeatable. A kept fit is always compiled: more epochs may follow, and how they are computed
+    must not change then.
+    """
+    return {
+        "compiled": parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
+        "threads": parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
+        "device": chosen_device(parameters.device),
+    }
 
 
 def _kernel_weights(layers, n_features):
@@ -159,7 +168,8 @@ def _kernel_weights(layers, n_features):
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:
     """What the program of a fit with the solver lbfgs is made for."""
     made = plan(parameters, objective, layers, n_features, {"train": given}, parameters.max_iter)
-    return dataclasses.replace(made, batch_size=min(EVALUATION_BATCH, made.batch_size), rule=None, compiled=True)
+    at_once = min(EVALUATION_BATCH, made.batch_size)
+    return dataclasses.replace(made, batch_size=at_once, rule=None, compiled=True, fed_batches=0)
 
 
 def _batch_size(parameters, size):

@@ -32,8 +32,8 @@ class FCRegressor(RegressorMixin, FCEstimator):
         "poisson" added up.
     delta : where the loss "huber" changes.
     scoring : as in `FCClassifier`; default: R2.
-    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer, dtype,
-        threads, device, logdir : as in `FCClassifier`.
+    activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer,
+        shuffle_window, dtype, threads, device, logdir : as in `FCClassifier`.
 
     Attributes
     ----------
@@ -81,6 +81,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         kernel_initializer="glorot_uniform",
         bias_initializer="uniform",
         delta=1.0,
+        shuffle_window=None,
         dtype=None,
         threads=None,
         device="cpu",
@@ -118,6 +119,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
         self.kernel_initializer = kernel_initializer
         self.bias_initializer = bias_initializer
         self.delta = delta
+        self.shuffle_window = shuffle_window
         self.dtype = dtype
         self.threads = threads
         self.device = device

@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from fcclf.data.dataset import Part
+from fcclf.data.rows import Chosen, is_mapped
 from fcclf.data.schema import Column, Schema
 from fcclf.data.sparse import rows_of
 
@@ -149,7 +150,18 @@ def _held_out(estimator, given, seed):
     train, validation = train_test_split(np.arange(size), test_size=fraction, random_state=seed, stratify=strata)
     if len(validation) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    return tuple(Part(*(None if each is None else each[rows] for each in given)) for rows in (train, validation))
+    return tuple(_chosen(given, rows) for rows in (train, validation))
+
+
+def _chosen(given, rows):
+    """Some samples, by number; X of a memory map stay there."""
+    part = given._replace(X=Chosen(given.X, rows) if is_mapped(given.X) else given.X[rows], y=given.y[rows])
+    return part if given.weights is None else part._replace(weights=given.weights[rows])
+
+
+def in_memory(part: Part) -> Part:
+    """The part with all its samples as an array."""
+    return part._replace(X=part.X[:]) if isinstance(part.X, Chosen) else part
 
 
 def _with_weights(given):

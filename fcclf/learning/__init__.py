@@ -11,5 +11,6 @@ predictor    a network in a session: logits in blocks of rows
 program      a network that learns, in a session
 full_batch   a network whose whole gradient an optimizer outside the graph asks for
 stretches    the loop in Python: one Session.run a stretch
+streaming    the same on samples that are read bit by bit
 fed          the graph as tutorials teach it, one fed batch a step
 """

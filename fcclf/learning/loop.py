@@ -46,7 +46,7 @@ class Loop:
     def run(self, parts: dict[str, Part], order, n_epochs, first, last) -> Results:
         """Trains n_epochs rows of order, int32 [most epochs, train samples], from batch `first` of the first row to
         before batch `last` of the last row, or until the rule stops it."""
-        self.penalty = self._penalty()
+        self.penalty = self.fed_penalty()
         self.spreads = {name: self.plan.objective.spread(part.y, part.weights) for name, part in parts.items()}
         state = begun = self.storage.read()
         stopped = state.best.stopped if state.best else tf.constant(False)
@@ -71,13 +71,17 @@ class Loop:
             epoch,
             (0, 0, stopped, state, metrics),
         )
+        return self.results(begun, state, metrics, finished, stopped)
+
+    def results(self, begun: State, state: State, metrics, finished, stopped) -> Results:
+        """Assigns a state to the variables, which were read as `begun`; the `Results`."""
         with tf.control_dependencies(tf.nest.flatten(begun)):  # what ends as a constant waits for nothing else
             assigned = self.storage.assign(state)
         with tf.control_dependencies(assigned):
-            finite = _all_finite(state.learner)
+            finite = all_finite(state.learner)
             return Results(tf.identity(metrics), tf.identity(finished), finite, tf.identity(stopped))
 
-    def _penalty(self):
+    def fed_penalty(self) -> Penalty:
         """The `Penalty` that the fed hyperparameters describe."""
         plan, fed, kernels = self.plan, self.fed, self.plan.kernels
         l1, l2 = (
@@ -96,7 +100,7 @@ class Loop:
         """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
 
         def batch(number, learner):
-            first, counted = window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
+            first, counted = self.window(number)
             samples = tf.slice(order, [first], [self.plan.batch_size])
             X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
             return number + 1, self.batch(learner, state.learning_rate, X, y, given, counted)
@@ -106,6 +110,10 @@ class Loop:
         _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
         return state._replace(learner=learner)
 
+    def window(self, number):
+        """(where batch `number` begins in the order, the weights of its samples), as `window` gives them."""
+        return window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
+
     def taken(self, part: Part, take):
         """(X, y, weights) of some samples of a part, X dense. take(array): the same rows of each of its arrays."""
         X = dense(*map(take, part.X), self.plan.n_features) if part.is_sparse else take(part.X)
@@ -113,7 +121,7 @@ class Loop:
 
     def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:
         """One step. given: [batch], weights of the samples, or None. counted: weights that `window` gave."""
-        weights = _product(given, counted)
+        weights = product(given, counted)
         size = float(self.plan.batch_size) if counted is None else tf.reduce_sum(counted)
         weight = size if weights is None else tf.reduce_sum(weights)
         phase = Phase(learner.global_step, weights, updates={})
@@ -164,7 +172,7 @@ class Loop:
             _, loss, gradients = self.descent(packed, {}, X, y, weights, None)
             return loss * weight, [each * weight for each in gradients], tf.cast(weight, loss.dtype)
 
-        self.penalty, total = self._penalty(), self.plan.sizes.train
+        self.penalty, total = self.fed_penalty(), self.plan.sizes.train
         zero, zeros = tf.zeros((), self.plan.dtype), [tf.zeros_like(each) for each in packed]
         loss, gradients, weight = self._summed(part, total, batch, (zero, zeros, zero))
         loss, gradients = divided(loss, weight), [divided(each, weight) for each in gradients]
@@ -174,19 +182,19 @@ class Loop:
     def _summed(self, part, total, batch, zeros):
         """The sums of what batch(X, y, weights) makes, of the same structure as `zeros`, over all samples of a part, so
         many at a time that they do not take much memory."""
-        size = min(EVALUATION_BATCH, max(1, EVALUATION_NUMBERS // self.plan.n_features), total)
+        size = evaluated_at_once(total, self.plan.n_features)
 
         def add(number, sums):
             first, counted = window(number, size, total, self.plan.dtype)
-            X, y, given = self.taken(part, lambda each: tf.slice(each, *_rows(each, first, size)))
-            return number + 1, tf.nest.map_structure(tf.add, sums, batch(X, y, _product(given, counted)))
+            X, y, given = self.taken(part, lambda each: some_rows(each, first, size))
+            return number + 1, tf.nest.map_structure(tf.add, sums, batch(X, y, product(given, counted)))
 
         n_batches = batches_per_epoch(total, size)
         if n_batches == 1:
             return add(0, zeros)[1]
         return tf.while_loop(lambda number, _: number < n_batches, add, (0, zeros))[1]
 
-    def _values(self, learner):
+    def values(self, learner: Learner):
         """({variable name: tensor} of what is trained, and of the statistics)."""
         return self.storage.trained.unpack(learner.weights), self.storage.statistics.unpack(learner.statistics)
 
@@ -237,7 +245,7 @@ class Loop:
             "gradient_norm": sums["gradient_norm"] / plan.n_batches,
             "learning_rate": plan.schedule.rate(state.learning_rate, learner.global_step),
         }
-        trained, statistics = self._values(learner)
+        trained, statistics = self.values(learner)
         for name in ("validation", "test"):
             if name in parts:
                 measured = self.evaluate(name, parts[name], {**trained, **statistics})
@@ -268,6 +276,11 @@ class Loop:
 
     def evaluate(self, name, part: Part, values):
         """Mean loss and score of a part of the data, scalars."""
+        batch, total = self.measuring(name, values), getattr(self.plan.sizes, name)
+        return means(self._summed(part, total, batch, tf.zeros(3, self.plan.dtype)))
+
+    def measuring(self, name, values):
+        """A function of (X, y, weights) of some samples of a part: their loss, score and weight, added up, [3]."""
         objective = self.plan.objective
 
         def batch(X, y, weights):
@@ -276,8 +289,17 @@ class Loop:
             weights = tf.ones(X.shape[0], self.plan.dtype) if weights is None else weights
             return tf.stack([*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)])
 
-        sums = self._summed(part, getattr(self.plan.sizes, name), batch, tf.zeros(3, self.plan.dtype))
-        return divided(sums[0], sums[2]), divided(sums[1], sums[2])
+        return batch
+
+
+def means(sums):
+    """(loss, score) of a part, of their sums and of that of the weights, [3]."""
+    return divided(sums[0], sums[2]), divided(sums[1], sums[2])
+
+
+def evaluated_at_once(total: int, n_features: int) -> int:
+    """Number of samples that are evaluated at once, of a part that has `total`."""
+    return min(EVALUATION_BATCH, max(1, EVALUATION_NUMBERS // n_features), total)
 
 
 def window(number, size, total, dtype="float32"):
@@ -300,12 +322,12 @@ def dense(columns, values, n_features):
     return tf.scatter_nd(indices, tf.reshape(values, [-1]), (batch, n_features + 1))[:, :-1]
 
 
-def _rows(array, first, count):
-    """(begin, size) of `count` rows of an array from the first."""
-    return [first, 0][: array.shape.rank], [count, *array.shape[1:]]
+def some_rows(array, first, count):
+    """`count` rows of an array from the first."""
+    return tf.slice(array, [first, 0][: array.shape.rank], [count, *array.shape[1:]])
 
 
-def _product(*factors):
+def product(*factors):
     """The product of those factors that are not None; None if all are."""
     factors = [each for each in factors if each is not None]
     return functools.reduce(tf.multiply, factors) if factors else None
@@ -326,6 +348,7 @@ def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
     return stopped, state._replace(learner=learner, epoch=epoch, learning_rate=learning_rate, best=best), metrics
 
 
-def _all_finite(learner):
+def all_finite(learner: Learner):
+    """Whether all weights, slots and statistics are numbers: a bool tensor."""
     changing = tf.nest.flatten([learner.weights, learner.slots, learner.statistics])
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in changing])

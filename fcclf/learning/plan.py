@@ -4,6 +4,7 @@ A `Plan` is hashable. Programs of equal plans are interchangeable, so one that i
 plan in the process, whatever its seed, learning rate and penalties.
 """
 
+import dataclasses
 import math
 import os
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from fcclf.system.memory import Needed
 
 MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
 MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more
+FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # of samples that are streamed, in one `Session.run` at most
+READ_BYTES, READ_AHEAD = 1 << 26, 2  # of streamed samples that are read at once, and how many times that is held
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
 THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
 
@@ -60,7 +63,8 @@ class Plan:
     the rows of each part that is sparse, 0 of the others. weighted: parts whose samples have weights. rule: of early
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
-    session. device: CPU or GPU.
+    session. device: CPU or GPU. fed_batches: number of batches that are fed to one `Session.run` where samples are
+    streamed, as in `fcclf.learning.streaming`; 0: all samples are fed.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -82,6 +86,20 @@ class Plan:
     threads: int = 1
     dtype: str = "float32"
     device: str = CPU
+    fed_batches: int = 0
+
+    def streamed(self) -> "Plan":
+        """The plan by which the same is trained on samples that are streamed, to the same bits; this one where a batch
+        has all samples, or they are sparse."""
+        if self.n_batches == 1 or any(self.places):
+            return self
+        rows = min(FED_ROWS, FED_BYTES // (self.n_features * np.dtype(self.dtype).itemsize))
+        return dataclasses.replace(self, fed_batches=min(max(1, rows // self.batch_size), self.n_batches))
+
+    @property
+    def fed_rows(self) -> int:
+        """Number of streamed samples in one `Session.run` of training."""
+        return self.fed_batches * self.batch_size
 
     @property
     def n_batches(self) -> int:
@@ -110,8 +128,8 @@ class Plan:
         rows = list(blocks.rows(dict(self.layers), self.n_features))
         kept = 2 + len(self.optimizer.slots) + self.keeps_best
         numbers = (
-            sum(size * (1 + (2 * held or self.n_features)) for size, held in zip(self.sizes, self.places, strict=True)),
-            self.sizes.train * (2 * self.most_epochs + 3),
+            self._numbers_of_samples,
+            self.sizes.train * ((0 if self.fed_batches else 2 * self.most_epochs) + 3),
             (3 * kept + 2) * sum(row.trained + row.statistics for row in rows),
             self.batch_size * (self.n_features + 3 * sum(math.prod(row.shape) for row in rows)),
         )
@@ -121,6 +139,20 @@ class Plan:
             SESSION.resident + compiler.resident + np.dtype(self.dtype).itemsize * sum(numbers),
             SESSION.mapped + compiler.mapped + threads * THREAD,
         )
+
+    @property
+    def _numbers_of_samples(self):
+        """How many numbers of samples are held at once, labels included."""
+        if self.fed_batches:
+            read = READ_AHEAD * READ_BYTES // np.dtype(self.dtype).itemsize
+            return sum(self.sizes) + read + self.fed_rows * self.n_features
+        return sum(
+            size * (1 + (2 * held or self.n_features)) for size, held in zip(self.sizes, self.places, strict=True)
+        )
+
+    def fits(self) -> bool:
+        """Whether there is memory for what training takes."""
+        return self.memory.resident <= memory.available_memory()
 
     def check_memory(self):
         """Raises RunError if training takes more memory than there is."""

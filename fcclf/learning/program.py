@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf.data.dataset import Part
+from fcclf.data.order import EpochOrders, Order
 from fcclf.data.sparse import SparseRows, first_rows
 from fcclf.learning import fed
 from fcclf.learning.loop import Loop, Results
@@ -51,13 +52,14 @@ class Program(Predictor):
     """A network that learns. Call `begin` first, then perhaps `resume`.
 
     plan: what it is made for. given: the hyperparameters of this training. step: number of batches trained on, counted
-    from epoch 0. stopped: the rule has ended training.
+    from epoch 0. unfinished: all batches of an epoch are done, but it has not been measured. stopped: the rule has
+    ended training.
     """
 
     def __init__(self, plan: Plan):
         """Raises RunError if there is not enough memory for the plan."""
         plan.check_memory()
-        self.plan, self.given, self.step, self.stopped = plan, None, 0, False
+        self.plan, self.given, self.step, self.unfinished, self.stopped = plan, None, 0, False, False
         super().__init__(plan.layers, plan.n_features, plan.threads, plan.dtype, plan.device)
 
     def build(self):
@@ -112,7 +114,7 @@ class Program(Predictor):
 
     def begin(self, given: Hyperparameters, values: dict[str, np.ndarray] | None = None, epoch: int = 0):
         """Fresh weights and state, except for the `values` of variables, by name. epoch: finished before."""
-        self.given, self.step, self.stopped = given, epoch * self.plan.n_batches, False
+        self.given, self.step, self.unfinished, self.stopped = given, epoch * self.plan.n_batches, False, False
         self.run(self.initializer, {self.fed.seed: given.seed, self.fed.learning_rate: given.learning_rate})
         self.load({name: value for name, value in (values or {}).items() if name in self.variables})
 
@@ -121,18 +123,20 @@ class Program(Predictor):
         of the next one)."""
         epoch, step = self.run([self.storage.epoch, self.storage.global_step])
         self.step = int(step)
+        batch = self.step - int(epoch) * self.plan.n_batches
+        self.unfinished = batch == self.plan.n_batches
         self.stopped = bool(self.storage.best) and bool(self.run(self.storage.best.stopped))
-        return int(epoch), self.step - int(epoch) * self.plan.n_batches
+        return int(epoch), batch
 
     @property
     def epoch(self) -> int:
         """Number of epochs finished."""
-        return self.step // self.plan.n_batches
+        return self.step // self.plan.n_batches - self.unfinished
 
     @property
     def batch(self) -> int:
         """Number of batches done of the epoch after those."""
-        return self.step % self.plan.n_batches
+        return self.step - self.epoch * self.plan.n_batches
 
     @property
     def furthest_stop(self) -> int:
@@ -143,15 +147,24 @@ class Program(Predictor):
         """Compiles the loop without training anything."""
         self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
 
+    def ahead(self, parts: dict[str, Part], order: Order):
+        """What `advance` needs of the epochs to come, made ahead; to be closed. order: of their samples."""
+        return EpochOrders(order, self.plan.most_epochs)
+
     def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
         """Trains up to before step `stop` in one `Session.run`, or to where the rule stops it.
 
-        parts: {name: `Part` of arrays}, as in the plan. orders: `fcclf.data.order.EpochOrders`.
+        parts: {name: `Part` of arrays}, as in the plan. orders: as `ahead` gives them.
         """
-        first_epoch, first = divmod(self.step, self.plan.n_batches)
+        first_epoch, first = self.epoch, self.batch
         last_epoch, last = divmod(stop - 1, self.plan.n_batches)
         rows = orders.rows(first_epoch, last_epoch)
         results = self.run_loop(parts, rows, last_epoch - first_epoch + 1, first, last + 1)
+        self.unfinished = False
+        return self.stretch(first_epoch, results, stop)
+
+    def stretch(self, first_epoch: int, results: Results, stop: int) -> Stretch:
+        """What results are of a stretch that was to end before step `stop`, where the program stands now."""
         count, self.stopped = int(results.epochs), bool(results.stopped)
         self.step = (first_epoch + count) * self.plan.n_batches if self.stopped else stop
         metrics = dict(zip(self.plan.metrics, results.metrics[:count].T, strict=True))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from fcclf.data.dataset import Part
-from fcclf.data.order import EpochOrders
+from fcclf.data.order import Order
 from fcclf.learning.program import Program, Stretch
 
 SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save
@@ -23,26 +23,28 @@ def stretches(
     n_epochs: int,
     *,
     sampling: str = "shuffle",
+    shuffle_window: int | None = None,
     next_stop: Callable[[], int] | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
     longest: int | None = None,
 ) -> Iterator[Stretch]:
     """Trains a program that has begun up to epoch `n_epochs`, or until its rule or `asked_to_stop` ends it.
 
-    Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling: as in
+    Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling, shuffle_window: as in
     `fcclf.data.order.epoch_order`. next_stop: the step that the next stretch ends before at the latest. longest: steps
     in a stretch at most, whatever the clock says.
     """
     end, budget = n_epochs * program.plan.n_batches, longest or FIRST_STRETCH
-    orders = EpochOrders(program.given.seed, sampling, program.plan.sizes.train, program.plan.most_epochs)
-    with contextlib.closing(orders):
-        while program.step < end and not program.stopped and not asked_to_stop():
+    order = Order(program.given.seed, program.plan.sizes.train, sampling, shuffle_window)
+    with contextlib.closing(program.ahead(parts, order)) as ahead:
+        while program.epoch < n_epochs and not program.stopped and not asked_to_stop():
             started, before = time.perf_counter(), program.step
             stop = min(end, before + budget, program.furthest_stop, *([next_stop()] if next_stop else []))
-            yield program.advance(parts, orders, stop)
-            budget = longest or _budget(program.step - before, time.perf_counter() - started)
+            yield program.advance(parts, ahead, stop)
+            if not longest and program.step > before:
+                budget = within_seconds(program.step - before, time.perf_counter() - started)
 
 
-def _budget(steps, seconds):
+def within_seconds(steps, seconds):
     """Number of steps of the next stretch, after one of `steps` that took `seconds`, what followed it included."""
     return max(1, min(MOST_GROWTH * steps, int(steps * SECONDS / seconds)))

@@ -195,7 +195,9 @@ def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, s
     run: an open `trained.TrainedRun`. say(sentence): called for each figure left out, with the reason.
     Raises RunError, after the others are written, if one cannot be, or what it is made of cannot be read.
     """
-    dataset, failed = run.dataset(), None
+    from fcclf.views.frames import MOST_DRAWN
+
+    dataset, failed = run.dataset().sample(MOST_DRAWN), None
     answers = (run.predictions if dataset.is_regression else run.probabilities)(dataset.test.X)
     shown = Shown(run, dataset, answers, f"{run.path.resolve().name}, epoch {run.epoch}")
     for name in names:

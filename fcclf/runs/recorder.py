@@ -86,7 +86,7 @@ class Recorder:
     def __init__(self, run: Claimed, program: Program, record: Record, session: Session, samples, frames=None):
         self.path, self.description, self.program, self.record = run.path, run.description, program, record
         self.session, self.samples, self.frames, self.lock = session, samples, frames, run.lock
-        self.saved_step, self.saved_at = program.step, time.monotonic()
+        self.saved, self.saved_at = (program.epoch, program.batch), time.monotonic()
         self.epoch_began = time.perf_counter()
 
     def begin(self):
@@ -153,7 +153,7 @@ class Recorder:
 
     def _is_interval(self, interval):
         """The run stands at a multiple of `interval` epochs; 0 is never."""
-        return interval > 0 and self.program.step % (interval * self.program.plan.n_batches) == 0
+        return interval > 0 and not self.program.batch and self.program.epoch % interval == 0
 
     def _is_round(self):
         """The intervals between pictures so far are 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take over."""
@@ -163,18 +163,21 @@ class Recorder:
     def _diverged(self, epoch):
         return DivergedError(
             f"training diverged in epoch {epoch}: the loss or a variable became NaN or infinite; the last good "
-            f"checkpoint is epoch {self.saved_step // self.program.plan.n_batches}: try a lower --learning-rate than "
+            f"checkpoint is epoch {self.saved[0]}: try a lower --learning-rate than "
             f"{self.program.given.learning_rate:g}, or --clip-norm 1."
         )
 
     def _save_is_due(self):
-        """By epochs or by time."""
+        """By epochs or by time, if anything was trained since."""
         late = time.monotonic() - self.saved_at > self.session.checkpoint_seconds
-        return late or self._is_interval(self.session.checkpoint_every)
+        return self._has_moved() and (late or self._is_interval(self.session.checkpoint_every))
+
+    def _has_moved(self):
+        return (self.program.epoch, self.program.batch) != self.saved
 
     def finish(self):
         """Saves what is not saved yet."""
-        if self.program.step != self.saved_step:
+        if self._has_moved():
             self.save()
 
     def save(self):
@@ -187,7 +190,7 @@ class Recorder:
             directory, program.session, program.saver, position, self.description.fingerprint, committed, best_saver
         )
         checkpoint.prune(directory, self.session.keep)
-        self.saved_step, self.saved_at = program.step, time.monotonic()
+        self.saved, self.saved_at = position, time.monotonic()
 
 
 def _leading_finite(metrics, count):

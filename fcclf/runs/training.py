@@ -17,6 +17,7 @@ from fcclf.learning import plan
 from fcclf.learning.plan import Plan, Sizes
 from fcclf.learning.program import Program, borrowed
 from fcclf.learning.rules import standing
+from fcclf.learning.streaming.program import program_of
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
@@ -67,7 +68,7 @@ def train(
         run = recorder.continued(path, config, dataset.facts, dataset.schema, planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
-        with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
+        with borrowed(program_of(planned), planned) as program, run.record(planned.metrics) as record:
             _tell_of_batches(config, planned, say)
             begin(program, config, dataset, run, say)
             with _compiling(program, parts):
@@ -99,6 +100,8 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, 
     sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
     planned = plan.planned(config, dataset.shape, sizes, weighted, threads, device)
+    if config.session.stream == "on" or (config.session.stream == "auto" and not planned.fits()):
+        planned = planned.streamed()
     planned.check_memory()
     return planned
 
@@ -106,7 +109,8 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):
     """Gives the program the state that a run goes on from: of its newest checkpoint, or of its beginning."""
     fed = plan.hyperparameters(config, dataset.shape)
-    program.begin(fed, layer_statistics(program.layers, dataset))
+    measured = {} if run and run.start else layer_statistics(program.layers, dataset)  # a checkpoint has them
+    program.begin(fed, measured)
     if run and run.start:
         run.restore(program)
         batch = f", batch {run.start.batch}" if run.start.batch else ""
@@ -131,9 +135,9 @@ def _pictures(program, config, dataset):
     """The `Frames` of the run, or None where none are wanted: what draws them takes half a second to import."""
     if not config.session.image_every:
         return None
-    from fcclf.views.frames import Frames
+    from fcclf.views.frames import MOST_DRAWN, Frames
 
-    return Frames(program, dataset)
+    return Frames(program, dataset.sample(MOST_DRAWN))
 
 
 def _train(program, parts, written, config, interrupts, progress, longest):
@@ -147,6 +151,7 @@ def _train(program, parts, written, config, interrupts, progress, longest):
             parts,
             config.training.epochs,
             sampling=config.training.sampling,
+            shuffle_window=config.training.shuffle_window,
             next_stop=written.next_stop,
             asked_to_stop=interrupts.pending if interrupts else lambda: False,
             longest=longest,

@@ -16,7 +16,8 @@ import numpy as np
 from fcclf.data import loading
 from fcclf.errors import RunError
 from fcclf.learning.predictor import sees_gpu, sessions_own_threads
-from fcclf.learning.program import Program, borrowed
+from fcclf.learning.program import borrowed
+from fcclf.learning.streaming.program import program_of
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
@@ -88,7 +89,8 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     *before, newest = _two_newest(path, description)
     config = description.config
     dataset, device = loading.load(config), _device(description, say)
-    with borrowed(Program, training.plan_on(config, dataset, description, device)) as program:
+    planned = training.plan_on(config, dataset, description, device)
+    with borrowed(program_of(planned), planned) as program:
         training.begin(program, config, dataset)
         if before:
             recorder.restore(before[0], program)
@@ -99,8 +101,9 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
             loading.parts(config, dataset),
             newest.epoch + 1,
             sampling=config.training.sampling,
+            shuffle_window=config.training.shuffle_window,
             next_stop=lambda: stop,
-            asked_to_stop=lambda: program.step >= stop,
+            asked_to_stop=lambda: (program.epoch, program.batch) >= (newest.epoch, newest.batch),
         ):
             pass
         difference = _first_difference(program.values(), newest)

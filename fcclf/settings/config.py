@@ -75,6 +75,14 @@ class Training(Section):
         "each sample once an epoch (shuffle), or drawn with replacement (bootstrap)",
         choices=("shuffle", "bootstrap"),
     )
+    shuffle_window: int | None = setting(
+        None,
+        "samples that are shuffled, or drawn from, together, in blocks of 4096 that come in random order: files are "
+        "read faster so (default: all)",
+        at_least=4096,
+        at_most=2**31 - 1,
+        metavar="ROWS",
+    )
     epochs: int = setting(
         1000, "epochs in all; more continue a finished run", at_least=1, at_most=10**9, changes_result=False
     )
@@ -118,6 +126,12 @@ class Session(Section):
     )
     jit: str = setting(
         "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
+    )
+    stream: str = setting(
+        "auto",
+        "read samples from the disk as training needs them (auto: if there is no memory for all of them)",
+        choices=("auto", "on", "off"),
+        changes_result=False,
     )
     threads: int = setting(
         0, "CPU threads; 0: one for each core when the run begins", at_least=0, at_most=1024, changes_result=False

@@ -207,12 +207,17 @@ class Table(Source):
     def model_defaults(self) -> dict:
         """Each column has a unit of its own. Many classes need many units, which learn a few hundred numbers by
         heart."""
-        wider = {} if self.task == REGRESSION else {"hidden": (32, 16)}
-        return {"standardize": "features", **wider}
+        return _defaults_of_columns(self.task)
 
     @property
     def prefix(self):
         return slug(Path(self.file.removesuffix(".gz")).stem)
+
+
+def _defaults_of_columns(task):
+    """{setting: value} of a model for columns from everywhere."""
+    wider = {} if task == REGRESSION else {"hidden": (32, 16)}
+    return {"standardize": "features", **wider}
 
 
 def check_format(form: Format):
@@ -225,4 +230,32 @@ def check_format(form: Format):
         raise ConfigError("encoding", f"is {form.encoding!r}, which is none: utf-8, latin-1 and cp1252 are.") from None
 
 
-SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Curve, Images, Table)}
+@dataclass(frozen=True)
+class Packed(Source):
+    """A directory that `fcclf pack` made: data that may be larger than the memory, split already."""
+
+    directory: str = required("the directory", metavar="DIR", changes_result=False)
+    task: str | None = setting(
+        None,
+        "whether labels are classes or numbers (default: as they were packed; in Python, classification)",
+        choices=TASKS,
+    )
+
+    name: typing.ClassVar[str] = "packed"
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "directory", os.path.abspath(self.directory))
+        object.__setattr__(self, "task", self.task or CLASSIFICATION)
+
+    @property
+    def model_defaults(self) -> dict:
+        """As of a `Table`."""
+        return _defaults_of_columns(self.task)
+
+    @property
+    def prefix(self):
+        return slug(Path(self.directory).name)
+
+
+SOURCES = {source.name: source for source in (Moons, Circles, Blobs, Spirals, Curve, Images, Table, Packed)}

@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's card
 HEAD = 22  # pixels, of a picture's title
 TILE, GAP = 48, 6  # pixels: the side of a unit's picture, the space between two
 COLUMNS, MOST_UNITS = 6, 18  # units side by side, and shown of a layer at most
+MOST_DRAWN = 100_000  # samples of a part that are asked for, or drawn; of more, as many by chance
 MOST_CLASSES = 200  # in a confusion matrix
 LONGEST_NAME = 12  # letters of a class
 SMALLEST_MATRIX, LARGEST_MATRIX, CELL = 264, 640, 15  # pixels: the sides of a confusion matrix and of a class in it

@@ -5,6 +5,7 @@ text_file    text files in whatever encoding, packed or not, line by line
 csv_file     CSV files: what their columns are called, and their rows
 columns      the values of columns, block by block
 frame        the same of DataFrames, and of Parquet files
+kept         where its rows are kept as it is read
 contents     what a table holds, as arrays
 npz          arrays in NPZ files
 table        a table to train on

@@ -5,19 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.data.rows import READ_AT_ONCE, Selected, with_replaced
 from fcclf.data.schema import Column, Schema
 from fcclf.errors import RunError
 from fcclf.settings.fields import brief
 
 
 class Contents(NamedTuple):
-    """X: float32 [samples, features], NaN where a number is missing; y: int32 [samples], class numbers, or float64
-    [samples], numbers to be predicted; classes: the label of each class, () of numbers; columns: the name of each
-    feature; weights: float32 [samples], or None where every row counts the same. texts: {number of a feature: its
-    texts}, of those whose X are places among them. named: a heading gave the names. label: the labels' column.
-    left_out: {name of a column that is no feature: why}."""
+    """X: float32 [samples, features], NaN where a number is missing, perhaps `Selected`; y: int32 [samples], class
+    numbers, or float64 [samples], numbers to be predicted; classes: the label of each class, () of numbers; columns:
+    the name of each feature; weights: float32 [samples], or None where every row counts the same. texts: {number of a
+    feature: its texts}, of those whose X are places among them. named: a heading gave the names. label: the labels'
+    column. left_out: {name of a column that is no feature: why}."""
 
-    X: np.ndarray
+    X: np.ndarray | Selected
     y: np.ndarray
     classes: tuple[str, ...]
     columns: list[str]
@@ -34,14 +35,27 @@ class Contents(NamedTuple):
 
     def with_texts_of(self, rows: np.ndarray) -> "Contents":
         """The same table whose texts are those that some rows have: the others are unknown. rows: their numbers."""
-        X, texts = self.X, {}
-        for feature, known in self.texts.items():
-            kept = np.unique(X[rows, feature].astype(np.int32))
-            places = np.full(len(known), len(kept))
-            places[kept] = np.arange(len(kept))
-            X[:, feature] = places[X[:, feature].astype(np.int32)]
+        if not self.texts:
+            return self
+        replaced, texts = {}, {}
+        for feature, seen in self._seen(rows).items():
+            kept, known = np.flatnonzero(seen), self.texts[feature]
+            replaced[feature] = np.full(len(known), len(kept), np.float32)
+            replaced[feature][kept] = np.arange(len(kept))
             texts[feature] = tuple(known[place] for place in kept)
-        return self._replace(texts=texts)
+        return self._replace(X=with_replaced(self.X, replaced), texts=texts)
+
+    def _seen(self, rows):
+        """{feature: bool for each of its texts, whether some of the rows have it}."""
+        seen = {feature: np.zeros(len(known), bool) for feature, known in self.texts.items()}
+        chosen = np.zeros(len(self.X), bool)
+        chosen[rows] = True
+        for first in range(0, len(chosen), READ_AT_ONCE):
+            part = slice(first, first + READ_AT_ONCE)
+            X = self.X[part][chosen[part]]
+            for feature, found in seen.items():
+                found[X[:, feature].astype(np.int32)] = True
+        return seen
 
     @property
     def schema(self) -> Schema:

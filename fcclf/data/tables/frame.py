@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from fcclf.system import durable
 if TYPE_CHECKING:
     import pandas as pd
 
+AT_ONCE = 1 << 16  # rows of a file that is read in parts
 LARGEST_WHOLE = 1e15  # of which a float64 holds every digit
 
 
@@ -82,13 +83,54 @@ def of_rows(name: str, rows: list) -> Frame:
     return Frame(name, pd.DataFrame(columns, dtype=object))
 
 
+class InParts(Frame):
+    """The same of a table of which some rows are read at a time. frames: makes DataFrames of rows in a row, from the
+    first on."""
+
+    def __init__(self, path: Path, frames: "Callable[[], Iterator[pd.DataFrame]]"):
+        super().__init__(path, next(frames()))
+        self.parts = frames
+
+    def blocks(self, skipped: int = 0) -> Iterator[Block]:
+        """As of a `Frame`."""
+        begun = 0
+        for frame in self.parts():
+            for lines, rows in Frame(self.heading.path, frame).blocks(max(0, skipped - begun)):
+                yield Block([begun + line for line in lines], rows)
+            begun += len(frame)
+
+    def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
+        """As of a `Frame`, part by part."""
+        for frame in self.parts():
+            yield from Frame(self.heading.path, frame).frames(numbers)
+
+
+def _parts(path):
+    """The rows of a Parquet file, some at a time."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        empty = file.schema_arrow.empty_table().to_pandas()
+        for batch in file.iter_batches(AT_ONCE):
+            frame = batch.to_pandas()
+            yield frame.reset_index() if frame.index.name else frame
+        if not file.metadata.num_rows:
+            yield empty
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Frame]:
-    """The table in a Parquet file. Raises RunError if it is none, or the package is missing that reads it."""
+def opened(path: Path, in_parts=False) -> Iterator[Frame]:
+    """The table in a Parquet file. in_parts: not all of it is read at once. Raises RunError if it is none, or the
+    package is missing that reads it."""
     if importlib.util.find_spec("pyarrow") is None:
         raise RunError(f"{path}: reading Parquet needs pyarrow, which is not installed: pip install 'fcclf[parquet]'")
     import pandas as pd
 
+    if in_parts:
+        with durable.explained("read", path, Exception):
+            table = InParts(path, lambda: _parts(path))
+        yield table
+        return
     with durable.explained("read", path, Exception):  # of the many that pyarrow has
         frame = pd.read_parquet(path, engine="pyarrow")
     yield Frame(path, frame.reset_index() if frame.index.name else frame)

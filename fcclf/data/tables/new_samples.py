@@ -86,9 +86,11 @@ def _of_array(name, array, expected, first=0):
             "sample, [samples, features]."
         )
     X = npz.checked_features(name, array, first, expected.dtype)
-    if not expected.shape.missing and np.isnan(X).any():
-        row, column = np.argwhere(np.isnan(X))[0]
-        raise RunError(f"{name}: X[{first + row}, {column}] {UNKNOWN}.")
+    for begin in range(0, 0 if expected.shape.missing else len(X), BLOCK):
+        missing = np.isnan(X[begin : begin + BLOCK])
+        if missing.any():
+            row, column = np.argwhere(missing)[0]
+            raise RunError(f"{name}: X[{first + begin + row}, {column}] {UNKNOWN}.")
     return X
 
 

@@ -1,11 +1,13 @@
 """Arrays in NPZ files, and the rules for arrays of features wherever they come from."""
 
+import functools
 import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from fcclf.data.rows import READ_AT_ONCE
 from fcclf.data.tables.cells import LARGEST
 from fcclf.data.tables.contents import Contents, numbered
 from fcclf.errors import ConfigError, RunError
@@ -20,15 +22,27 @@ def read(path: Path, source: Table) -> Contents:
     for setting in ("label", "drop", "columns", "categories", "delimiter", "encoding"):
         if getattr(source, setting):
             raise ConfigError(setting, f"is for the columns of a CSV file, but {path} has arrays: leave it out.")
+    found = arrays(path, wanted(source))
+    contents = of_arrays(path, source, *found)
+    return contents._replace(X=contents.X.astype(np.float32, copy=False))
+
+
+def wanted(source: Table) -> list[str]:
+    """The names of the arrays that make a table."""
+    return ["X", "y", *([] if source.weight_column is None else [source.weight_column])]
+
+
+def of_arrays(path: Path, source: Table, X, labels, *weights) -> Contents:
+    """The table in arrays, as they are called by `wanted`, with X of the type that it has. Raises RunError if they hold
+    none."""
     numbers, weight = source.task == REGRESSION, source.weight_column
-    X, labels, *weights = arrays(path, ["X", "y", *([] if weight is None else [weight])])
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
         raise RunError(
             f"{path} has X {X.shape} of {X.dtype} and y {labels.shape}, but X must be numbers [samples, features] and "
             "y a label for each sample."
         )
-    X = checked_features(path, X)
-    empty = np.flatnonzero(np.isnan(X).all(axis=0))
+    check_features(path, X)
+    empty = np.flatnonzero(~_filled(X))
     if len(empty):
         raise RunError(f"{path} has no value in X[:, {empty[0]}]: leave that column out.")
     weights = _weights(path, weight, *weights, labels) if weights else None
@@ -43,12 +57,25 @@ def read(path: Path, source: Table) -> Contents:
 def checked_features(path: Path, X: np.ndarray, first: int = 0, dtype: str = "float32") -> np.ndarray:
     """X, numbers [samples, features], of a type; NaN where one is missing. Raises RunError, which counts rows from
     `first`, if float32 cannot hold one."""
-    smallest, largest = (np.nanmin(X), np.nanmax(X)) if not np.isnan(X).all() else (0, 0)
-    if not (float(smallest) >= -LARGEST and float(largest) <= LARGEST):
-        row, column = next((number, place) for number, row in enumerate(X) for place in _unfit(row))
-        where = f"X[{first + row}, {column}]"
-        raise RunError(f"{path} has {X[row, column]} at {where}, which float32 cannot hold: correct it.")
+    check_features(path, X, first)
     return X.astype(dtype, copy=False)
+
+
+def check_features(path: Path, X: np.ndarray, first: int = 0):
+    """Raises RunError as `checked_features` does. X is read block by block."""
+    for begin in range(0, len(X), READ_AT_ONCE):
+        some = X[begin : begin + READ_AT_ONCE]
+        smallest, largest = np.fmin.reduce(some, axis=None), np.fmax.reduce(some, axis=None)
+        if float(smallest) < -LARGEST or float(largest) > LARGEST:
+            row, column = next((number, place) for number, row in enumerate(some) for place in _unfit(row))
+            where = f"X[{first + begin + row}, {column}]"
+            raise RunError(f"{path} has {some[row, column]} at {where}, which float32 cannot hold: correct it.")
+
+
+def _filled(X):
+    """Whether each column has a number that is not missing, [features]. X is read block by block."""
+    blocks = (X[first : first + READ_AT_ONCE] for first in range(0, len(X), READ_AT_ONCE))
+    return functools.reduce(np.logical_or, ((~np.isnan(each)).any(axis=0) for each in blocks))
 
 
 def samples(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -7,15 +7,18 @@ and the column. Columns of dates, and of texts that hardly repeat, are left out:
 
 import contextlib
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from fcclf.data.rows import Selected
 from fcclf.data.tables import columns, csv_file, frame, npz, told
 from fcclf.data.tables.cells import are_dates, are_texts
 from fcclf.data.tables.columns import AS_WRITTEN, NUMBER, TEXT
 from fcclf.data.tables.contents import Contents, numbered
 from fcclf.data.tables.csv_file import LOOKED_AT
+from fcclf.data.tables.kept import InMemory, OnDisk
 from fcclf.errors import ConfigError, RunError
 from fcclf.settings.blocks import MOST_CATEGORIES
 from fcclf.settings.fields import brief
@@ -30,15 +33,28 @@ EMPTY = "is empty"  # what is wrong with the cell of a label
 FEW_TEXTS = 20  # in a column, which are categories however few rows there are
 
 
-def read(source: Table, say=lambda sentence: None) -> Contents:
+def read(
+    source: Table,
+    say=lambda sentence: None,
+    kept: OnDisk | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Contents:
     """The table that `source` describes.
 
-    say(sentence): called with what its columns hold. Raises RunError if the file holds no such table, ConfigError if it
-    lacks a column that the settings name.
+    say(sentence): called with what its columns hold. kept: where the rows are kept, with X `Selected` from them; by
+    default all are in memory. progress(rows): called with how many are read. Raises RunError if the file holds no such
+    table, ConfigError if it lacks a column that the settings name.
     """
     path = Path(source.file)
     with _readable(path):
-        contents = npz.read(path, source) if path.suffix == ".npz" else _read_columns(path, source)
+        contents = npz.read(path, source) if path.suffix == ".npz" else _read_columns(path, source, kept, progress)
+    return checked(contents, source, say)
+
+
+def checked(contents: Contents, source: Table, say) -> Contents:
+    """The contents of the table that `source` describes, of which is told what they are. Raises RunError unless there
+    are classes to tell apart."""
+    path = Path(source.file)
     if source.task != REGRESSION:
         _check_classes(path, contents)
     for sentence in told.sentences(path, contents, source.label is None):
@@ -87,6 +103,10 @@ def different_numbers(source: Table) -> int:
     By its first rows: many different numbers, or a different one in most rows. Raises as `read` does.
     """
     path = Path(source.file)
+    if path.is_dir():
+        path, of_images = path / "y.npy", not (path / "y.npy").exists()
+        if of_images:
+            return 0
     with _readable(path):
         labels = _first_labels(path, source)
     try:
@@ -99,26 +119,29 @@ def different_numbers(source: Table) -> int:
 
 def _first_labels(path, source):
     """Those of the first rows, as texts."""
-    if path.suffix == ".npz":
-        return list(map(str, np.ravel(npz.arrays(path, ["y"])[0])[:LOOKED_AT].tolist()))
+    if path.suffix in (".npz", ".npy"):
+        y = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else npz.arrays(path, ["y"])[0]
+        return list(map(str, np.ravel(y)[:LOOKED_AT].tolist()))
     with opened(path, source.format) as table:
         table.check_width()
         place = _label_place(table, source.label)
         return [row[place] for row in table.first_rows()]
 
 
-def opened(path: Path, form: Format = AS_IT_LOOKS):
-    """The CSV or Parquet file in `path`, inside a block. Raises RunError if it is none."""
-    return frame.opened(path) if path.suffix == ".parquet" else csv_file.opened(path, form)
+def opened(path: Path, form: Format = AS_IT_LOOKS, in_parts=False):
+    """The CSV or Parquet file in `path`, inside a block. in_parts: not all of it is read at once. Raises RunError if it
+    is none."""
+    return frame.opened(path, in_parts) if path.suffix == ".parquet" else csv_file.opened(path, form)
 
 
 # ---- rows and columns ------------------------------------------------------------------------------------------------
 
 
-def _read_columns(path, source):
-    with opened(path, source.format) as table:
+def _read_columns(path, source, kept, progress):
+    with opened(path, source.format, in_parts=kept is not None) as table:
         table.check_width()
-        return _Reader(table, source).contents()
+        contents = _Reader(table, source, kept or InMemory()).contents(progress)
+    return contents if kept else contents._replace(X=contents.X[:])
 
 
 def _label_place(table, label):
@@ -128,8 +151,8 @@ def _label_place(table, label):
 class _Reader:
     """What is taken out of a table: the places of its columns, by what they hold, and the values read so far."""
 
-    def __init__(self, table, source):
-        self.table, heading, self.source = table, table.heading, source
+    def __init__(self, table, source, kept):
+        self.table, heading, self.source, self.kept = table, table.heading, source, kept
         self.path, self.columns, self.named = heading
         self.label = _label_place(table, source.label)
         self.weight = None if source.weight_column is None else heading.place("weight_column", source.weight_column)
@@ -145,8 +168,8 @@ class _Reader:
             raise RunError(f"the last column of {self.path} is empty: name the one with the labels by --label.")
         texts = [place for place in self.features if not self._by_look(place) or are_texts(cells[place])]
         self.texts = {place: {} for place in texts}
-        self.values, self.weights, self.labels = array("f"), array("f"), {}
-        self.label_values, self.text_numbers = array("d"), {place: array("i") for place in texts}
+        self.read, self.filled = [*self.features], np.zeros(len(self.features), bool)
+        self.weights, self.labels, self.label_values = array("f"), {}, array("d")
 
     def _chosen(self, heading):
         """The places of the features that are asked for."""
@@ -171,19 +194,16 @@ class _Reader:
             whys = ", ".join(f"{name} ({why})" for name, why in self.left_out.items())
             raise RunError(f"{self.path} has no column to predict from: {whys}. Name some with --categories.")
 
-    @property
-    def _number_places(self):
-        return [place for place in self.features if place not in self.texts]
-
-    def contents(self) -> Contents:
+    def contents(self, progress) -> Contents:
         """The whole table. Raises RunError at the first row that is none."""
         numbers = self.source.task == REGRESSION
-        kinds = dict.fromkeys(self._number_places, NUMBER) | dict.fromkeys(self.texts, TEXT)
+        kinds = {place: TEXT if place in self.texts else NUMBER for place in self.read}
         kinds[self.label] = (NUMBER if numbers else AS_WRITTEN)._replace(required=EMPTY)
         if self.weight is not None:
             kinds[self.weight] = NUMBER._replace(required=EMPTY, lowest=0)
         for block in columns.values(self.table, {place: (place, kind) for place, kind in kinds.items()}):
             self._take(block)
+            progress(len(self.label_values))
         if not self.label_values:
             raise RunError(f"{self.path} has no row below its heading.")
         y, classes = np.frombuffer(self.label_values), ()
@@ -197,22 +217,26 @@ class _Reader:
         if self.source.task != REGRESSION:
             labels = [self.labels.setdefault(label, len(self.labels)) for label in labels]
         self.label_values.extend(labels)
-        for place, known in self.texts.items():
-            self.text_numbers[place].extend([known.setdefault(text, len(known)) for text in block[place]])
-        rows = np.empty((len(labels), len(self._number_places)), np.float32)
-        for number, place in enumerate(self._number_places):
-            rows[:, number] = block[place]
-        self.values.frombytes(rows.tobytes())
+        rows = np.empty((len(labels), len(self.read)), np.float32)
+        for number, place in enumerate(self.read):
+            known = self.texts.get(place)
+            values = block[place]
+            rows[:, number] = values if known is None else [known.setdefault(text, len(known)) for text in values]
+        self.filled |= ~np.isnan(rows).all(axis=0)
+        self.kept.add(rows)
         if self.weight is not None:
             self.weights.extend(block[self.weight])
 
     def _with_features(self, y, classes):
-        numbers = np.frombuffer(self.values, np.float32).reshape(len(y), len(self._number_places))
-        places = dict(zip(self._number_places, numbers.T, strict=True))
         self._leave_out_texts()
-        self._leave_out_empty(places)
-        X = numbers if [*places] == self.features else self._together(numbers, places)
+        self._leave_out({place: "no value" for place, filled in zip(self.read, self.filled, strict=True) if not filled})
+        places = [self.read.index(place) for place in self.features]
         texts = {self.features.index(place): tuple(sorted(known)) for place, known in self.texts.items()}
+        ranks = {
+            self.features.index(place): np.argsort(np.argsort([*known])).astype(np.float32)
+            for place, known in self.texts.items()
+        }
+        X = Selected(self.kept.matrix(len(self.read)), places, ranks)
         names = [self.columns[place] for place in self.features]
         weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
         label = self.columns[self.label]
@@ -230,18 +254,3 @@ class _Reader:
             )
         self._leave_out({place: _too_many(known) for place, known in many.items()})
         self.texts = {place: known for place, known in self.texts.items() if place not in many}
-
-    def _leave_out_empty(self, places):
-        """Columns of numbers that have none. places: {place: values}."""
-        self._leave_out({place: "no value" for place, column in places.items() if np.isnan(column).all()})
-
-    def _together(self, numbers, places):
-        """X, [samples, features], of numbers and of the places of texts among the sorted ones."""
-        X = np.empty((len(numbers), len(self.features)), np.float32)
-        for number, place in enumerate(self.features):
-            if place in self.texts:
-                ranks = np.argsort(np.argsort(list(self.texts[place])))
-                X[:, number] = ranks[np.frombuffer(self.text_numbers[place], np.int32)]
-            else:
-                X[:, number] = places[place]
-        return X

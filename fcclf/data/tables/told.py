@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.data.rows import READ_AT_ONCE
 from fcclf.data.tables import cells
 from fcclf.data.tables.contents import Contents
 
@@ -14,15 +16,39 @@ FEWEST_COUNTED = 10  # rows, so that numbers in order may count them
 
 def sentences(path: Path, contents: Contents, last: bool) -> Iterator[str]:
     """What a table holds. last: nobody said which column the labels are in."""
-    missing = np.isnan(contents.X).sum(axis=0)
     yield f"{path.name}: {len(contents.X)} rows"
-    for about, what in _lines(contents, missing, last):
+    for about, what in _lines(contents, looked_through(contents.X), last):
         yield f"  {about:<{WIDTH}}{what}"
 
 
-def _lines(contents, missing, last):
+class Columns(NamedTuple):
+    """Of each feature: how many numbers are missing, the lowest and the highest, NaN where there are none, and whether
+    every one is by one higher than the one before it."""
+
+    missing: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    counting: np.ndarray
+
+
+def looked_through(X) -> Columns:
+    """What the columns of X, [samples, features], hold. X is read block by block."""
+    found = Columns(0, np.full(X.shape[1], np.nan), np.full(X.shape[1], np.nan), True)
+    for first in range(0, len(X), READ_AT_ONCE):
+        some = X[first : first + READ_AT_ONCE]
+        steps = np.diff(X[max(0, first - 1) : first + READ_AT_ONCE], axis=0)
+        found = Columns(
+            found.missing + np.isnan(some).sum(axis=0),
+            np.fmin(found.lowest, np.fmin.reduce(some)),
+            np.fmax(found.highest, np.fmax.reduce(some)),
+            found.counting & (steps == 1).all(axis=0),
+        )
+    return found
+
+
+def _lines(contents, looked, last):
     """(what a line is about, the rest of it)."""
-    names, (lowest, highest) = contents.columns, _ranges(contents.X)
+    names, (missing, lowest, highest, counting) = contents.columns, looked
     yield "predicted", _predicted(contents, last)
     numbers = [name for place, name in enumerate(names) if place not in contents.texts]
     if numbers:
@@ -37,12 +63,9 @@ def _lines(contents, missing, last):
     constant = [names[place] for place in np.flatnonzero((lowest == highest) & (missing == 0))]
     if constant:
         yield "one value only", _listed(constant)
-    if counting := [name for place, name in enumerate(names) if _counts_rows(contents, place)]:
-        yield "counts rows", f"{_listed(counting)}: leave it out with --drop, if it is no feature"
-
-
-def _ranges(X):
-    return np.nanmin(X, axis=0), np.nanmax(X, axis=0)
+    counters = [name for place, name in enumerate(names) if counting[place] and place not in contents.texts]
+    if counters and len(contents.X) >= FEWEST_COUNTED:
+        yield "counts rows", f"{_listed(counters)}: leave it out with --drop, if it is no feature"
 
 
 def _predicted(contents, last):
@@ -53,12 +76,6 @@ def _predicted(contents, last):
     counts = np.bincount(contents.y, minlength=len(contents.classes))
     each = [f"{label} ({count})" for label, count in zip(contents.classes, counts, strict=True)]
     return f"{name}: {_listed(each)}"
-
-
-def _counts_rows(contents, place):
-    """Whether a column of numbers goes up by one from row to row."""
-    column = contents.X[:, place]
-    return place not in contents.texts and len(column) >= FEWEST_COUNTED and bool((np.diff(column) == 1).all())
 
 
 def _listed(names):

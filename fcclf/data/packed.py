@@ -1,0 +1,133 @@
+"""Packed data, which need not fit into the memory. What is on disk:
+
+    train.X.npy  test.X.npy                float32 [samples, features], in the order that a table's parts have
+    train.y.npy  test.y.npy                int32 [samples], class numbers; or float64 [samples], numbers as they were
+    train.weights.npy  test.weights.npy    float32 [samples], where the samples have weights
+    pack.json                              written last: what the arrays are, their sizes and sha256
+    digests.json                           fingerprints that were computed, for files of these sizes and times
+
+X are views of memory maps, y and weights are in memory. A file whose time is not the one that digests.json has is
+compared with its sha256, once. Nothing is ever unpickled or executed.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fcclf.data.dataset import Dataset, Part, fingerprint
+from fcclf.data.schema import Schema
+from fcclf.errors import RunError
+from fcclf.settings.sources import TASKS
+from fcclf.system import durable
+
+FORMAT = 1
+DOCUMENT, DIGESTS = "pack.json", "digests.json"
+MOST_DIGESTS = 100  # that are kept
+
+
+class Pack(NamedTuple):
+    """What pack.json says. n_classes: or 1 of numbers. categories, missing: as in `DataShape`. files: {name: [length,
+    sha256]}. settings: {name: value} it was made with."""
+
+    task: str
+    n_classes: int
+    schema: Schema
+    categories: tuple[int, ...]
+    missing: bool
+    files: dict[str, list]
+    settings: dict
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return {"format": FORMAT, **self._asdict(), "schema": self.schema.to_dict()}
+
+
+def file_name(part: str, array: str) -> str:
+    """Of an array, a field of `Part`, of the train or test part."""
+    return f"{part}.{array}.npy"
+
+
+def read(directory: Path) -> Pack:
+    """What is packed in a directory. Raises RunError if it is no pack, or damaged as far as pack.json tells."""
+    file = directory / DOCUMENT
+    try:
+        return durable.read_sealed(file, _parsed)
+    except FileNotFoundError:
+        raise RunError(f"{directory} is no packed data: it has no {DOCUMENT}: make it with fcclf pack.") from None
+    except (ValueError, OSError) as error:
+        raise RunError(f"{file} cannot be read ({error}): pack the data again.") from None
+
+
+def _parsed(document):
+    if document.pop("format") != FORMAT:
+        raise ValueError(f"it has another format than {FORMAT}, which this fcclf reads")
+    pack = Pack(**document)._replace(
+        schema=Schema.from_dict(document["schema"]), categories=tuple(document["categories"])
+    )
+    if pack.task not in TASKS or not all(file_name(part, "X") in pack.files for part in ("train", "test")):
+        raise ValueError("it is no such document")
+    return pack
+
+
+def parts(directory: Path, pack: Pack) -> tuple[Part, Part]:
+    """The train and the test part. Raises RunError if a file is not there or not as it was packed."""
+    found = [
+        Part(*(_array(directory, pack, file_name(part, array), array) for array in Part._fields))
+        for part in ("train", "test")
+    ]
+    for part in found:
+        if part.X.ndim != 2 or len(part.y) != len(part.X) or part.X.dtype != np.float32:
+            raise RunError(f"{directory} has arrays that do not belong together: pack the data again.")
+    return tuple(found)
+
+
+def _array(directory, pack, name, array):
+    """X as a view of its file, the others in memory; None for weights that are not there."""
+    if name not in pack.files:
+        return None
+    path = directory / name
+    with durable.explained("read", path, *durable.MALFORMED):
+        durable.check_file(path)
+        if path.stat().st_size != pack.files[name][0]:
+            raise RunError(f"{path} is not as long as it was packed: pack the data again.")
+        found = np.load(path, mmap_mode="r" if array == "X" else None, allow_pickle=False)
+        return np.asarray(found)
+
+
+# ---- fingerprints ----------------------------------------------------------------------------------------------------
+
+
+def digest(directory: Path, pack: Pack, dataset: Dataset) -> str:
+    """The fingerprint of a data set that was made of a pack, as `Dataset.facts` has it. It is computed only where it is
+    not known. Raises RunError if a file is not as it was packed."""
+    times = {name: (directory / name).stat().st_mtime_ns for name in pack.files}
+    known, key = _known(directory, times), _key(dataset)
+    if key in known:
+        return known[key]
+    if not known:  # a file may be another one than the pack was made with
+        for name, measured in pack.files.items():
+            if durable.measure(directory / name) != measured:
+                raise RunError(f"{directory / name} is damaged: pack the data again.")
+    known[key] = fingerprint(dataset.arrays)
+    kept = dict([*known.items()][-MOST_DIGESTS:])
+    with contextlib.suppress(RunError):  # nobody else's directory is written to
+        durable.replace_file(directory / DIGESTS, durable.seal({"times": times, "digests": kept}))
+    return known[key]
+
+
+def _known(directory, times):
+    """{key: fingerprint} of those that are known of files of these times."""
+    try:
+        return durable.read_sealed(
+            directory / DIGESTS, lambda document: dict(document["digests"]) if document["times"] == times else {}
+        )
+    except (ValueError, OSError):
+        return {}
+
+
+def _key(dataset):
+    """What the fingerprint depends on besides X: labels and weights, hence how many samples each part has."""
+    small = [array for part in (dataset.train, dataset.validation, dataset.test) for array in part.arrays[1:]]
+    return fingerprint(small)

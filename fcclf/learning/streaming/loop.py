@@ -1,0 +1,61 @@
+"""The body of the training loop in pieces, for samples that are fed bit by bit.
+
+Each piece is one call: some batches of an epoch, some of the samples that a part is measured by, and the end of an
+epoch. What they compute is what `fcclf.learning.loop.Loop` computes in one go, batch by batch in the same shapes and
+order; what it carries from batch to batch goes through variables here, and the sums of an evaluation are fed back.
+"""
+
+import tensorflow as tf
+
+from fcclf.data.dataset import Part
+from fcclf.learning.loop import Loop, Results, evaluated_at_once, means, product, some_rows, window
+
+
+class StreamedLoop(Loop):
+    """The body of the loop. Its public pieces are called one after the other: advance -> measured -> ended."""
+
+    def advance(self, fed: Part, order, spread, origin, first, last) -> Results:
+        """Trains on some batches of an epoch.
+
+        fed: samples. order: int32, their numbers, batch after batch. spread: what scores are relative to, as of an
+        objective. origin, first, last: int32 scalars; from batch `first` to before batch `last` of those that are fed,
+        which begin with batch `origin` of the epoch.
+        """
+        self.penalty, self.spreads, self.origin = self.fed_penalty(), {"train": spread}, origin
+        begun = self.storage.read()
+        state = self.train(self.begin(begun, origin + first), fed, order, first, last)
+        metrics, stopped = tf.zeros((0, len(self.plan.metrics)), self.plan.dtype), tf.constant(False)
+        return self.results(begun, state, metrics, tf.constant(0), stopped)
+
+    def window(self, number):
+        """As of a `Loop`, of a batch that is fed. What `origin` decides must not decide what is sliced: the compiler
+        would take it for a constant, and compile again for every other."""
+        plan = self.plan
+        _, counted = window(self.origin + number, plan.batch_size, plan.sizes.train, plan.dtype)
+        return number * plan.batch_size, counted
+
+    def measured(self, name: str, fed: Part, spread, sums, origin, first, last):
+        """What part `name` is measured by, as of `measuring`: `sums`, [3], and those of some of its batches. fed:
+        samples, batch after batch. The others are as of `advance`."""
+        self.spreads, total = {name: spread}, getattr(self.plan.sizes, name)
+        trained, statistics = self.values(self.storage.read().learner)
+        measure, size = self.measuring(name, {**trained, **statistics}), evaluated_at_once(total, self.plan.n_features)
+
+        def add(number, sums):
+            _, counted = window(origin + number, size, total, self.plan.dtype)
+            X, y, given = self.taken(fed, lambda each: some_rows(each, number * size, size))
+            return number + 1, sums + measure(X, y, product(given, counted))
+
+        return tf.while_loop(lambda number, _: number < last, add, (first, sums))[1]
+
+    def ended(self, parts: dict[str, Part | tf.Tensor], spreads) -> Results:
+        """Ends an epoch. parts: {name: sums of what was measured, [3], or the `Part` where it is one batch}; spreads:
+        {name: as above}."""
+        self.penalty, self.spreads, begun = self.fed_penalty(), spreads, self.storage.read()
+        metrics = tf.zeros((1, len(self.plan.metrics)), self.plan.dtype)
+        stopped, state, metrics = self.finish(begun, metrics, 0, parts)
+        return self.results(begun, state, metrics, tf.constant(1), stopped)
+
+    def evaluate(self, name, part, values):
+        """Mean loss and score of a part of the data."""
+        return super().evaluate(name, part, values) if isinstance(part, Part) else means(part)
