@@ -98,8 +98,7 @@ class Predictor:
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
         self.failed = False
         self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
-        scope = tf1.variable_scope("", use_resource=True)
-        with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), scope:
+        with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
             self.initializer = tf1.global_variables_initializer()
