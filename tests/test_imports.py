@@ -14,6 +14,7 @@ ORDER = [  # a package may import from those before it; within one, modules impo
     {"settings"},
     {"data", "network", "views"},
     {"learning"},
+    {"sharded"},
     {"runs"},
     {"serving"},
     {"estimator"},

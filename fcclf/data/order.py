@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 
-def epoch_order(seed: int, epoch: int, size: int, sampling: str) -> np.ndarray:
+def epoch_order(seed: int, epoch: int, size: int, sampling: str, shard: int | None = None) -> np.ndarray:
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 
-    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand).
+    `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand). shard:
+    the samples are those of one shard of the training part, which has an order of its own.
     """
     if sampling == "none":
         return np.arange(size, dtype=np.int32)
-    generator = np.random.Generator(np.random.PCG64([seed, epoch]))  # named, so that numpy's default may change
+    drawn_from = [seed, epoch] if shard is None else [seed, epoch, shard]
+    generator = np.random.Generator(np.random.PCG64(drawn_from))  # named, so that numpy's default may change
     if sampling == "bootstrap":
         return generator.integers(size, size=size, dtype=np.int32)
     return generator.permutation(size).astype(np.int32)

@@ -80,6 +80,7 @@ class Plan:
     compiled: bool = True
     threads: int = 1
     dtype: str = "float32"
+    shards: int | None = None
 
     @property
     def n_batches(self) -> int:
@@ -196,7 +197,7 @@ def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int |
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
         sizes=sizes,
-        batch_size=min(training.batch_size, sizes.train),
+        batch_size=min(training.batch_size, _largest_batch(sizes.train, training.shards)),
         optimizer=Optimizer.named(training.optimizer),
         objective=_objective(config, shape.n_classes),
         schedule=_schedule(training),
@@ -206,8 +207,14 @@ def planned(config: Config, shape: DataShape, sizes, weighted=(), threads: int |
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, layers, shape.n_features),
-        threads=config.session.threads or threads or cores(),
+        threads=config.session.threads or threads or (1 if training.shards else cores()),
+        shards=training.shards,
     )
+
+
+def _largest_batch(size, shards):
+    """The whole training part; in shards, as many rows of each as the longest has."""
+    return size if shards is None else -(-size // shards) * shards
 
 
 def _objective(config, n_outputs):

@@ -81,7 +81,11 @@ class Predictor:
             self.variables = {each.op.name: each for each in tf1.global_variables()}
             self.initializer = tf1.global_variables_initializer()
         sessions_own_threads()
-        self.session = tf1.Session(graph=graph, config=session_config(threads))
+        self.session = self.open_session(graph)
+
+    def open_session(self, graph: tf.Graph) -> tf1.Session:
+        """The session that the network is in."""
+        return tf1.Session(graph=graph, config=session_config(self.threads))
 
     def build(self):
         """The network, its placeholder and its outputs, in the current graph."""

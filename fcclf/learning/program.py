@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcclf.data.dataset import Part
+from fcclf.data.order import EpochOrders
 from fcclf.data.sparse import SparseRows, first_rows
 from fcclf.learning import fed
 from fcclf.learning.loop import Loop, Results
@@ -139,6 +140,10 @@ class Program(Predictor):
         """The step that one call of `advance` may end before at most."""
         return (self.epoch + self.plan.most_epochs) * self.plan.n_batches
 
+    def orders(self, sampling: str) -> EpochOrders:
+        """The orders of the epochs of this training, to be closed. sampling: as in `fcclf.data.order.epoch_order`."""
+        return EpochOrders(self.given.seed, sampling, self.plan.sizes.train, self.plan.most_epochs)
+
     def compile(self, parts: dict[str, Part]):
         """Compiles the loop without training anything."""
         self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
@@ -146,7 +151,7 @@ class Program(Predictor):
     def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
         """Trains up to before step `stop` in one `Session.run`, or to where the rule stops it.
 
-        parts: {name: `Part` of arrays}, as in the plan. orders: `fcclf.data.order.EpochOrders`.
+        parts: {name: `Part` of arrays}, as in the plan. orders: as `orders` gives them.
         """
         first_epoch, first = divmod(self.step, self.plan.n_batches)
         last_epoch, last = divmod(stop - 1, self.plan.n_batches)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 
 from fcclf.data.dataset import Part
-from fcclf.data.order import EpochOrders
 from fcclf.learning.program import Program, Stretch
 
 SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save
@@ -34,8 +33,7 @@ def stretches(
     in a stretch at most, whatever the clock says.
     """
     end, budget = n_epochs * program.plan.n_batches, longest or FIRST_STRETCH
-    orders = EpochOrders(program.given.seed, sampling, program.plan.sizes.train, program.plan.most_epochs)
-    with contextlib.closing(orders):
+    with contextlib.closing(program.orders(sampling)) as orders:
         while program.step < end and not program.stopped and not asked_to_stop():
             started, before = time.perf_counter(), program.step
             stop = min(end, before + budget, program.furthest_stop, *([next_stop()] if next_stop else []))

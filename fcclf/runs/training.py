@@ -22,6 +22,7 @@ from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
+from fcclf.sharded.program import ShardedProgram
 from fcclf.system.interrupts import Interrupts
 
 
@@ -67,7 +68,7 @@ def train(
         run = recorder.continued(path, config, dataset.facts, dataset.schema, planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
-        with borrowed(Program, planned) as program, run.record(planned.metrics) as record:
+        with borrowed(program_for(planned), planned) as program, run.record(planned.metrics) as record:
             _tell_of_batches(config, planned, say)
             begin(program, config, dataset, run, say)
             with _compiling(program, parts):
@@ -81,7 +82,7 @@ def train(
 def _tell_of_batches(config, planned, say):
     """Says it where a batch has fewer samples than asked for, because there are no more."""
     if planned.batch_size < config.training.batch_size:
-        size, asked = planned.batch_size, config.training.batch_size
+        size, asked = planned.sizes.train, config.training.batch_size
         say(f"a batch is the whole training part, {size} samples, as it has no {asked} (--batch-size)")
 
 
@@ -101,6 +102,11 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None) 
     planned = plan.planned(config, dataset.shape, sizes, weighted, threads)
     planned.check_memory()
     return planned
+
+
+def program_for(planned: Plan) -> type[Program]:
+    """The class whose programs train such a plan."""
+    return ShardedProgram if planned.shards else Program
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):

@@ -16,7 +16,7 @@ import numpy as np
 from fcclf.data import loading
 from fcclf.errors import RunError
 from fcclf.learning.predictor import sessions_own_threads
-from fcclf.learning.program import Program, borrowed
+from fcclf.learning.program import borrowed
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
@@ -87,7 +87,8 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     *before, newest = _two_newest(path, description)
     config = description.config
     dataset = loading.load(config)
-    with borrowed(Program, training.plan_on(config, dataset, description)) as program:
+    planned = training.plan_on(config, dataset, description)
+    with borrowed(training.program_for(planned), planned) as program:
         training.begin(program, config, dataset)
         if before:
             recorder.restore(before[0], program)
