@@ -16,3 +16,7 @@ class RunError(RuntimeError):
 
 class DivergedError(RunError):
     """The loss or a variable became NaN or infinite."""
+
+
+class WorkerLostError(RunError):
+    """A machine that takes part in a training does not answer."""

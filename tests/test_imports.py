@@ -16,6 +16,7 @@ ORDER = [  # a package may import from those before it; within one, modules impo
     {"learning"},
     {"sharded"},
     {"runs"},
+    {"cluster"},
     {"serving"},
     {"estimator"},
     {"cli"},

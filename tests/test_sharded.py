@@ -6,7 +6,7 @@ import runs
 from faults import After
 
 from fcclf.data import loading
-from fcclf.data.dataset import Part
+from fcclf.data.dataset import Part, layer_statistics
 from fcclf.errors import ConfigError
 from fcclf.learning.program import borrowed
 from fcclf.runs import training, verification
@@ -108,6 +108,14 @@ def test_running_statistics_follow_the_mean_of_the_shards_moments():
         expected = np.average(moments, axis=0, weights=[len(each) for each in cut])
         start = 0.0 if name == "mean" else 1.0
         np.testing.assert_allclose(found[f"bn1/moving_{name}"], start + 0.01 * (expected - start), rtol=1e-5)
+
+
+def test_statistics_of_the_data_stay_as_they_were_measured():
+    config = runs.config(**{**UNEVEN, "samples": 91}, standardize="features", batch_norm="before", epochs=3)
+    found, dataset = trained(config), loading.load(config)
+    layers = dict(training.plan_on(config, dataset).layers)
+    for name, values in layer_statistics(layers, dataset).items():
+        np.testing.assert_array_equal(found[name], values.astype(np.float32), err_msg=name)
 
 
 @pytest.mark.parametrize("jit", ["off", "on"])

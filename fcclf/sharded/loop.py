@@ -16,6 +16,7 @@ from fcclf.learning.state import Learner
 from fcclf.network import layers
 from fcclf.network.layers import BLOCKS, Context, Phase
 from fcclf.network.network import inference
+from fcclf.settings import blocks
 
 SUMS = ("loss", "score", "weight", "size")  # over the samples of a shard
 
@@ -66,8 +67,10 @@ class ShardedLoop(Loop):
     def __init__(self, plan, network, storage, fed, placement: Placement):
         super().__init__(plan, network, storage, fed)
         self.placement, self.seeds = placement, None
-        variables = {**network.trained, **network.statistics}
-        self.packing = Packing({**{name: tuple(each.shape) for name, each in variables.items()}, "sums": (len(SUMS),)})
+        every = list(blocks.placed(dict(plan.layers), (plan.n_features,)))
+        self.moving = tuple(name for placed in every if placed.block.phased for name in placed.statistics)
+        variables = {**network.trained, **{name: network.statistics[name] for name in self.moving}}
+        self.packing = Packing({**{name: each.shape for name, each in variables.items()}, "sums": (len(SUMS),)})
         self.step_of_shard = self._computed(self._step_of_shard)
         self.step_of_batch = self._computed(self._step_of_batch)
         self.evaluation_of_shard = self._computed(self._evaluation_of_shard)
@@ -121,8 +124,8 @@ class ShardedLoop(Loop):
         return Rows(tf.gather(shard.X, samples), tf.gather(shard.y, samples), product(weights, counted), counted)
 
     def _step_of_shard(self, weights, statistics, rows: Rows, mark):
-        """What a shard gives of a batch, packed: the gradient of the weighted sum of its losses, its statistics times
-        its weight, and its `SUMS`. weights, statistics: packed."""
+        """What a shard gives of a batch, packed: the gradient of the weighted sum of its losses, its moving statistics
+        times its weight, and its `SUMS`. weights, statistics: packed."""
         plan, size = self.plan, float(rows.X.shape[0])
         trained, statistics = self.storage.trained.unpack(weights), self.storage.statistics.unpack(statistics)
         weight = size if rows.weights is None else tf.reduce_sum(rows.weights)
@@ -134,11 +137,10 @@ class ShardedLoop(Loop):
         loss, score = (tf.reduce_sum(each if rows.weights is None else each * rows.weights) for each in measured)
         gradients = tf.gradients(loss, list(trained.values()))
         counted = size if rows.counted is None else tf.reduce_sum(rows.counted)
-        updates = phase.updates if phase else {}
         return self.packing.pack(
             {
                 **dict(zip(trained, gradients, strict=True)),
-                **{name: updates.get(name, value) * weight for name, value in statistics.items()},
+                **{name: phase.updates[name] * weight for name in self.moving},
                 "sums": tf.stack([loss, score, weight, counted]),
             }
         )
@@ -163,10 +165,10 @@ class ShardedLoop(Loop):
         sums = self.packing.unpack(sums)
         loss, score, weight, size = tf.unstack(sums["sums"])
         mean = {name: divided(each, weight) for name, each in sums.items() if name != "sums"}
-        if self.storage.statistics.names:
+        if self.moving:
             kept = self.storage.statistics.unpack(learner.statistics)
-            moved = {name: tf.where(weight > 0, mean[name], each) for name, each in kept.items()}
-            learner = learner._replace(statistics=self.storage.statistics.pack(moved))
+            moved = {name: tf.where(weight > 0, mean[name], kept[name]) for name in self.moving}
+            learner = learner._replace(statistics=self.storage.statistics.pack({**kept, **moved}))
         slopes = self.storage.trained.pack({name: mean[name] for name in self.storage.trained.names})
         return self.moved(learner, kept_rate, slopes, Measured(divided(loss, weight), score, weight, size))
 

@@ -111,9 +111,10 @@ def variables_of_shard(plan: Plan, name: str, size: int, shard: int) -> Part:
 
 
 def _variable(name, shape, dtype):
-    """In no collection, as it is no part of a program's state."""
-    zeros = tf1.zeros_initializer()
-    return tf1.get_variable(name, shape, dtype, zeros, trainable=False, collections=[], use_resource=True)
+    """In no collection, as it is no part of a program's state, and in a container that all sessions share."""
+    with tf1.get_default_graph().container("shards"):
+        zeros = tf1.zeros_initializer()
+        return tf1.get_variable(name, shape, dtype, zeros, trainable=False, collections=[], use_resource=True)
 
 
 def assignment(variables: Part, arrays: Part) -> tuple[list[tf.Operation], dict]:
