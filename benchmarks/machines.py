@@ -141,7 +141,10 @@ def work_out(found):
     print(f"{two.sent / 1e3:.1f} kB")
     for name, speed in SPEEDS.items():
         times = [alone.seconds / W + fixed + (W - 1) * (each + two.sent / speed) for W in MACHINES]
-        print(f"    {name:10}", *(f"{W}: {seconds * 1e3:.2f} ms" for W, seconds in zip(MACHINES, times, strict=True)))
+        least = [W / (W - 1) * (fixed + (W - 1) * (each + two.sent / speed)) for W in MACHINES]
+        for what, values in (("a step takes", times), ("pays from steps of", least)):
+            shown = (f"{W}: {seconds * 1e3:.1f} ms" for W, seconds in zip(MACHINES, values, strict=True))
+            print(f"    {name:10} {what:20}", *shown)
 
 
 if __name__ == "__main__":

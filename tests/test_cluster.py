@@ -153,7 +153,7 @@ def test_launch_trains_on_several_processes_and_ends_all(tmp_path, reference):
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("seed", "kills"), [(seed, 25) for seed in range(4)])
+@pytest.mark.parametrize(("seed", "kills"), [(seed, 10) for seed in range(10)])
 def test_runs_killed_at_random_end_with_the_bits_of_one_that_was_not(tmp_path, cluster, reference, seed, kills):
     """A worker or the client is killed at a random moment, again and again. A client that loses its worker ends, or
     waits for the next one; a worker that loses its client waits for the next one."""

@@ -12,13 +12,12 @@ import tensorflow as tf
 
 from fcclf.cluster.addresses import Cluster
 from fcclf.errors import ConfigError, RunError
-from fcclf.learning.plan import cores
 from fcclf.learning.predictor import session_config, sessions_own_threads
+from fcclf.sharded.program import shards_config
 
 tf1 = tf.compat.v1
 
 JOB = "worker"  # TensorFlow's name for all tasks
-SPARE = 2  # threads, so that a task answers while all others are at work
 
 
 def device(task: int) -> str:
@@ -46,11 +45,11 @@ def serving(cluster: Cluster, threads: int, exposed: bool, say) -> tf1.train.Ser
             "whatever anyone sends who reaches its port, as your user: keep the network private.",
         )
     sessions_own_threads()  # it counts threads, of which the server will start some
-    config = session_config(threads)
-    config.inter_op_parallelism_threads = cores() + SPARE
     address = cluster.addresses[cluster.task]
     try:
-        server = tf1.train.Server({JOB: list(cluster.addresses)}, JOB, cluster.task, config=config, start=False)
+        server = tf1.train.Server(
+            {JOB: list(cluster.addresses)}, JOB, cluster.task, config=shards_config(threads), start=False
+        )
     except tf.errors.OpError as error:
         raise RunError(f"cannot listen at {address}: another program may do so: end it, or choose another.") from error
     port = cluster.host_and_port(cluster.task)[1]

@@ -12,6 +12,16 @@ from fcclf.sharded.shards import ShardedOrders, cut, is_even, length
 
 tf1 = tf.compat.v1
 
+SPARE_THREADS = 2  # for what hands out the work, and for an answer to whoever asks meanwhile
+
+
+def shards_config(threads: int) -> tf1.ConfigProto:
+    """Of what computes shards beside each other on all cores, each with so many threads. How many shards are computed
+    at once changes no bit."""
+    config = session_config(threads)
+    config.inter_op_parallelism_threads = cores() + SPARE_THREADS
+    return config
+
 
 class ShardedProgram(Program):
     """A program whose data are in variables, a few for each shard, instead of being fed. They are no part of its state.
@@ -62,10 +72,8 @@ class ShardedProgram(Program):
         return tuple(found)
 
     def open_session(self, graph: tf.Graph) -> tf1.Session:
-        """A session of this process, where shards at work share its cores."""
-        config = session_config(self.threads)
-        config.inter_op_parallelism_threads = cores()
-        return tf1.Session(graph=graph, config=config)
+        """A session of this process."""
+        return tf1.Session(graph=graph, config=shards_config(self.threads))
 
     def orders(self, sampling: str) -> ShardedOrders:
         """The orders of the epochs of this training, to be closed."""
