@@ -19,4 +19,9 @@ class DivergedError(RunError):
 
 
 class WorkerLostError(RunError):
-    """A machine that takes part in a training does not answer."""
+    """A machine that takes part in a training is lost. what: the sentence without its remedy."""
+
+    def __init__(self, what):
+        remedy = "all that was saved stays; to go on, start the worker again and run the same command."
+        super().__init__(f"{what}: {remedy}")
+        self.what = what

@@ -42,12 +42,12 @@ class Workers:
     """The workers of a cluster whose client this process is.
 
     target: of its server, which has these threads. patience: seconds to wait for workers, when they start and after one
-    was lost; None: only when they start.
+    was lost; None: only when they start. gathered: they have been ready for a run.
     """
 
     def __init__(self, cluster: Cluster, target: str, threads: int, patience: float | None, say):
         self.cluster, self.target, self.threads, self.patience, self.say = cluster, target, threads, patience, say
-        self.lines = {}
+        self.lines, self.gathered = {}, False
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -61,27 +61,27 @@ class Workers:
     # ---- before the first step
 
     def gather(self, config: Config, planned: Plan, facts: Facts):
-        """Waits until all workers are there and have their shards of the data. Raises WorkerLostError if one does not
-        come, RunError if one cannot take part or is not like this process."""
+        """Waits until all workers are there and have their shards of the data. Raises RunError if one does not come,
+        cannot take part or is not like this process, WorkerLostError if one is lost meanwhile."""
         if planned.threads != self.threads:
             raise RunError(f"this run began with --threads {planned.threads}: give that to every task.")
         self.wait(START_SECONDS if self.patience is None else self.patience)
-        order = {"tasks": len(self.cluster.addresses), "config": config.to_dict()}
-        answers = self._answers({"token": uuid.uuid4().hex, **order})
         own = {"versions": run_directory.versions(planned.threads), "data": json.loads(json.dumps(facts.to_dict()))}
-        for task, answer in answers.items():
+        order = {"tasks": len(self.cluster.addresses), "config": config.to_dict(), "data": own["data"]}
+        for task, answer in self._answers({"token": uuid.uuid4().hex, **order}).items():
             problem = answer.get("problem") or _difference(own, answer)
             if problem:
                 raise RunError(f"{self.cluster.name(task)} cannot take part: {problem}.")
+        self.gathered = True
 
     def wait(self, seconds: float):
-        """Waits until every worker gives a sign of life. Raises WorkerLostError if one does not within so many
-        seconds."""
+        """Waits until every worker gives a sign of life. Raises RunError if one does not within so many seconds."""
         deadline, told = time.monotonic() + seconds, set()
         for task in self.cluster.workers:
             while not self._is_there(task):
                 if time.monotonic() > deadline:
-                    raise WorkerLostError(f"{self.cluster.name(task)} did not come within {seconds:g} s: start it.")
+                    late = f"{self.cluster.name(task)} did not come within {seconds:g} s"
+                    raise RunError(f"{late}: start it, and run the command again.")
                 if task not in told:
                     told.add(task)
                     self.say(f"waiting for {self.cluster.name(task)}")
@@ -150,7 +150,7 @@ class Workers:
             except tf.errors.OpError as error:
                 self._check(self._silent(), error)
                 if isinstance(error, LOST):
-                    raise WorkerLostError(_sentence("the connection to a worker was lost")) from error
+                    raise WorkerLostError("the connection to a worker was lost") from error
                 raise
 
     def _silent(self):
@@ -164,7 +164,7 @@ class Workers:
 
     def _lost(self, *tasks):
         names = " and ".join(self.cluster.name(task) for task in tasks)
-        return WorkerLostError(_sentence(f"{names} {'does' if len(tasks) == 1 else 'do'} not answer any more"))
+        return WorkerLostError(f"{names} {'does' if len(tasks) == 1 else 'do'} not answer any more")
 
 
 class ClusterProgram(ShardedProgram):
@@ -220,7 +220,3 @@ def _difference(own, answer):
         if own[kind][name] != answer[kind].get(name)
     ]
     return f"it has other versions or data ({'; '.join(changes)})" if changes else ""
-
-
-def _sentence(what):
-    return f"{what}: all that was saved stays; to go on, start the worker again and run the same command."

@@ -3,7 +3,7 @@
 The client writes an order, again and again until the worker's answer to it is there: so it reaches a worker that is
 started again meanwhile. Both know by a token which order an answer is to.
 
-order    {"token": text, "tasks": number, "config": settings}, or {"token": text, "over": true}
+order    {"token": text, "tasks": number, "config": settings, "data": facts}, or {"token": text, "over": true}
 answer   {"token": of the order, "versions": ..., "data": facts}, or {"token": ..., "problem": a sentence}
 """
 

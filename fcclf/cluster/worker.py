@@ -58,7 +58,7 @@ def _answer(order, shards, threads, own, say):
         changes = differences(config, own) if own else []
         if changes:
             return {"problem": f"it was started with other settings ({'; '.join(changes)})"}
-        facts = shards.take(config, order["tasks"], say)
+        facts = shards.take(config, order["tasks"], order["data"], say)
     except (ConfigError, RunError) as error:
         return {"problem": str(error).rstrip(".")}
     return {"versions": run_directory.versions(threads), "data": facts}
@@ -71,10 +71,11 @@ class Shards:
         self.target, self.task = target, task
         self.taken, self.facts, self.session, self.destroying = None, None, None, []
 
-    def take(self, config: Config, tasks: int, say) -> dict:
-        """Loads the data of a run and keeps this task's shards of them, instead of what was kept before. Returns what
-        is known of the data. Raises ConfigError or RunError if they cannot be loaded."""
-        wanted = config.identity(), tasks
+    def take(self, config: Config, tasks: int, known: dict, say) -> dict:
+        """Loads the data of a run and keeps this task's shards of them, instead of what was kept before, unless they
+        are the same. Returns what is known of the data. known: the same at the client. Raises ConfigError or RunError
+        if they cannot be loaded."""
+        wanted = config.identity(), tasks, known
         if wanted != self.taken:
             self._drop()
             dataset = loading.load(config, say)
