@@ -14,8 +14,9 @@ import runs
 from clusters import Cluster, Proxy, errors
 from faults import finish, flags
 
-from fcclf.cluster import server
+from fcclf.cluster import addresses, server
 from fcclf.cluster.launch import free_ports
+from fcclf.errors import RunError
 
 SHARDED = {"samples": 87, "shards": 4, "checkpoint_every": 10, "jit": "on"}  # 70 training samples, a short last batch
 LONG = {**SHARDED, "epochs": 600, "checkpoint_every": 50}
@@ -132,9 +133,26 @@ def test_a_task_listens_on_the_loopback_device_alone():
 
 
 def devices_listened_on(ports):
-    task = server.Cluster(tuple(f"127.0.0.1:{port}" for port in ports), 0)
-    server.serving(task, 1, False, print)
+    server.serving(on_ports(*ports), 1, False, print)
     return [each.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) for each in server.listening(ports[0])]
+
+
+def test_a_port_that_is_in_use_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert runs.elsewhere(problem_of_listening, port) == (
+            f"cannot listen at 127.0.0.1:{port}: another program may do so: end it, or choose another."
+        )
+
+
+def on_ports(*ports):
+    return addresses.Cluster(tuple(f"127.0.0.1:{port}" for port in ports), 0)
+
+
+def problem_of_listening(port):
+    with pytest.raises(RunError) as error:
+        server.serving(on_ports(port, 1), 1, False, print)
+    return str(error.value)
 
 
 @pytest.mark.campaign
@@ -178,6 +196,23 @@ def test_runs_killed_at_random_end_with_the_bits_of_one_that_was_not(tmp_path, c
         if client.exitcode == 0:
             runs.assert_same_run(path, reference(**LONG))
             path = tmp_path / f"run-{next(number)}"
+    finish(path, **LONG)
+    runs.assert_same_run(path, reference(**LONG))
+
+
+@pytest.mark.campaign
+def test_a_signal_to_all_tasks_lets_the_client_save(tmp_path, cluster, reference):
+    path = tmp_path / "run"
+    cluster.start_workers()
+    client = cluster.start_client(path, **LONG)
+    wait_for(path / "checkpoints" / "epoch-000050")
+    for process in (cluster.workers[1], client):
+        os.kill(process.pid, signal.SIGTERM)
+    client.join(timeout=10)
+    assert client.exitcode == -signal.SIGTERM
+    assert errors(path).read_text().splitlines()[-1].startswith("fcclf: interrupted: saved after ")
+    cluster.workers[1].join(timeout=10)
+    assert cluster.workers[1].exitcode == -signal.SIGTERM
     finish(path, **LONG)
     runs.assert_same_run(path, reference(**LONG))
 
