@@ -16,3 +16,12 @@ class RunError(RuntimeError):
 
 class DivergedError(RunError):
     """The loss or a variable became NaN or infinite."""
+
+
+class WorkerLostError(RunError):
+    """A machine that takes part in a training is lost. what: the sentence without its remedy."""
+
+    def __init__(self, what):
+        remedy = "all that was saved stays; to go on, start the worker again and run the same command."
+        super().__init__(f"{what}: {remedy}")
+        self.what = what

@@ -32,7 +32,7 @@ def reference(tmp_path_factory):
     @functools.cache
     def run(epochs=faults.SMALL["epochs"], **changes):
         path = tmp_path_factory.mktemp("untouched") / f"run-{epochs}"
-        training.train(faults.small(epochs=epochs, checkpoint_every=0, **changes), path)
+        training.train(faults.small(**{"epochs": epochs, "checkpoint_every": 0} | changes), path)
         return path
 
     return run

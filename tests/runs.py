@@ -23,6 +23,7 @@ VARYING = {"training/epochs_per_second", "_hparams_/session_start_info", "comman
 GOLDEN = Path(__file__).parent / "golden"
 FORKSERVER = multiprocessing.get_context("forkserver")
 PRELOADED = ["fcclf.cli.entry", "fcclf.runs.training", "fcclf.runs.trained", "fcclf.views.evaluation"]
+PRELOADED += ["fcclf.cluster.training", "fcclf.cluster.worker"]
 FORKSERVER.set_forkserver_preload(PRELOADED)
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from fcclf.cli import machines
 from fcclf.cli.advice import advice, verdict
 from fcclf.cli.flags import (
     config_from_flags,
@@ -43,13 +44,16 @@ def train(arguments) -> int:
     """`fcclf train`: trains or continues a run, then evaluates and draws it."""
     config = _config(arguments)
     split.check(config)
+    cluster = machines.cluster(arguments, config)
+    if cluster and not cluster.is_client:
+        return machines.work(arguments, cluster, config.session.threads or 1, config)
     path = Path(arguments.logdir) / (arguments.run_name or config.run_name())
     _check_files(config, Path(arguments.logdir))
     for sentence in advice(config):
         say(f"warning: {sentence}")
     started, interrupts = time.perf_counter(), Interrupts()
     with ending_with(f"fcclf: interrupted before anything was trained; to go on: {_command()}"):
-        outcome = _trained(config, path, arguments, interrupts)
+        outcome = _trained(config, path, arguments, interrupts, cluster)
     if interrupts.pending():
         return _ended_by(interrupts, outcome, config)
     say(_summary(outcome, config, time.perf_counter() - started))
@@ -79,11 +83,12 @@ def sweep(arguments) -> int:
     return code
 
 
-def _trained(config, path, arguments, interrupts):
+def _trained(config, path, arguments, interrupts, cluster=None):
     with quiet_tensorflow(arguments.quiet):
         from fcclf.runs import training
+    train = machines.training_on(cluster, arguments, config) if cluster else training.train
     with progress_on_stderr(config, quiet=arguments.quiet) as progress:
-        return training.train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
+        return train(config, path, fresh=arguments.fresh, interrupts=interrupts, say=say, progress=progress)
 
 
 def _ended_by(interrupts, outcome, config):

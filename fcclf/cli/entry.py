@@ -18,6 +18,7 @@ from fcclf import __version__
 from fcclf.cli import commands
 from fcclf.cli.commands import DIVERGED, FAILED
 from fcclf.cli.flags import add_config_flags, add_flags, add_model_flags, completer
+from fcclf.cli.machines import add_cluster_flags, add_machine_commands
 from fcclf.cli.terminal import open_standard_streams, say
 from fcclf.errors import ConfigError, DivergedError, RunError
 from fcclf.runs import figures
@@ -70,8 +71,8 @@ def _fail(code, sentence):
 
 
 def _named(setting_name):
-    """What to call a setting: by its flag, and the layers of a model by what they make."""
-    return "the model" if setting_name == "model" else flag(setting_name)
+    """What to call a setting: by its flag, if it has one, and the layers of a model by what they make."""
+    return {"model": "the model", "TF_CONFIG": "TF_CONFIG"}.get(setting_name) or flag(setting_name)
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
@@ -112,6 +113,7 @@ def _parser():
     _add_train(subparsers)
     _add_sweep(subparsers)
     _add_pack(subparsers)
+    add_machine_commands(subparsers)
     evaluating = _add_run_command(subparsers, commands.evaluate, "measure a trained run on its test part")
     evaluating.add_argument("--json", action="store_true", help="print the metrics as JSON")
     _add_predict(subparsers)
@@ -228,6 +230,7 @@ def _add_train_on(parser, source):
     run.add_argument("--run-name", type=_run_name, help="name of the run directory (default: made from the settings)")
     run.add_argument("--no-figures", action="store_true", help="draw nothing at the end")
     run.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=f"fcclf {__version__}")
     parser.set_defaults(command=commands.train, source=source)
 

@@ -16,36 +16,42 @@ import numpy as np
 BLOCK = 4096  # rows that stay together when the order of blocks is drawn
 
 
-def epoch_order(seed: int, epoch: int, size: int, sampling: str, window: int | None = None) -> np.ndarray:
+def epoch_order(
+    seed: int, epoch: int, size: int, sampling: str, window: int | None = None, shard: int | None = None
+) -> np.ndarray:
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 
     `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand). window:
-    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all.
+    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all. shard: the samples are
+    those of one shard of the training part, which has an order of its own.
     """
     pieces, place = [], 0
     while place < size:
-        _, piece = order_at(place, seed, epoch, size, sampling, window)
+        _, piece = order_at(place, seed, epoch, size, sampling, window, shard)
         pieces.append(piece)
         place += len(piece)
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def order_at(place: int, seed: int, epoch: int, size: int, sampling: str, window: int | None = None):
+def order_at(
+    place: int, seed: int, epoch: int, size: int, sampling: str, window: int | None = None, shard: int | None = None
+):
     """(first place, sample numbers, int32) of the window of an epoch's order that holds a place of it.
 
     The other arguments are those of `epoch_order`, of which it is a part.
     """
     if sampling == "none":
         return 0, np.arange(size, dtype=np.int32)
+    drawn_by = [seed, epoch] if shard is None else [seed, epoch, shard]
     if window is None:
-        return 0, _drawn([seed, epoch], size, sampling)
-    blocks, count = _generator([seed, epoch]).permutation(-(-size // BLOCK)), max(1, window // BLOCK)
+        return 0, _drawn(drawn_by, size, sampling)
+    blocks, count = _generator(drawn_by).permutation(-(-size // BLOCK)), max(1, window // BLOCK)
     lengths = np.minimum(BLOCK, size - BLOCK * blocks)  # the last block may be shorter, wherever it comes
     ends = np.cumsum(np.add.reduceat(lengths, np.arange(0, len(blocks), count)))
     number = int(np.searchsorted(ends, place, side="right"))
     rows = (BLOCK * blocks[number * count :][:count, None] + np.arange(BLOCK)).ravel()
     rows = rows[rows < size].astype(np.int32)
-    return int(ends[number]) - len(rows), rows[_drawn([seed, epoch, number], len(rows), sampling)]
+    return int(ends[number]) - len(rows), rows[_drawn([*drawn_by, number], len(rows), sampling)]
 
 
 def _drawn(seeds, size, sampling):
@@ -66,6 +72,7 @@ class Order(NamedTuple):
     size: int
     sampling: str = "shuffle"
     window: int | None = None
+    shard: int | None = None
 
     def of_epoch(self, epoch: int) -> np.ndarray:
         """The whole order of an epoch: int32 [size]."""
@@ -91,9 +98,13 @@ class EpochOrders:
         """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
         made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
         for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
-            orders[row] = made[epoch] if epoch in made else self.order.of_epoch(epoch)
+            orders[row] = made[epoch] if epoch in made else self.of_epoch(epoch)
         self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
         return orders
+
+    def of_epoch(self, epoch: int) -> np.ndarray:
+        """The row of an epoch."""
+        return self.order.of_epoch(epoch)
 
     def close(self):
         """Ends the thread."""
@@ -101,4 +112,4 @@ class EpochOrders:
 
     def _following(self, epoch, order, count):
         """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
-        return {epoch: order, **{later: self.order.of_epoch(later) for later in range(epoch + 1, epoch + 1 + count)}}
+        return {epoch: order, **{later: self.of_epoch(later) for later in range(epoch + 1, epoch + 1 + count)}}

@@ -35,6 +35,16 @@ class Results(NamedTuple):
     stopped: tf.Tensor
 
 
+class Measured(NamedTuple):
+    """What is measured of a batch as it is trained on, scalars. loss: the mean of its samples'; score: their sum;
+    weight, size: of its samples, and how many count."""
+
+    loss: tf.Tensor
+    score: tf.Tensor
+    weight: tf.Tensor | float
+    size: tf.Tensor | float
+
+
 class Loop:
     """The body of the loop. Its methods are its levels: run -> train -> batch, and finish at the end of an epoch."""
 
@@ -47,7 +57,7 @@ class Loop:
         """Trains n_epochs rows of order, int32 [most epochs, train samples], from batch `first` of the first row to
         before batch `last` of the last row, or until the rule stops it."""
         self.penalty = self.fed_penalty()
-        self.spreads = {name: self.plan.objective.spread(part.y, part.weights) for name, part in parts.items()}
+        self.spreads = {name: self.spread(part) for name, part in parts.items()}
         state = begun = self.storage.read()
         stopped = state.best.stopped if state.best else tf.constant(False)
 
@@ -91,6 +101,10 @@ class Loop:
         alpha = dict.fromkeys(kernels, fed.alpha) if plan.alpha else None
         return Penalty(self.storage.trained, plan.dtype, l1, l2, alpha)
 
+    def spread(self, part: Part):
+        """What the scores of a part are relative to."""
+        return self.plan.objective.spread(part.y, part.weights)
+
     def begin(self, state: State, start) -> State:
         """Keeps the weights that an epoch begins with. start: int32, the number of the next batch."""
         pairs = zip(state.learner.weights, state.epoch_start, strict=True)
@@ -100,15 +114,19 @@ class Loop:
         """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
 
         def batch(number, learner):
-            first, counted = self.window(number)
-            samples = tf.slice(order, [first], [self.plan.batch_size])
-            X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
-            return number + 1, self.batch(learner, state.learning_rate, X, y, given, counted)
+            return number + 1, self.numbered_batch(number, learner, state.learning_rate, part, order)
 
         if self.plan.n_batches == 1:  # what would begin and end a loop takes a tenth of a small step's time
             return state._replace(learner=batch(0, state.learner)[1])
         _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
         return state._replace(learner=learner)
+
+    def numbered_batch(self, number, learner: Learner, kept_rate, part: Part, order) -> Learner:
+        """One step, on batch `number` of an epoch."""
+        first, counted = self.window(number)
+        samples = tf.slice(order, [first], [self.plan.batch_size])
+        X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
+        return self.batch(learner, kept_rate, X, y, given, counted)
 
     def window(self, number):
         """(where batch `number` begins in the order, the weights of its samples), as `window` gives them."""
@@ -127,24 +145,25 @@ class Loop:
         phase = Phase(learner.global_step, weights, updates={})
         statistics = self.storage.statistics.unpack(learner.statistics)
         logits, loss, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
-        penalty, gradients = self.penalized(learner.weights, slopes, weight)
-        norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
-        learner = self.step(learner, gradients, norm, kept_rate)
         scores = self.plan.objective.scores(logits, y, self.spreads["train"])
         score = tf.reduce_sum(scores * (1.0 if weights is None else weights))
+        if phase.updates:
+            learner = learner._replace(statistics=self.storage.statistics.pack({**statistics, **phase.updates}))
+        return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
+
+    def moved(self, learner: Learner, kept_rate, slopes, measured: Measured) -> Learner:
+        """The learner after a step down the packed gradient of a batch's mean loss, with what was measured of it."""
+        penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
+        norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
+        learner = self.step(learner, gradients, norm, kept_rate)
         added = {
-            "loss": loss * weight,
-            "total": (loss + penalty) * size,
-            "score": score,
-            "weight": weight,
+            "loss": measured.loss * measured.weight,
+            "total": (measured.loss + penalty) * measured.size,
+            "score": measured.score,
+            "weight": measured.weight,
             "gradient_norm": norm,
         }
-        return learner._replace(
-            statistics=self.storage.statistics.pack({**statistics, **phase.updates})
-            if phase.updates
-            else learner.statistics,
-            sums=learner.sums + tf.stack([added[name] for name in SUMS]),
-        )
+        return learner._replace(sums=learner.sums + tf.stack([added[name] for name in SUMS]))
 
     def descent(self, packed, statistics, X, y, weights, phase):
         """(logits, loss, its packed gradient) of a batch in training, where the packed weights of the network are

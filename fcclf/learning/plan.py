@@ -87,11 +87,12 @@ class Plan:
     dtype: str = "float32"
     device: str = CPU
     fed_batches: int = 0
+    shards: int | None = None
 
     def streamed(self) -> "Plan":
         """The plan by which the same is trained on samples that are streamed, to the same bits; this one where a batch
-        has all samples, or they are sparse."""
-        if self.n_batches == 1 or any(self.places):
+        has all samples, or they are sparse or in shards."""
+        if self.n_batches == 1 or any(self.places) or self.shards:
             return self
         rows = min(FED_ROWS, FED_BYTES // (self.n_features * np.dtype(self.dtype).itemsize))
         return dataclasses.replace(self, fed_batches=min(max(1, rows // self.batch_size), self.n_batches))
@@ -232,7 +233,7 @@ def planned(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
         sizes=sizes,
-        batch_size=min(training.batch_size, sizes.train),
+        batch_size=min(training.batch_size, _largest_batch(sizes.train, training.shards)),
         optimizer=Optimizer.named(training.optimizer),
         objective=_objective(config, shape.n_classes),
         schedule=_schedule(training),
@@ -242,9 +243,15 @@ def planned(
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, layers, shape.n_features),
-        threads=config.session.threads or threads or cores(),
-        device=device or chosen_device(config.session.device),
+        threads=config.session.threads or threads or (1 if training.shards else cores()),
+        device=device or (CPU if training.shards else chosen_device(config.session.device)),
+        shards=training.shards,
     )
+
+
+def _largest_batch(size, shards):
+    """The whole training part; in shards, as many rows of each as the longest has."""
+    return size if shards is None else -(-size // shards) * shards
 
 
 def _objective(config, n_outputs):

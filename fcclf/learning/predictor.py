@@ -96,14 +96,18 @@ class Predictor:
 
     def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32", device: str = CPU):
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
-        self.failed = False
+        self.device, self.failed = device, False
         self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
         with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
             self.initializer = tf1.global_variables_initializer()
         sessions_own_threads()
-        self.session = tf1.Session(graph=graph, config=session_config(threads, device))
+        self.session = self.open_session(graph)
+
+    def open_session(self, graph: tf.Graph) -> tf1.Session:
+        """The session that the network is in."""
+        return tf1.Session(graph=graph, config=session_config(self.threads, self.device))
 
     def build(self):
         """The network, its placeholder and its outputs, in the current graph."""

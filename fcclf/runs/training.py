@@ -6,12 +6,14 @@ changes no bit of the result.
 """
 
 import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fcclf.data import loading
 from fcclf.data.dataset import Dataset, layer_statistics
+from fcclf.data.facts import Facts
 from fcclf.errors import ConfigError
 from fcclf.learning import plan
 from fcclf.learning.plan import Plan, Sizes
@@ -23,6 +25,7 @@ from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Claimed, Recorder
 from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Config
+from fcclf.sharded.program import ShardedProgram
 from fcclf.system.interrupts import Interrupts
 
 
@@ -37,6 +40,15 @@ class Outcome(NamedTuple):
     stopped: bool = False
 
 
+class Machines(Protocol):
+    """Other machines that compute shards. program(plan): a program of which they compute a part."""
+
+    program: Callable[[Plan], Program]
+
+    def gather(self, config: Config, planned: Plan, facts: Facts):
+        """Makes them ready for a run. Raises RunError if they cannot be."""
+
+
 def train(
     config: Config,
     path: Path | str | None = None,
@@ -46,13 +58,14 @@ def train(
     say=lambda sentence: None,
     progress=None,
     longest_stretch: int | None = None,
+    machines: Machines | None = None,
 ) -> Outcome:
     """Trains the run in directory `path` up to `config.training.epochs`, from its newest checkpoint if it has one.
 
     path: by default logs/ and the name that the settings give, as on the command line. fresh: move a run that is there
     aside and start over. interrupts: answer signals while the loop runs.
     say(sentence): called with what a user should know. progress(epochs finished, {metric: last value}): called first
-    and after stretches. longest_stretch: steps in a stretch at most.
+    and after stretches. longest_stretch: steps in a stretch at most. machines: that compute shards beside this one.
     Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
     """
     path = Path(path or Path("logs") / config.run_name())
@@ -62,13 +75,16 @@ def train(
     dataset = loading.load(config) if begun else loading.load(config, say)
     parts = loading.parts(config, dataset)
     planned = plan_on(config, dataset, begun)  # refuses what does not fit before anything is made or moved
+    if machines:
+        machines.gather(config, planned, dataset.facts)
     with run_directory.claimed(path, fresh) as aside:
         if aside:
             say(f"the run that was here is now {aside}")
         run = recorder.continued(path, config, dataset.facts, dataset.schema, planned, say)
         if run.epoch >= config.training.epochs:
             return Outcome(run.epoch, run.epoch, False, *standing(history.read(path), config.stopping, config.dtype))
-        with borrowed(program_of(planned), planned) as program, run.record(planned.metrics) as record:
+        make = machines.program if machines else program_for(planned)
+        with borrowed(make, planned) as program, run.record(planned.metrics) as record:
             _tell_of_batches(config, planned, say)
             begin(program, config, dataset, run, say)
             with _compiling(program, parts):
@@ -82,7 +98,7 @@ def train(
 def _tell_of_batches(config, planned, say):
     """Says it where a batch has fewer samples than asked for, because there are no more."""
     if planned.batch_size < config.training.batch_size:
-        size, asked = planned.batch_size, config.training.batch_size
+        size, asked = planned.sizes.train, config.training.batch_size
         say(f"a batch is the whole training part, {size} samples, as it has no {asked} (--batch-size)")
 
 
@@ -104,6 +120,11 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, 
         planned = planned.streamed()
     planned.check_memory()
     return planned
+
+
+def program_for(planned: Plan) -> type[Program]:
+    """The class whose programs train such a plan."""
+    return ShardedProgram if planned.shards else program_of(planned)
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):

@@ -17,7 +17,6 @@ from fcclf.data import loading
 from fcclf.errors import RunError
 from fcclf.learning.predictor import sees_gpu, sessions_own_threads
 from fcclf.learning.program import borrowed
-from fcclf.learning.streaming.program import program_of
 from fcclf.learning.stretches import stretches
 from fcclf.runs import checkpoint, history, record, recorder, run_directory, training
 from fcclf.runs.checkpoint import Checkpoint
@@ -90,7 +89,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
     config = description.config
     dataset, device = loading.load(config), _device(description, say)
     planned = training.plan_on(config, dataset, description, device)
-    with borrowed(program_of(planned), planned) as program:
+    with borrowed(training.program_for(planned), planned) as program:
         training.begin(program, config, dataset)
         if before:
             recorder.restore(before[0], program)

@@ -70,6 +70,13 @@ class Training(Section):
     batch_size: int = setting(
         64, "samples in a batch, at most all; a last short batch is trained on too", at_least=1, at_most=10_000_000
     )
+    shards: int | None = setting(
+        None,
+        "cut each batch into so many shards (a power of two) and sum what they give in a fixed order, so that the "
+        "number of machines changes no bit",
+        at_least=1,
+        at_most=64,
+    )
     sampling: str = setting(
         "shuffle",
         "each sample once an epoch (shuffle), or drawn with replacement (bootstrap)",
@@ -101,6 +108,15 @@ class Training(Section):
         object.__setattr__(self, "class_weight", class_weight.as_words(self.class_weight))
         super().__post_init__()
         class_weight.parsed(self.class_weight)
+        self._check_shards()
+
+    def _check_shards(self):
+        """Raises ConfigError unless the shards are a power of two and cut a batch into equal pieces."""
+        if self.shards and self.shards & (self.shards - 1):
+            raise ConfigError("shards", f"is {self.shards}, but must be a power of two, such as 4 or 8.")
+        if self.shards and self.batch_size % self.shards:
+            remedy = f"must divide the samples of a batch, {self.batch_size}: change one of them (--batch-size)."
+            raise ConfigError("shards", f"is {self.shards}, but {remedy}")
 
 
 @dataclass(frozen=True)
@@ -134,7 +150,11 @@ class Session(Section):
         changes_result=False,
     )
     threads: int = setting(
-        0, "CPU threads; 0: one for each core when the run begins", at_least=0, at_most=1024, changes_result=False
+        0,
+        "CPU threads; 0: one for each core when the run begins, or with --shards one for the work of each shard",
+        at_least=0,
+        at_most=1024,
+        changes_result=False,
     )
     device: str = setting(
         CPU,
@@ -164,6 +184,14 @@ class Config:
         object.__setattr__(self, "training", dataclasses.replace(self.training, loss=loss))
         object.__setattr__(self, "model", self.model.with_defaults(self.data.model_defaults))
         self._check_task()
+        self._check_shards()
+
+    def _check_shards(self):
+        """Raises ConfigError for a setting of the session that a training in shards cannot have."""
+        if self.training.shards and self.session.stream == "on":
+            raise ConfigError("stream", "is on, but shards are held in memory: leave --stream or --shards out.")
+        if self.training.shards and self.session.device == "gpu":
+            raise ConfigError("device", "is gpu, but shards are computed on CPUs: leave --device or --shards out.")
 
     def _check_task(self):
         """Raises ConfigError for a setting of training that is for another task."""
@@ -265,6 +293,7 @@ class Config:
             for group in dataclasses.fields(self)
             for item in dataclasses.fields(getattr(self, group.name))
             if item.metadata.get("changes_result", True)
+            and (item.name != "shards" or self.training.shards)  # earlier releases did not have them
         }
 
     def for_display(self) -> dict:
