@@ -49,7 +49,7 @@ def test_a_short_shard_ends_in_rows_that_weigh_nothing():
 
 
 def test_each_shard_has_an_order_of_its_own_by_seed_and_epoch():
-    orders = shards.ShardedOrders(3, "shuffle", size=70, n_rows=2, shards=4, rows=20)
+    orders = shards.ShardedOrders(Order(3, 70), n_rows=2, shards=4, rows=20)
     made = orders.rows(5, 6)
     for row, epoch in enumerate((5, 6)):
         for shard, size in enumerate((17, 18, 17, 18)):
@@ -159,5 +159,5 @@ def test_the_number_of_shards_computed_beside_each_other_changes_no_bit(tmp_path
 
 @pytest.mark.parametrize("setting", [{"stream": "on"}, {"device": "gpu"}])
 def test_what_shards_do_not_have_is_refused(setting):
-    with pytest.raises(ConfigError, match="leave .* or --shards out"):
+    with pytest.raises(ConfigError, match=r"leave .* or --shards out"):
         Config(training=Training(shards=2), session=Session(**setting))
