@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import runs
 from clusters import Cluster, Proxy, errors
@@ -17,6 +18,7 @@ from faults import finish, flags
 from fcclf.cluster import addresses, server
 from fcclf.cluster.launch import free_ports
 from fcclf.errors import RunError
+from fcclf.settings.sources import Table
 
 SHARDED = {"samples": 87, "shards": 4, "checkpoint_every": 10, "jit": "on"}  # 70 training samples, a short last batch
 LONG = {**SHARDED, "epochs": 600, "checkpoint_every": 50}
@@ -29,7 +31,7 @@ EVERYTHING = {
     "patience": 1000,
     "epochs": 12,
 }
-LARGE = {**SHARDED, "samples": 2000, "hidden": (512, 512), "batch_size": 128, "epochs": 3}
+LARGE = {**SHARDED, "hidden": (512, 512), "batch_size": 128, "epochs": 3}  # of 784 features and 10 classes
 MOST_SECONDS = 30  # until a client has ended that lost a worker
 
 
@@ -50,6 +52,7 @@ def cluster():
     ],
 )
 def test_a_cluster_ends_with_the_bits_of_one_process(tmp_path, tasks, settings):
+    settings = on_table(settings, tmp_path) if settings is LARGE else settings
     with Cluster(tasks) as cluster:
         cluster.start_workers(threads=settings.get("threads", 1))
         cluster.train(tmp_path / "cluster", **settings)
@@ -58,6 +61,27 @@ def test_a_cluster_ends_with_the_bits_of_one_process(tmp_path, tasks, settings):
             assert worker.exitcode == 0  # the training is over
     finish(tmp_path / "alone", **settings)
     runs.assert_same_run(tmp_path / "cluster", tmp_path / "alone")
+
+
+def on_table(settings, directory):
+    """The settings with data of 784 features."""
+    generator, file = np.random.default_rng(1), directory / "table.npz"
+    np.savez(file, X=generator.normal(size=(1500, 784)).astype(np.float32), y=generator.integers(0, 10, 1500))
+    return {**settings, "data": Table(str(file))}
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("settings", [EVERYTHING, LARGE])
+def test_a_run_goes_on_with_another_number_of_tasks(tmp_path, settings):
+    settings = on_table(settings, tmp_path) if settings is LARGE else settings
+    for epochs, tasks in ((2, 4), (4, 2)):
+        with Cluster(tasks) as cluster:
+            cluster.start_workers()
+            cluster.train(tmp_path / "moved", **settings | {"epochs": epochs})
+    for name in ("moved", "alone"):
+        finish(tmp_path / name, **settings | {"epochs": 6})
+    runs.assert_same_variables(tmp_path / "moved", tmp_path / "alone")
+    assert runs.history(tmp_path / "moved") == runs.history(tmp_path / "alone")
 
 
 def test_a_killed_worker_is_named_and_the_run_goes_on_without_it(tmp_path, cluster, reference):
