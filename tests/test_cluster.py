@@ -132,7 +132,7 @@ class OtherVersions:
         from fcclf.runs import run_directory
 
         versions = run_directory.versions
-        run_directory.versions = lambda threads: versions(threads) | {"numpy": "0.9"}
+        run_directory.versions = lambda *given: versions(*given) | {"numpy": "0.9"}
 
 
 def test_a_worker_with_other_versions_or_settings_is_refused_before_anything_is_made(tmp_path, cluster):

@@ -24,6 +24,7 @@ from fcclf.learning.plan import Plan
 from fcclf.learning.predictor import session_config
 from fcclf.runs import run_directory
 from fcclf.settings.config import Config
+from fcclf.settings.run_config import CPU
 from fcclf.sharded.program import ShardedProgram
 
 tf1 = tf.compat.v1
@@ -66,7 +67,10 @@ class Workers:
         if planned.threads != self.threads:
             raise RunError(f"this run began with --threads {planned.threads}: give that to every task.")
         self.wait(START_SECONDS if self.patience is None else self.patience)
-        own = {"versions": run_directory.versions(planned.threads), "data": json.loads(json.dumps(facts.to_dict()))}
+        own = {
+            "versions": run_directory.versions(planned.threads, CPU),
+            "data": json.loads(json.dumps(facts.to_dict())),
+        }
         order = {"tasks": len(self.cluster.addresses), "config": config.to_dict(), "data": own["data"]}
         for task, answer in self._answers({"token": uuid.uuid4().hex, **order}).items():
             problem = answer.get("problem") or _difference(own, answer)

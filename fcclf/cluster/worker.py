@@ -15,7 +15,7 @@ from fcclf.learning import plan
 from fcclf.learning.plan import Sizes
 from fcclf.runs import run_directory
 from fcclf.settings.config import Config
-from fcclf.settings.run_config import differences
+from fcclf.settings.run_config import CPU, differences
 from fcclf.sharded.loop import Placement
 from fcclf.sharded.program import assignment, variables_of_shard
 from fcclf.sharded.shards import cut
@@ -61,7 +61,7 @@ def _answer(order, shards, threads, own, say):
         facts = shards.take(config, order["tasks"], order["data"], say)
     except (ConfigError, RunError) as error:
         return {"problem": str(error).rstrip(".")}
-    return {"versions": run_directory.versions(threads), "data": facts}
+    return {"versions": run_directory.versions(threads, CPU), "data": facts}
 
 
 class Shards:

@@ -12,6 +12,7 @@ from fcclf.learning.predictor import Predictor
 from fcclf.runs import run_directory
 from fcclf.serving.export import Exported, export_model, given
 from fcclf.serving.model import ServedModel
+from fcclf.settings.run_config import CPU
 
 
 def export_estimator(estimator, directory, formats, X) -> Exported:
@@ -43,5 +44,5 @@ def _note(estimator):
     return {
         "source": str(estimator.logdir or type(estimator).__name__),
         "epoch": getattr(estimator, "n_iter_", None),
-        "versions": run_directory.versions(parameters.THREADS),
+        "versions": run_directory.versions(parameters.THREADS, CPU),
     }
