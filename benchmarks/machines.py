@@ -3,11 +3,13 @@
     python benchmarks/machines.py                 measures, and works out 64 machines from that
     python benchmarks/machines.py --tasks 0 2     some numbers of tasks; 0 is one process without a server
 
-Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. Then the time of a step
-on 2 to 64 machines by this model: the work of one process divided by the machines, a fixed time for a step with
-messages and one for each worker, as measured, and the bytes at the speed of a network, as all of them pass the client:
+Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. Then, by a model, the
+time of a step on 2 to 64 machines, and from which time of a step in one process on so many machines are faster:
 
-    T(W) = work / W + fixed + (W - 1) * (each + bytes / speed)
+    T(W) = T(one process) / W + (W - 1) * (each + bytes / speed)
+
+each: what a step of the smallest network takes longer with one worker on this machine; bytes: what goes to a worker and
+comes back, which all passes the client.
 """
 
 import argparse
@@ -50,16 +52,16 @@ class Found(NamedTuple):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1, 2, 4], metavar="INT")
-    arguments = parser.parse_args()
+    arguments, found = parser.parse_args(), {}
     with tempfile.TemporaryDirectory() as directory:
-        for name, config in workloads(Path(directory)).items():
-            found = {tasks: measured(config, tasks) for tasks in arguments.tasks}
-            for tasks, each in found.items():
-                print(
-                    f"{name:34}{tasks or 'no':>3} tasks {each.seconds * 1e6:9.0f} us {each.sent / 1e3:9.1f} kB a step"
-                )
-            if {0, 2, 4} <= found.keys():
-                work_out(found)
+        for tasks in arguments.tasks:
+            with workers_of(tasks) as workers:
+                for name, config in workloads(Path(directory)).items():
+                    each = found.setdefault(name, {})[tasks] = measured(config, workers)
+                    shown = f"{each.seconds * 1e6:9.0f} us {each.sent / 1e3:9.1f} kB a step"
+                    print(f"{name:34}{tasks or 'no':>3} tasks {shown}", flush=True)
+    if {0, 2} <= {*arguments.tasks}:
+        work_out(found)
 
 
 def workloads(directory):
@@ -75,41 +77,38 @@ def workloads(directory):
     return found
 
 
-def measured(config, tasks) -> Found:
-    """The best of some rounds."""
-    dataset = loading.load(config)
-    planned, parts = training.plan_on(config, dataset), loading.parts(config, dataset)
-    with contextlib.ExitStack() as around:
-        program = around.enter_context(trained_by(config, planned, dataset.facts, tasks))
-        training.begin(program, config, dataset)
-        orders = around.enter_context(
-            contextlib.closing(program.ahead(parts, Order(program.given.seed, planned.sizes.train)))
-        )
-        program.compile(parts)
-        program.advance(parts, orders, 2)
-        steps = steps_in(program, parts, orders)
-        return min(round_of(program, parts, orders, steps) for _ in range(ROUNDS))
-
-
 @contextlib.contextmanager
-def trained_by(config, planned, facts, tasks):
-    """A program on so many tasks, whose workers end with the block."""
+def workers_of(tasks):
+    """The client's view of the workers of a cluster of so many tasks, which end with the block; None for 0 tasks."""
     if not tasks:
-        program = training.program_for(planned)(planned)
-        yield program
-        program.close()
+        yield None
         return
     cluster = Cluster(tuple(f"127.0.0.1:{port}" for port in free_ports(tasks)), 0)
     words = [sys.executable, "-m", "fcclf", "worker", "--quiet", "--cluster", ",".join(cluster.addresses)]
     processes = [
         subprocess.Popen([*words, "--task-index", str(task)], stderr=subprocess.DEVNULL) for task in cluster.workers
     ]
-    workers = Workers(cluster, serving(cluster, planned.threads, False, print).target, planned.threads, 60, str)
-    workers.gather(config, planned, facts)
-    yield workers.program(planned)
+    workers = Workers(cluster, serving(cluster, 1, False, print).target, 1, 60, str)
+    yield workers
     workers.over()
     for process in processes:
         process.wait()
+
+
+def measured(config, workers) -> Found:
+    """The best of some rounds."""
+    dataset = loading.load(config)
+    planned, parts = training.plan_on(config, dataset), loading.parts(config, dataset)
+    if workers:
+        workers.gather(config, planned, dataset.facts)
+    program = (workers.program if workers else training.program_for(planned))(planned)
+    training.begin(program, config, dataset)
+    order = Order(program.given.seed, planned.sizes.train)
+    with contextlib.closing(program), contextlib.closing(program.ahead(parts, order)) as orders:
+        program.compile(parts)
+        program.advance(parts, orders, 2)
+        steps = steps_in(program, parts, orders)
+        return min(round_of(program, parts, orders, steps) for _ in range(ROUNDS))
 
 
 def steps_in(program, parts, orders):
@@ -133,21 +132,18 @@ def loopback_bytes():
 
 
 def work_out(found):
-    """The model of the docstring, with what was measured: the fixed time and that of each worker are what 2 and 4 tasks
-    take beyond one process, all of them on this machine's cores, so at most as much."""
-    alone, two, four = (found[tasks] for tasks in (0, 2, 4))
-    each = max(0.0, (four.seconds - two.seconds) / 2)
-    fixed = max(0.0, two.seconds - alone.seconds - each)
-    print(
-        f"    model: work {alone.seconds * 1e6:.0f}, fixed {fixed * 1e6:.0f}, each worker {each * 1e6:.0f} us,", end=" "
-    )
-    print(f"{two.sent / 1e3:.1f} kB")
-    for name, speed in SPEEDS.items():
-        times = [alone.seconds / W + fixed + (W - 1) * (each + two.sent / speed) for W in MACHINES]
-        least = [W / (W - 1) * (fixed + (W - 1) * (each + two.sent / speed)) for W in MACHINES]
-        for what, values in (("a step takes", times), ("pays from steps of", least)):
-            shown = (f"{W}: {seconds * 1e3:.1f} ms" for W, seconds in zip(MACHINES, values, strict=True))
-            print(f"    {name:10} {what:20}", *shown)
+    """Prints what follows from the model of the docstring."""
+    smallest = next(iter(found.values()))
+    each = smallest[2].seconds - smallest[0].seconds
+    print(f"each worker: {each * 1e6:.0f} us")
+    for name, of in found.items():
+        for network, speed in SPEEDS.items():
+            later = {W: (W - 1) * (each + of[2].sent / speed) for W in MACHINES}
+            times = {W: of[0].seconds / W + seconds for W, seconds in later.items()}
+            least = {W: W / (W - 1) * seconds for W, seconds in later.items()}
+            for what, values in (("a step takes", times), ("pays from", least)):
+                shown = (f"{W}: {seconds * 1e3:.1f}" for W, seconds in values.items())
+                print(f"{name:34}{network:10} {what:12}", *shown, "ms")
 
 
 if __name__ == "__main__":
