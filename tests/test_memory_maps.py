@@ -32,7 +32,7 @@ def test_a_streamed_fit_has_the_bits_of_a_fit_in_memory(kind, early_stopping, ma
     settings = {"max_iter": 3, "batch_size": 16, "random_state": 0, "early_stopping": early_stopping}
     weights = np.linspace(1, 2, len(y))
     fits = [estimator(hidden_layer_sizes=(4,), **settings).fit(np.array(mapped), y, weights)]
-    monkeypatch.setattr(Plan, "fits", lambda plan: False)
+    monkeypatch.setattr(Plan, "that_fits", Plan.streamed)
     fits.append(estimator(hidden_layer_sizes=(4,), **settings).fit(mapped, y, weights))
     assert fits[0].loss_curve_ == fits[1].loss_curve_
     assert fits[0].validation_scores_ == fits[1].validation_scores_
@@ -44,7 +44,7 @@ def test_a_streamed_fit_has_the_bits_of_a_fit_in_memory(kind, early_stopping, ma
 def test_a_kept_fit_goes_on_whether_its_samples_are_mapped_or_not(mapped, tmp_path, monkeypatch):
     y, settings = FITS["classes"][1], {"batch_size": 16, "random_state": 0}
     FCClassifier((4,), max_iter=2, logdir=tmp_path / "fit", **settings).fit(np.array(mapped), y)
-    monkeypatch.setattr(Plan, "fits", lambda plan: False)
+    monkeypatch.setattr(Plan, "that_fits", Plan.streamed)
     kept = FCClassifier((4,), max_iter=4, logdir=tmp_path / "fit", **settings).fit(mapped, y)
     assert kept.n_iter_ == 4
     assert len(kept.loss_curve_) == 4

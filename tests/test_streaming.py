@@ -20,12 +20,13 @@ from fcclf.data.dataset import Part
 from fcclf.data.order import Order
 from fcclf.learning import loop
 from fcclf.learning.plan import Plan, Sizes, planned
-from fcclf.learning.program import Program
+from fcclf.learning.program import Program, clear_programs
 from fcclf.learning.streaming.program import StreamedProgram
 from fcclf.learning.streaming.rows import Ahead, Batches
 from fcclf.learning.stretches import stretches
 from fcclf.runs import training
 from fcclf.settings.sources import Curve
+from fcclf.system import memory
 
 EARLY = {"early_stopping": True, "patience": 2, "min_delta": 1e-3}
 KINDS = {
@@ -112,16 +113,19 @@ def test_samples_are_streamed_where_there_is_no_memory_for_all_of_them(monkeypat
     assert fed_batches() == fed_batches(stream="off") == 0
     assert fed_batches(stream="on") == 5
     assert fed_batches(stream="on", batch_size=80) == 0  # a batch has all samples
-    monkeypatch.setattr(Plan, "fits", lambda plan: False)
+    monkeypatch.setattr(Plan, "that_fits", Plan.streamed)
     assert fed_batches() == 5
     assert fed_batches(stream="off") == 0
 
 
-def test_a_streamed_plan_takes_no_memory_for_its_samples():
-    config = runs.config(samples=10_000_000, batch_size=64)
-    plan = planned(config, config.data.known.shape, (8_000_000, 0, 2_000_000))
-    assert plan.streamed().fed_rows * 2 * 4 <= 1 << 25
-    assert plan.streamed().memory.resident < plan.memory.resident
+def test_a_streamed_plan_takes_no_memory_for_its_samples_and_is_taken_where_it_takes_less(monkeypatch):
+    config = runs.config(batch_size=64)
+    many, few = (planned(config, config.data.known.shape, (size, 0, size // 4)) for size in (8_000_000, 80))
+    assert many.streamed().fed_rows * 2 * 4 <= 1 << 25
+    assert many.that_fits() == many
+    monkeypatch.setattr(memory, "available_memory", lambda: 0)
+    assert many.that_fits() == many.streamed()
+    assert few.that_fits() == few
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 5))
@@ -133,10 +137,19 @@ def test_pieces_have_every_batch_of_a_part_as_the_loop_cuts_it(total, size, fed)
         np.testing.assert_array_equal(batch, np.arange(first, first + batches.size))
 
 
+@pytest.fixture
+def small_evaluations():
+    """The programs of other tests evaluate more samples at once, which gives other last bits."""
+    clear_programs()
+    with mock.patch.object(loop, "EVALUATION_BATCH", 8):
+        yield
+    clear_programs()
+
+
 @pytest.mark.parametrize("call", [6, 7])
-def test_a_streamed_run_that_is_killed_goes_on_to_the_same_bits(call, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("small_evaluations")
+def test_a_streamed_run_that_is_killed_goes_on_to_the_same_bits(call, tmp_path):
     """In the second evaluation, or in the epoch after it; a checkpoint is written after every piece."""
-    monkeypatch.setattr(loop, "EVALUATION_BATCH", 8)
     settings = {"epochs": 3, "stream": "on", "checkpoint_seconds": 1e-9}
     killed = Before("fcclf.learning.streaming.program.StreamedProgram.advance", SignalSelf(signal.SIGKILL, 1), call)
     errors = tmp_path / "errors"

@@ -142,7 +142,7 @@ def plan(
         dtype=str(parts["train"].X.dtype),
         **_computed(parameters, n_steps, work / SMALL_STEP, threads),
     )
-    return made if made.fits() else made.streamed()
+    return made.that_fits()
 
 
 def _computed(parameters, n_steps, small_steps, threads):

@@ -151,9 +151,11 @@ class Plan:
             size * (1 + (2 * held or self.n_features)) for size, held in zip(self.sizes, self.places, strict=True)
         )
 
-    def fits(self) -> bool:
-        """Whether there is memory for what training takes."""
-        return self.memory.resident <= memory.available_memory()
+    def that_fits(self) -> "Plan":
+        """This plan; where there is no memory for it, the streamed one if that takes less."""
+        if self.memory.resident <= memory.available_memory():
+            return self
+        return min(self, self.streamed(), key=lambda plan: plan.memory.resident)
 
     def check_memory(self):
         """Raises RunError if training takes more memory than there is."""

@@ -116,8 +116,8 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, 
     sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
     planned = plan.planned(config, dataset.shape, sizes, weighted, threads, device)
-    if config.session.stream == "on" or (config.session.stream == "auto" and not planned.fits()):
-        planned = planned.streamed()
+    if config.session.stream != "off":
+        planned = planned.streamed() if config.session.stream == "on" else planned.that_fits()
     planned.check_memory()
     return planned
 
