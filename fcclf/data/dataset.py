@@ -16,6 +16,7 @@ from fcclf.settings.run_config import DataShape
 PARTS = ("train", "validation", "test")
 LARGEST_LOGARITHM = 88.0  # of a float32
 FAR_APART = 100  # times: the largest deviation of a column against the smallest, or against 1
+ALIGNMENT = 64  # bytes
 BLOCK = 8192  # samples whose statistics are taken at once
 
 
@@ -147,10 +148,10 @@ def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
 
 
 def aligned(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
-    """An empty array that begins at a multiple of 64 bytes: a session takes it as it is, others it copies."""
+    """An empty array that begins at a multiple of ALIGNMENT: a session takes it as it is, others it copies."""
     size = np.dtype(dtype).itemsize * math.prod(shape)
-    spare = np.empty(size + 64, np.uint8)
-    first = -spare.ctypes.data % 64
+    spare = np.empty(size + ALIGNMENT, np.uint8)
+    first = -spare.ctypes.data % ALIGNMENT
     return spare[first : first + size].view(dtype).reshape(shape)
 
 

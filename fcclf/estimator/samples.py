@@ -9,7 +9,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from fcclf.data.dataset import Part
+from fcclf.data.dataset import ALIGNMENT, Part, aligned
 from fcclf.data.rows import Chosen, is_mapped
 from fcclf.data.schema import Column, Schema
 from fcclf.data.sparse import rows_of
@@ -123,6 +123,15 @@ def measured(X, y, sample_weight=None) -> Part:
 def prepared(part: Part) -> Part:
     """The part as a program takes it."""
     return part._replace(X=rows_of(part.X)) if issparse(part.X) else part
+
+
+def as_fed(part: Part) -> Part:
+    """The part with dense samples where a session takes them as they are: others it would copy in every call."""
+    if part.is_sparse or not part.X.ctypes.data % ALIGNMENT:
+        return part
+    X = aligned(part.X.shape, part.X.dtype)
+    X[...] = part.X
+    return part._replace(X=X)
 
 
 def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
