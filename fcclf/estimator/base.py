@@ -187,8 +187,6 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
         scorer = None if scored is None else scoring.Scoring(self, scored, self._labels(scored.y), given.patience)
         values = self._current_values() | self._standing(plan) | values
-        if not plan.fed_batches:
-            parts = {name: samples.in_memory(part) for name, part in parts.items()}
         with borrowed(program_of(plan), plan) as program:
             program.begin(given, values, self._epochs)
             with self._run(program, parts) as (recorder, earlier):

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from fcclf.data.dataset import ALIGNMENT, Part, aligned
-from fcclf.data.rows import Chosen, is_mapped
+from fcclf.data.rows import Chosen, gathered, is_mapped
 from fcclf.data.schema import Column, Schema
 from fcclf.data.sparse import rows_of
 
@@ -127,6 +127,8 @@ def prepared(part: Part) -> Part:
 
 def as_fed(part: Part) -> Part:
     """The part with dense samples where a session takes them as they are: others it would copy in every call."""
+    if isinstance(part.X, Chosen):
+        return part._replace(X=gathered(part.X, np.arange(len(part.X))))
     if part.is_sparse or not part.X.ctypes.data % ALIGNMENT:
         return part
     X = aligned(part.X.shape, part.X.dtype)
