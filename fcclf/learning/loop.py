@@ -123,12 +123,12 @@ class Loop:
 
     def numbered_batch(self, number, learner: Learner, kept_rate, part: Part, order) -> Learner:
         """One step, on batch `number` of an epoch."""
-        first, counted = self.window(number)
+        first, counted = self.window_of(number)
         samples = tf.slice(order, [first], [self.plan.batch_size])
         X, y, given = self.taken(part, lambda each: tf.gather(each, samples))
         return self.batch(learner, kept_rate, X, y, given, counted)
 
-    def window(self, number):
+    def window_of(self, number):
         """(where batch `number` begins in the order, the weights of its samples), as `window` gives them."""
         return window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
 
@@ -295,16 +295,17 @@ class Loop:
 
     def evaluate(self, name, part: Part, values):
         """Mean loss and score of a part of the data, scalars."""
-        batch, total = self.measuring(name, values), getattr(self.plan.sizes, name)
+        batch, total = self.measuring(values, self.spreads[name]), getattr(self.plan.sizes, name)
         return means(self._summed(part, total, batch, tf.zeros(3, self.plan.dtype)))
 
-    def measuring(self, name, values):
-        """A function of (X, y, weights) of some samples of a part: their loss, score and weight, added up, [3]."""
+    def measuring(self, values, spread):
+        """A function of (X, y, weights) of some samples: their loss, score and weight, added up, [3]. spread: what the
+        scores of their part are relative to."""
         objective = self.plan.objective
 
         def batch(X, y, weights):
             logits = self.logits(X, values)
-            measured = objective.losses(logits, y), objective.scores(logits, y, self.spreads[name])
+            measured = objective.losses(logits, y), objective.scores(logits, y, spread)
             weights = tf.ones(X.shape[0], self.plan.dtype) if weights is None else weights
             return tf.stack([*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)])
 

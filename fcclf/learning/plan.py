@@ -64,7 +64,8 @@ class Plan:
     stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
     penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
     session. device: CPU or GPU. fed_batches: number of batches that are fed to one `Session.run` where samples are
-    streamed, as in `fcclf.learning.streaming`; 0: all samples are fed.
+    streamed, as in `fcclf.learning.streaming`; 0: all samples are fed. shards: that a batch is cut into, as in
+    `fcclf.sharded`; None: it is not.
     """
 
     layers: tuple[tuple[str, Block], ...]

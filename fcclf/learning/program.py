@@ -102,6 +102,15 @@ class Program(Predictor):
             weights=tf1.placeholder(self.dtype, (size,), f"weights_{name}") if weighted else None,
         )
 
+    @staticmethod
+    def spread_placeholders(spreads: dict) -> dict:
+        """{name of a part: placeholder of what its scores are relative to}, None where that is nothing. spreads: the
+        tensors that give it."""
+        return {
+            name: None if each is None else tf1.placeholder(each.dtype, each.shape, f"spread_{name}")
+            for name, each in spreads.items()
+        }
+
     def _samples_placeholder(self, name, size, places):
         if not places:
             return tf1.placeholder(self.dtype, (size, self.n_features), f"X_{name}")

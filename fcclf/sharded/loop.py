@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from fcclf.data.dataset import Part
-from fcclf.learning.loop import Loop, Measured, product
+from fcclf.learning.loop import Loop, Measured, means, product
 from fcclf.learning.objective import divided
 from fcclf.learning.packing import Packing
 from fcclf.learning.state import Learner
@@ -181,20 +181,11 @@ class ShardedLoop(Loop):
             with tf.device(self.placement.devices[self.placement.owner(shard)]):
                 read = Part(*(each if each is None else each.read_value() for each in arrays))
                 sums.append(self.evaluation_of_shard(values, read, part.spread))
-        loss, score, weight = tf.unstack(self._added(sums))
-        return divided(loss, weight), divided(score, weight)
+        return means(self._added(sums))
 
     def _evaluation_of_shard(self, values, shard: Part, spread):
-        """Sums over the samples of a shard, [3]: of losses, of scores, and of weights."""
-        objective = self.plan.objective
-
-        def batch(X, y, weights):
-            logits = self.logits(X, values)
-            measured = objective.losses(logits, y), objective.scores(logits, y, spread)
-            weights = tf.ones(X.shape[0], self.plan.dtype) if weights is None else weights
-            return tf.stack([*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)])
-
-        return self._summed(shard, shard.y.shape[0], batch, tf.zeros(3, self.plan.dtype))
+        """The sums of `measuring` over the samples of a shard, [3]."""
+        return self._summed(shard, shard.y.shape[0], self.measuring(values, spread), tf.zeros(3, self.plan.dtype))
 
 
 def _sound(weights, weight):

@@ -47,10 +47,7 @@ class ShardedProgram(Program):
             sizes = {name: size for name, size in plan.sizes._asdict().items() if size}
             self.parts = {name: self.part_placeholders(name, size) for name, size in sizes.items()}
             self.spreads = {name: plan.objective.spread(part.y, part.weights) for name, part in self.parts.items()}
-            self.fed_spreads = {
-                name: None if each is None else tf1.placeholder(each.dtype, each.shape, f"spread_{name}")
-                for name, each in self.spreads.items()
-            }
+            self.fed_spreads = self.spread_placeholders(self.spreads)
             self.order = tf1.placeholder(tf.int32, (plan.most_epochs, plan.shards, self._rows), "order")
             self.bounds = [tf1.placeholder(tf.int32, (), name) for name in ("n_epochs", "first", "last")]
         self.shards = {name: self._shards(name, size) for name, size in sizes.items()}

@@ -27,7 +27,7 @@ class StreamedLoop(Loop):
         metrics, stopped = tf.zeros((0, len(self.plan.metrics)), self.plan.dtype), tf.constant(False)
         return self.results(begun, state, metrics, tf.constant(0), stopped)
 
-    def window(self, number):
+    def window_of(self, number):
         """As of a `Loop`, of a batch that is fed. What `origin` decides must not decide what is sliced: the compiler
         would take it for a constant, and compile again for every other."""
         plan = self.plan
@@ -37,9 +37,10 @@ class StreamedLoop(Loop):
     def measured(self, name: str, fed: Part, spread, sums, origin, first, last):
         """What part `name` is measured by, as of `measuring`: `sums`, [3], and those of some of its batches. fed:
         samples, batch after batch. The others are as of `advance`."""
-        self.spreads, total = {name: spread}, getattr(self.plan.sizes, name)
+        total = getattr(self.plan.sizes, name)
+        size = evaluated_at_once(total, self.plan.n_features)
         trained, statistics = self.values(self.storage.read().learner)
-        measure, size = self.measuring(name, {**trained, **statistics}), evaluated_at_once(total, self.plan.n_features)
+        measure = self.measuring({**trained, **statistics}, spread)
 
         def add(number, sums):
             _, counted = window(origin + number, size, total, self.plan.dtype)

@@ -52,10 +52,7 @@ class StreamedProgram(Program):
         spread = self._compiled(self.plan.objective.spread)
         self.labels = {name: self.part_placeholders(name, each.total)[1:] for name, each in self.batches.items()}
         self.spreads = {name: spread(*labels) for name, labels in self.labels.items()}
-        self.fed_spreads = {
-            name: None if each is None else tf1.placeholder(each.dtype, each.shape, f"spread_{name}")
-            for name, each in self.spreads.items()
-        }
+        self.fed_spreads = self.spread_placeholders(self.spreads)
 
     def _build_pieces(self, body):
         """Makes the calls: of some batches of each part that has several, and of the end of an epoch."""
