@@ -117,30 +117,28 @@ def _completed(arguments):
     where neither says it."""
     arguments = filled_in(arguments, arguments.source)
     first = first_of_several(arguments)
-    if hasattr(first, "task") or _says_classes(first):
-        return arguments
-    if first.source is Packed:
+    told = hasattr(first, "task") or _says_classes(first)
+    return arguments if told else argparse.Namespace(**vars(arguments), **_task_of(first))
+
+
+def _task_of(arguments):
+    """{"task": whether labels are classes or numbers} as the data themselves tell, {} where they do not."""
+    if arguments.source is Packed:
         from fcclf.data import packed
 
-        return argparse.Namespace(**vars(arguments), task=packed.read(Path(first.directory)).task)
-    if first.source is not Table:
-        return arguments
-    task = _with_task(first)
-    return argparse.Namespace(**vars(arguments), task=task.task) if hasattr(task, "task") else arguments
+        return {"task": packed.read(Path(arguments.directory)).task}
+    return _task_by_look(arguments) if arguments.source is Table else {}
 
 
-def _with_task(arguments):
-    """The arguments of a table, with whether its labels are classes or numbers, by their look, where they do not say
-    it."""
+def _task_by_look(arguments):
+    """{"task": numbers} where the labels of a table look like that, else {}."""
     from fcclf.data.tables import table
 
-    if hasattr(arguments, "task"):
-        return arguments
     different = table.different_numbers(section_from_flags(Table, arguments))
     if not different:
-        return arguments
+        return {}
     say(f"the labels are {different} different numbers: they are predicted as numbers (--task)")
-    return argparse.Namespace(**vars(arguments), task=REGRESSION)
+    return {"task": REGRESSION}
 
 
 def _says_classes(arguments):
@@ -153,7 +151,9 @@ def pack(arguments) -> int:
     that `fcclf train packed` reads as training needs it."""
     from fcclf.data import packing
 
-    source, directory = section_from_flags(Table, _with_task(arguments)), Path(arguments.directory)
+    task = {} if hasattr(arguments, "task") else _task_by_look(arguments)
+    source = section_from_flags(Table, argparse.Namespace(**vars(arguments), **task))
+    directory = Path(arguments.directory)
     with rows_on_stderr(arguments.quiet) as progress:
         packing.pack(source, directory, say, progress)
     say(f"packed in {directory}; to train on it: {shlex.join(['fcclf', 'train', 'packed', arguments.directory])}")

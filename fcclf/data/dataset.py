@@ -39,16 +39,19 @@ class Part(NamedTuple):
         X = self.X if self.is_sparse else [self.X]
         return [each for each in (*X, self.y, self.weights) if each is not None]
 
+    def at(self, rows) -> "Part":
+        """Some of the samples, by their numbers or as a slice, of a part that is not sparse."""
+        return Part(*(None if each is None else each[rows] for each in self))
+
 
 class Dataset(NamedTuple):
     """The arrays of a run.
 
     validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
-    seen in training or not. schema: what columns and classes are called. digest: the fingerprint of all arrays, where
-    it is known. Where numbers are to be predicted, y is
+    seen in training or not. schema: what columns and classes are called. Where numbers are to be predicted, y is
     float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
-    label_stddev are what the labels had. categories, missing: as in
-    `DataShape`.
+    label_stddev are what the labels had. categories, missing: as in `DataShape`. digest: the fingerprint of all arrays,
+    where it is known.
     """
 
     train: Part
@@ -116,7 +119,7 @@ def _some(part, most):
     if len(part.y) <= most:
         return part
     rows = np.sort(np.random.Generator(np.random.PCG64(most)).choice(len(part.y), most, replace=False))
-    return Part(*(None if each is None else each[rows] for each in part))
+    return part.at(rows)
 
 
 def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:

@@ -74,8 +74,7 @@ def _(source: Images, config, say):
 
 def _cut(train, trained):
     """The training and the validation part."""
-    cuts = slice(trained), slice(trained, None)
-    return [Part(*(None if each is None else each[rows] for each in train)) for rows in cuts]
+    return train.at(slice(trained)), train.at(slice(trained, None))
 
 
 def images(directory: Path):

@@ -166,10 +166,14 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def _drawn_seed(self):
         """The seed that random_state gives; a run that goes on keeps its own unless random_state is an int."""
-        stored = fit_run.stored(Path(self.logdir)) if self.logdir is not None else None
-        if stored and not isinstance(self.random_state, Integral):
-            return stored.seed
+        begun = self._begun()
+        if begun and not isinstance(self.random_state, Integral):
+            return begun.config.seed
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _begun(self):
+        """The `Description` of the fit that `logdir` holds already, None if there is none."""
+        return None if self.logdir is None else fit_run.begun(Path(self.logdir))
 
     def _train(self, parts, n_epochs, values, tasks=None) -> Fit:
         """Trains up to `n_epochs` on parts, {name: `Part`}; sets the attributes.
@@ -179,7 +183,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         layers = self._checked_layers()
         if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
             self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
-        threads = None if self.logdir is None else fit_run.begun_threads(Path(self.logdir))
+        begun = self._begun()
+        threads = begun.threads if begun else None
         scored = samples.in_memory(parts["validation"]) if self.scoring is not None and "validation" in parts else None
         parts = {name: samples.prepared(part) for name, part in parts.items() if scored is None or name == "train"}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs, threads)

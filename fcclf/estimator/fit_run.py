@@ -13,21 +13,17 @@ from fcclf.errors import ConfigError
 from fcclf.learning.program import Program
 from fcclf.runs import checkpoint, history, recorder, run_directory
 from fcclf.runs.recorder import Recorder
+from fcclf.runs.run_directory import Description
 from fcclf.settings.config import Session
 from fcclf.settings.fit_config import FitConfig
 
 SESSION = Session(checkpoint_every=0, image_every=0)  # saved by time and at the end; the other defaults serve here too
 
 
-def stored(path: Path) -> FitConfig | None:
-    """The settings of the fit in `path`, None if there is none. Raises RunError if they cannot be read."""
-    config = run_directory.read(path).config if (path / "config.json").exists() else None
-    return config if isinstance(config, FitConfig) else None
-
-
-def begun_threads(path: Path) -> int | None:
-    """Number of threads that the fit in `path` began with; None if there is none, or that is not known."""
-    return run_directory.read(path).threads if stored(path) else None
+def begun(path: Path) -> Description | None:
+    """What the fit in `path` is a run of, None if there is none. Raises RunError if it cannot be read."""
+    found = run_directory.read(path) if (path / "config.json").exists() else None
+    return found if found and isinstance(found.config, FitConfig) else None
 
 
 def earlier_metrics(path: Path, epochs: int, dtype: str) -> dict[str, list[float]]:
@@ -50,7 +46,7 @@ def opened(
     if it cannot go on.
     """
     with run_directory.claimed(path), contextlib.ExitStack() as files:
-        if stored(path):
+        if begun(path):
             _check_epochs(path, config)
         run = recorder.continued(path, config, data, schema, program.plan, warn)
         if run.start:

@@ -31,12 +31,10 @@ SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
 COMPILED_FROM = 4_000  # small steps' worth of a fit: less takes less time than compiling the loop
 SMALL_STEP = 10_000_000  # multiplications forward; one that has more takes longer
-THREADS_OF_LARGE = (
-    8  # a fixed number, which decides the last bits, is good on fewer cores too (benchmarks/peers.py wide)
-)
+THREADS_OF_LARGE = 8  # of fits of a large network, on fewer cores too; THREADS: of others, and of answers
 ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
 FED_DROPOUT = 0.5  # stands for any rate but 0 in a network: the one that counts is fed
-THREADS = 1  # of answers; how a sum is split over threads changes its last bits
+THREADS = 1  # fixed numbers, not those of the cores: how a sum is split over threads changes its last bits
 
 RULES = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
