@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
-from fcclf.data.dataset import Dataset, Part, layer_statistics, split, statistics
+from fcclf.data.dataset import LOOKED_AT, Dataset, Part, far_apart, layer_statistics, split, statistics
 from fcclf.data.order import BLOCK, EpochOrders, Order, epoch_order, order_at
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
@@ -193,6 +193,13 @@ def test_the_weights_of_rows_and_of_classes_multiply():
 def test_weights_that_do_not_fit_the_data_are_refused(class_weight, words):
     with pytest.raises(ConfigError, match=words):
         weights_of(class_weight)
+
+
+def test_how_far_apart_columns_are_is_told_from_some_of_many_samples_spread_over_all():
+    X = np.float32(np.random.default_rng(0).standard_normal((2 * LOOKED_AT + 1, 3)) * [1, 20, 300])
+    assert far_apart(X) == far_apart(X[::3])
+    few = X[:LOOKED_AT]
+    assert far_apart(few) == pytest.approx((few[:, 0].std(), few[:, 2].std()), rel=1e-6)
 
 
 def test_the_statistics_of_columns_leave_out_what_is_missing_and_categories():
