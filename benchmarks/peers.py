@@ -104,13 +104,13 @@ def resume(rounds):
 
 
 def memory(_):
-    """The command on many samples, beside itself on few."""
-    found = commands.memory()
-    few, *many = found
-    print(f"\n| `fcclf train moons`, batch 1024 | most memory | above {few:,} | of the data |\n|---|---|---|---|")
-    for size in many:
-        data, more = size * commands.BYTES / 2**20, found[size] - found[few]
-        print(f"| {size:,} samples | {found[size]:,.0f} MB | {more:,.0f} MB | {more / data:.1f} times |", flush=True)
+    """Commands on many samples, beside themselves on few."""
+    found, (few, *many) = commands.memory(), map(str, commands.SIZES)
+    print(f"\n| most memory above that of {int(few):,} samples | samples | | of the data |\n|---|---|---|---|")
+    for what, sizes in found.items():
+        for size in many:
+            more, data = sizes[size] - sizes[few], int(size) * commands.BYTES / 2**20
+            print(f"| {what} | {int(size):,} | {more:,.0f} MB | {more / data:.1f} times |", flush=True)
     return found
 
 

@@ -120,6 +120,19 @@ def test_orders_made_ahead_are_the_orders_of_their_epochs(calls):
     orders.close()
 
 
+@pytest.mark.parametrize(
+    "calls", [[(0, 0)] * 5 + [(1, 1)] * 3, [(0, 0), (0, 1), (1, 1), (1, 2)], [(0, 3), (4, 4), (5, 7)]]
+)
+def test_the_order_of_an_epoch_is_made_once_however_many_calls_it_is_asked_in(calls, monkeypatch):
+    made = []
+    monkeypatch.setattr(Order, "of_epoch", lambda order, epoch: made.append(epoch) or np.full(order.size, epoch))
+    orders = EpochOrders(Order(5, 40), n_rows=4)
+    rows = [orders.rows(first, last)[: last - first + 1, 0].tolist() for first, last in calls]
+    orders.close()
+    assert rows == [list(range(first, last + 1)) for first, last in calls]
+    assert sorted(made) == list(range(max(made) + 1))
+
+
 @pytest.mark.parametrize(("source", "classes"), [(Circles, 2), (Blobs, 3), (Spirals, 3)])
 def test_shapes_have_as_many_classes_as_they_say_and_are_functions_of_their_seed(source, classes):
     dataset, again, other = (loading.load(Config(source(data_seed=seed))) for seed in (1, 1, 2))

@@ -8,6 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from sklearn.datasets import make_moons
+
 SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train_moons.py")
 PLAIN = ["--no-figures", "--image-every", "0"]
 SIZES = 2_000, 2_000_000, 10_000_000
@@ -85,15 +88,34 @@ def newest(directory):
 
 
 def memory():
-    """{samples: megabytes} of the most memory of the command."""
-    return {size: trained_megabytes(size) for size in SIZES}
+    """{what: {samples: megabytes}} of the most memory of the command, and of what makes the moons for it."""
+    ways = {"`fcclf train moons`": from_moons, "`make_moons` alone": moons_alone, "`fcclf train packed`": from_packed}
+    return {what: {str(size): measure(size) for size in SIZES} for what, measure in ways.items()}
 
 
-def trained_megabytes(n_samples):
-    """Peak memory of the command on so many samples."""
-    arguments = ["train", "moons", "--samples", str(n_samples), "--batch-size", "1024", "--epochs", "3", "--quiet"]
+def from_moons(n_samples):
     with tempfile.TemporaryDirectory() as directory:
-        return peak_megabytes("-m", "fcclf", *arguments, "--logdir", directory)
+        return trained_megabytes(directory, "moons", "--samples", str(n_samples))
+
+
+def moons_alone(n_samples):
+    return peak_megabytes("-c", f"from sklearn.datasets import make_moons; make_moons({n_samples}, noise=0.1)")
+
+
+def from_packed(n_samples):
+    """On moons that were packed before."""
+    with tempfile.TemporaryDirectory() as directory:
+        made, packed = Path(directory, "moons.npz"), str(Path(directory, "packed"))
+        X, y = make_moons(n_samples, noise=0.1, random_state=42)
+        np.savez(made, X=X.astype(np.float32), y=y)
+        seconds("-m", "fcclf", "pack", str(made), packed)
+        return trained_megabytes(directory, "packed", packed)
+
+
+def trained_megabytes(directory, *source):
+    """Peak memory of the command on samples of a source."""
+    arguments = ["--batch-size", "1024", "--epochs", "3", "--quiet", "--logdir", str(Path(directory, "logs"))]
+    return peak_megabytes("-m", "fcclf", "train", *source, *arguments)
 
 
 def seconds(*arguments):

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcclf.data.dataset import aligned
+
 BLOCK = 4096  # rows that stay together when the order of blocks is drawn
 
 
@@ -92,15 +94,26 @@ class EpochOrders:
     def __init__(self, order: Order, n_rows: int):
         self.order, self.shape = order, (n_rows, order.size)
         self.pool = ThreadPoolExecutor(max_workers=1)
-        self.ahead = self.pool.submit(dict)
+        self.ahead, self.epochs, self.filled = self.pool.submit(dict), (), None
 
     def rows(self, first_epoch: int, last_epoch: int) -> np.ndarray:
-        """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero."""
-        made, orders = self.ahead.result(), np.zeros(self.shape, np.int32)
-        for row, epoch in enumerate(range(first_epoch, last_epoch + 1)):
-            orders[row] = made[epoch] if epoch in made else self.of_epoch(epoch)
-        self.ahead = self.pool.submit(self._following, last_epoch, orders[row].copy(), row + 1)
-        return orders
+        """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero. Not to be kept:
+        the next call may change the array."""
+        if (first_epoch, last_epoch) != self.epochs:  # a stretch of a long epoch has the rows of the one before
+            self.filled = aligned(self.shape, np.int32) if self.filled is None else self.filled
+            self._fill(first_epoch, last_epoch)
+        return self.filled
+
+    def _fill(self, first_epoch, last_epoch):
+        epochs, self.epochs = range(first_epoch, last_epoch + 1), (first_epoch, last_epoch)
+        made = self.ahead.result()
+        made |= self._made(epochs, made)
+        for row, epoch in enumerate(epochs):
+            self.filled[row] = made[epoch]
+        self.filled[len(epochs) :] = 0
+        furthest = max(last_epoch + len(epochs), *made)
+        following = range(last_epoch, furthest + 1)  # the last one may not be finished yet
+        self.ahead = self.pool.submit(self._made, following, made)
 
     def of_epoch(self, epoch: int) -> np.ndarray:
         """The row of an epoch."""
@@ -110,6 +123,6 @@ class EpochOrders:
         """Ends the thread."""
         self.pool.shutdown(cancel_futures=True)
 
-    def _following(self, epoch, order, count):
-        """{epoch: order} of an epoch, which may not be finished yet, and of `count` epochs after it."""
-        return {epoch: order, **{later: self.of_epoch(later) for later in range(epoch + 1, epoch + 1 + count)}}
+    def _made(self, epochs, made):
+        """{epoch: order}. made: those of some epochs."""
+        return {epoch: made[epoch] if epoch in made else self.of_epoch(epoch) for epoch in epochs}

@@ -15,6 +15,7 @@ from fcclf.learning.program import Program, Stretch
 SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save
 FIRST_STRETCH = 16  # steps, before the speed is known
 MOST_GROWTH = 16  # of the next stretch over the last
+MOST_IN_EPOCH = 1000  # stretches, or what each costs, however short, may take over where an epoch is very long
 
 
 def stretches(
@@ -42,7 +43,8 @@ def stretches(
             stop = min(end, before + budget, program.furthest_stop, *([next_stop()] if next_stop else []))
             yield program.advance(parts, ahead, stop)
             if not longest and program.step > before:
-                budget = within_seconds(program.step - before, time.perf_counter() - started)
+                timed = within_seconds(program.step - before, time.perf_counter() - started)
+                budget = max(timed, program.plan.n_batches // MOST_IN_EPOCH)
 
 
 def within_seconds(steps, seconds):
