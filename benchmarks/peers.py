@@ -15,7 +15,7 @@ from pathlib import Path
 
 from beside import commands, figure
 from beside.rounds import Entry, asked, asked_once, asked_sizes, median, ratio, short
-from beside.workloads import LENET, MOONS, NETS, ROWS, WIDE
+from beside.workloads import DEVICES, LENET, MOONS, NETS, ROWS, WIDE
 
 LOOP, FIT = Entry("compiled loop", "in_fcclf", "bare"), Entry("FCClassifier.fit", "in_fcclf", "fit")
 ONE_THREAD = Entry("compiled loop, one thread", "in_fcclf", "one-thread")
@@ -25,6 +25,7 @@ JAX, TORCH = Entry("JAX", "in_jax", "scan"), Entry("PyTorch", "in_torch", "eager
 TORCH_ONE = Entry("PyTorch, one thread", "in_torch", "one-thread")
 SKLEARN, KERAS = Entry("MLPClassifier.fit", "in_sklearn", "fit"), Entry("Keras fit", "in_keras", "fit")
 C = [Entry("C", "in_c", "exact"), Entry("C, -ffast-math", "in_c", "fast-math")]
+CPU, GPU = LOOP._replace(title="CPU"), Entry("GPU", "in_fcclf", "gpu")
 TUTORIAL = Entry("fed loop of tutorials", "in_fcclf", "tutorial")
 FEW_ROUNDS = 3  # at most, of what takes long
 
@@ -81,6 +82,10 @@ def nets(rounds):
     return printed_sizes("hidden layers, 20 features, batch 128", found)
 
 
+def device(rounds):
+    return printed_sizes("network", asked_sizes([CPU, GPU], DEVICES, min(FEW_ROUNDS, rounds)))
+
+
 # ---- the rest --------------------------------------------------------------------------------------------------------
 
 
@@ -114,7 +119,7 @@ def memory(_):
     return found
 
 
-CONTESTS = {each.__name__: each for each in (moons, wide, lenet, rows, nets, row, grid, script, resume, memory)}
+CONTESTS = {each.__name__: each for each in (moons, wide, lenet, rows, nets, device, row, grid, script, resume, memory)}
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

@@ -292,7 +292,7 @@ def test_samples_are_copied_once_to_where_a_session_takes_them_as_they_are():
 
 def test_a_large_network_has_more_threads_and_is_compiled_for_fewer_steps():
     small, large = FCClassifier((50,)), FCClassifier((500, 500))
-    assert [planned(each, 100).threads for each in (small, large)] == [1, 8]
+    assert [planned(each, 100).threads for each in (small, large)] == [1, 4]
     assert [planned(each, 1000).compiled for each in (small, large)] == [False, True]
     assert [planned(each, 100).compiled for each in (small, large)] == [False, False]
 

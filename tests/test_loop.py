@@ -410,7 +410,8 @@ HALVED = Residual((MaxPool(2),))  # its projection is a convolution
         ((Dense(16), Reshape(4, 4, 1), HALVED, Flatten(), Dense(None)), False),
     ],
 )
-def test_auto_compiles_all_but_convolutions_inside_blocks_too(layers, compiled):
+def test_auto_compiles_all_but_convolutions_inside_blocks_too_and_those_for_a_gpu(layers, compiled):
     layers = runs.config(layers=layers).layers(DataShape(2, 2))
-    assert is_compiled("auto", layers, 2) == compiled
-    assert is_compiled("on", layers, 2)
+    assert is_compiled("auto", "cpu", layers, 2) == compiled
+    assert is_compiled("auto", "gpu", layers, 2)
+    assert is_compiled("on", "cpu", layers, 2)

@@ -9,6 +9,7 @@ from beside.answering import answer, timed
 from fcclf import Config, FCClassifier, Model, Session, Stack, Training
 from fcclf.data import loading
 from fcclf.data.dataset import split
+from fcclf.learning.predictor import sees_gpu
 
 
 def given(workload, X, y, **session):
@@ -22,6 +23,13 @@ def bare(workload, **session):
     return timed(
         speed.Bare(*given(workload, *workload.samples(), **session)).train, workload.n_batches, workload.epochs
     )
+
+
+def on_gpu(workload):
+    """The compiled loop on a GPU."""
+    if not sees_gpu():
+        raise ImportError(name="GPU")
+    return bare(workload, device="gpu")
 
 
 def everything_on(_, **session):
@@ -46,6 +54,7 @@ if __name__ == "__main__":
         {
             "bare": bare,
             "one-thread": functools.partial(bare, threads=1),
+            "gpu": on_gpu,
             "train": everything_on,
             "train-unsaved": functools.partial(everything_on, checkpoint_every=0),
             "tutorial": tutorial,

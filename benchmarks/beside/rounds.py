@@ -47,7 +47,7 @@ class Peer:
             print(f"{self.entry.title} is left out: it ended with status {value}.", flush=True)
             return None
         if value == "missing":
-            print(f"{self.entry.title} is left out: {peak[0]} is not installed here.", flush=True)
+            print(f"{self.entry.title} is left out: there is no {peak[0]} here.", flush=True)
             return None
         return float(value), int(peak[0])
 

@@ -64,5 +64,14 @@ MOONS = Workload(1600, 2, 2, (6, 4), 64, "elu", 1e-3, 3e-3)
 WIDE = Workload(55_000, 784, 10, (512, 512), 128)
 LENET = Workload(2560, 784, 10, (), 128, lenet=True)
 ROWS = {f"1e{power}": MOONS._replace(n_rows=10**power) for power in range(3, 8)}
+LARGE = WIDE._replace(batch_size=2048)
+DEVICES = {
+    "moons, 2-6-4-2, batch 64": MOONS,
+    "784-512-512-10, batch 128": WIDE,
+    "784-512-512-10, batch 2048": LARGE,
+    "784-2048-2048-10, batch 2048": LARGE._replace(hidden=(2048, 2048)),
+    "LeNet, batch 128": LENET,
+    "LeNet, batch 1024": LENET._replace(n_rows=20_480, batch_size=1024),
+}
 WIDTHS = (6, 4), (32, 16), (128, 64), (512, 512), (2048, 2048)
 NETS = {"-".join(map(str, hidden)): Workload(1280, 20, 2, hidden, 128) for hidden in WIDTHS}

@@ -60,7 +60,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         order, as a disk reads blocks faster; default: all.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
-    threads : CPU threads of a fit; default: 1 for a small network, 8 for a large one, on any number of cores, since how
+    threads : CPU threads of a fit; default: 1 for a small network, 4 for a large one, on any number of cores, since how
         many there are decides the last bits of the weights.
     device : "cpu"; "gpu"; "auto", the GPU where TensorFlow sees one; where fit trains. Bits are promised on the CPU
         alone, and answers are always computed there.

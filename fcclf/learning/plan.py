@@ -20,7 +20,7 @@ from fcclf.learning.rules import Rule, rule_of
 from fcclf.settings import blocks
 from fcclf.settings.blocks import Block
 from fcclf.settings.config import Config
-from fcclf.settings.run_config import CPU, LONGEST_PATIENCE, DataShape
+from fcclf.settings.run_config import CPU, GPU, LONGEST_PATIENCE, DataShape
 from fcclf.system import memory
 from fcclf.system.memory import Needed
 
@@ -232,6 +232,7 @@ def planned(
     """
     training, layers, sizes = config.training, config.layers(shape), Sizes(*sizes)
     l1, l2 = penalties(layers, shape.n_features)
+    device = device or (CPU if training.shards else chosen_device(config.session.device))
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
@@ -245,9 +246,9 @@ def planned(
         clip_norm=training.clip_norm,
         l1=bool(l1.any()),
         l2=bool(l2.any()),
-        compiled=is_compiled(config.session.jit, layers, shape.n_features),
+        compiled=is_compiled(config.session.jit, device, layers, shape.n_features),
         threads=config.session.threads or threads or (1 if training.shards else cores()),
-        device=device or (CPU if training.shards else chosen_device(config.session.device)),
+        device=device,
         shards=training.shards,
     )
 
@@ -284,8 +285,8 @@ def _schedule(training):
     return Schedule(training.schedule, steps, factor)
 
 
-def is_compiled(jit: str, layers: dict[str, Block], n_features: int) -> bool:
-    """Whether XLA compiles the loop; with "auto" unless a block is faster without."""
+def is_compiled(jit: str, device: str, layers: dict[str, Block], n_features: int) -> bool:
+    """Whether XLA compiles the loop; with "auto" on a GPU, and on the CPU unless a block is faster without."""
     if jit == "auto":
-        return all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
+        return device == GPU or all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
     return jit == "on"

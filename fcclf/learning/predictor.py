@@ -45,6 +45,7 @@ def session_config(threads: int, device: str = CPU) -> tf1.ConfigProto:
         gpu_options=tf1.GPUOptions(allow_growth=True),
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=threads,
+        use_per_session_threads=True,  # between operations too, or they are those of the first session of the process
         # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
         graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
@@ -74,9 +75,11 @@ def sessions_own_threads() -> bool:
 
 @functools.cache
 def _own_threads():
-    with tf1.Session(graph=tf.Graph(), config=session_config(1)):  # starts what all sessions share
+    few, many = session_config(1), session_config(PROBED)
+    few.use_per_session_threads = many.use_per_session_threads = False  # those between operations do not count
+    with tf1.Session(graph=tf.Graph(), config=few):  # starts what all sessions share
         before = len(os.listdir("/proc/self/task"))
-        with tf1.Session(graph=tf.Graph(), config=session_config(PROBED)):
+        with tf1.Session(graph=tf.Graph(), config=many):
             own = len(os.listdir("/proc/self/task")) - before >= PROBED
     if not own:
         warnings.warn(

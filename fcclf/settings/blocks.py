@@ -40,7 +40,7 @@ class Block(Section):
     """One layer, which answers for itself: whoever builds, draws or measures a network asks it, never for its type.
 
     label: begins the name of its scope, a number follows. phased: it behaves differently in training than in
-    prediction. compiles: XLA makes it faster. has_units: what comes out are the answers of units. over: what the
+    prediction. compiles: XLA makes it faster on CPUs. has_units: what comes out are answers of units. over: what the
     statistics of the data that it needs are taken over, "features" or "all", or what they stand for, "missing". l1, l2:
     penalties on its kernel. layers: the blocks inside it, as they were given; `branches` has all of them.
     """

@@ -141,7 +141,9 @@ class Session(Section):
         changes_result=False,
     )
     jit: str = setting(
-        "auto", "compile the epoch loop with XLA (auto: unless it has convolutions)", choices=("auto", "on", "off")
+        "auto",
+        "compile the epoch loop with XLA (auto: unless it has convolutions, on the CPU)",
+        choices=("auto", "on", "off"),
     )
     stream: str = setting(
         "auto",
