@@ -1,15 +1,17 @@
 """What several tasks cost and gain, on one machine, and what follows for many.
 
-    python benchmarks/machines.py                 measures, and works out 64 machines from that
+    python benchmarks/machines.py                 tasks that share all cores
     python benchmarks/machines.py --tasks 0 2     some numbers of tasks; 0 is one process without a server
+    python benchmarks/machines.py --pinned        each task on one core of its own, like a machine; works out 64
 
-Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. Then, by a model, the
-time of a step on 2 to 64 machines, and from which time of a step in one process on so many machines are faster:
+Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. Where tasks are pinned,
+then, by a model, the time of a step on 2 to 64 machines of one core, and from which time of a step in one process on so
+many are faster:
 
     T(W) = T(one process) / W + (W - 1) * (each + bytes / speed)
 
-each: what a step of the smallest network takes longer with one worker on this machine; bytes: what goes to a worker and
-comes back, which all passes the client.
+each: what a step of the smallest network takes on 2 tasks beyond half of that in one process; bytes: what goes to a
+worker and comes back, which all passes the client.
 """
 
 import argparse
@@ -52,15 +54,18 @@ class Found(NamedTuple):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1, 2, 4], metavar="INT")
+    parser.add_argument("--pinned", action="store_true", help="each task on a core of its own")
     arguments, found = parser.parse_args(), {}
+    if arguments.pinned:
+        os.sched_setaffinity(0, {0})
     with tempfile.TemporaryDirectory() as directory:
         for tasks in arguments.tasks:
-            with workers_of(tasks) as workers:
+            with workers_of(tasks, arguments.pinned) as workers:
                 for name, config in workloads(Path(directory)).items():
                     each = found.setdefault(name, {})[tasks] = measured(config, workers)
                     shown = f"{each.seconds * 1e6:9.0f} us {each.sent / 1e3:9.1f} kB a step"
                     print(f"{name:34}{tasks or 'no':>3} tasks {shown}", flush=True)
-    if {0, 2} <= {*arguments.tasks}:
+    if arguments.pinned and {0, 2} <= {*arguments.tasks}:
         work_out(found)
 
 
@@ -78,15 +83,17 @@ def workloads(directory):
 
 
 @contextlib.contextmanager
-def workers_of(tasks):
+def workers_of(tasks, pinned):
     """The client's view of the workers of a cluster of so many tasks, which end with the block; None for 0 tasks."""
     if not tasks:
         yield None
         return
     cluster = Cluster(tuple(f"127.0.0.1:{port}" for port in free_ports(tasks)), 0)
     words = [sys.executable, "-m", "fcclf", "worker", "--quiet", "--cluster", ",".join(cluster.addresses)]
+    cores = {task: ["taskset", "-c", str(task)] if pinned else [] for task in cluster.workers}
     processes = [
-        subprocess.Popen([*words, "--task-index", str(task)], stderr=subprocess.DEVNULL) for task in cluster.workers
+        subprocess.Popen([*cores[task], *words, "--task-index", str(task)], stderr=subprocess.DEVNULL)
+        for task in cluster.workers
     ]
     workers = Workers(cluster, serving(cluster, 1, False, print).target, 1, 60, str)
     yield workers
@@ -134,7 +141,7 @@ def loopback_bytes():
 def work_out(found):
     """Prints what follows from the model of the docstring."""
     smallest = next(iter(found.values()))
-    each = smallest[2].seconds - smallest[0].seconds
+    each = smallest[2].seconds - smallest[0].seconds / 2
     print(f"each worker: {each * 1e6:.0f} us")
     for name, of in found.items():
         for network, speed in SPEEDS.items():

@@ -415,3 +415,20 @@ def test_auto_compiles_all_but_convolutions_inside_blocks_too_and_those_for_a_gp
     assert is_compiled("auto", "cpu", layers, 2) == compiled
     assert is_compiled("auto", "gpu", layers, 2)
     assert is_compiled("on", "cpu", layers, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [
+        ({}, 1),
+        ({"hidden": (512, 512)}, 7),
+        ({"hidden": (512, 512), "threads": 3}, 3),
+        ({"threads": 3}, 3),
+        ({"layers": CONVOLUTIONAL}, 7),
+        ({"hidden": (512, 512), "shards": 2, "batch_size": 64}, 1),
+    ],
+)
+def test_a_small_network_has_one_thread_and_others_one_for_each_core(settings, threads, monkeypatch):
+    monkeypatch.setattr("fcclf.learning.plan.cores", lambda: 7)
+    config = runs.config(**{"threads": 0} | settings)
+    assert planned(config, DataShape(2, 2), (1000, 0, 100)).threads == threads

@@ -4,7 +4,6 @@ These are functions of the parameters and of the shape of the data, so a fit tha
 """
 
 import dataclasses
-import math
 import os
 import warnings
 from numbers import Integral, Real
@@ -18,7 +17,15 @@ from fcclf.data.order import BLOCK
 from fcclf.learning.loop import EVALUATION_BATCH
 from fcclf.learning.objective import LOSSES, Objective
 from fcclf.learning.optimizers import Optimizer, Schedule
-from fcclf.learning.plan import Hyperparameters, Plan, Sizes, batches_per_epoch, places, weighted_parts
+from fcclf.learning.plan import (
+    Hyperparameters,
+    Plan,
+    Sizes,
+    batches_per_epoch,
+    kernel_weights,
+    places,
+    weighted_parts,
+)
 from fcclf.learning.predictor import chosen_device
 from fcclf.learning.rules import rule_of
 from fcclf.settings import blocks
@@ -120,7 +127,7 @@ def plan(
     with, which count where the parameters ask for none."""
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
-    n_steps, work = n_epochs * batches_per_epoch(size, batch_size), batch_size * _kernel_weights(layers, n_features)
+    n_steps, work = n_epochs * batches_per_epoch(size, batch_size), batch_size * kernel_weights(layers, n_features)
     watched = stopping(parameters.get_params(deep=False), objective.score)
     made = Plan(
         layers=layers,
@@ -155,12 +162,6 @@ def _computed(parameters, n_steps, small_steps, threads):
         "threads": parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
         "device": chosen_device(parameters.device),
     }
-
-
-def _kernel_weights(layers, n_features):
-    """Number of weights that a sample meets on its way through a network."""
-    placed = blocks.placed(dict(layers), (n_features,))
-    return sum(math.prod(shape) for each in placed for name, shape in each.trained.items() if name.endswith("/kernel"))
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:

@@ -29,6 +29,7 @@ MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless on
 FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # of samples that are streamed, in one `Session.run` at most
 READ_BYTES, READ_AHEAD = 1 << 26, 2  # of streamed samples that are read at once, and how many times that is held
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
+SMALL_STEP = 1_000_000  # multiplications forward; fewer take longer on several threads than on one
 THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
 
 
@@ -228,16 +229,19 @@ def planned(
     """The plan of a run on data.
 
     sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
-    none; by default one for each core. device: by default as the settings ask. Raises ConfigError if it is not there.
+    none; by default one for each core, or a single one for a small network or in shards. device: by default as the
+    settings ask. Raises ConfigError if it is not there.
     """
     training, layers, sizes = config.training, config.layers(shape), Sizes(*sizes)
     l1, l2 = penalties(layers, shape.n_features)
     device = device or (CPU if training.shards else chosen_device(config.session.device))
+    batch_size = min(training.batch_size, _largest_batch(sizes.train, training.shards))
+    one_thread = training.shards or _is_small(layers, shape.n_features, batch_size)
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
         sizes=sizes,
-        batch_size=min(training.batch_size, _largest_batch(sizes.train, training.shards)),
+        batch_size=batch_size,
         optimizer=Optimizer.named(training.optimizer),
         objective=_objective(config, shape.n_classes),
         schedule=_schedule(training),
@@ -247,7 +251,7 @@ def planned(
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, device, layers, shape.n_features),
-        threads=config.session.threads or threads or (1 if training.shards else cores()),
+        threads=config.session.threads or threads or (1 if one_thread else cores()),
         device=device,
         shards=training.shards,
     )
@@ -263,6 +267,18 @@ def _objective(config, n_outputs):
     if not config.is_regression:
         return Classification(training.label_smoothing)
     return Regression(training.loss, training.delta if training.loss == "huber" else 1.0, n_outputs)
+
+
+def _is_small(layers, n_features, batch_size):
+    """Whether a step of a network without convolutions is so small that more threads only wait for each other."""
+    dense = all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
+    return dense and batch_size * kernel_weights(layers, n_features) < SMALL_STEP
+
+
+def kernel_weights(layers, n_features: int) -> int:
+    """Number of weights that a sample meets on its way through a network of dense layers."""
+    placed = blocks.placed(dict(layers), (n_features,))
+    return sum(math.prod(shape) for each in placed for name, shape in each.trained.items() if name.endswith("/kernel"))
 
 
 def cores() -> int:

@@ -153,7 +153,7 @@ class Session(Section):
     )
     threads: int = setting(
         0,
-        "CPU threads; 0: one for each core when the run begins, or with --shards one for the work of each shard",
+        "CPU threads; 0: one for a small network, and for each shard with --shards, else one for each core",
         at_least=0,
         at_most=1024,
         changes_result=False,
