@@ -11,7 +11,7 @@ many are faster:
     T(W) = T(one process) / W + (W - 1) * (each + bytes / speed)
 
 each: what a step of the smallest network takes on 2 tasks beyond half of that in one process; bytes: what goes to a
-worker and comes back, which all passes the client.
+worker and comes back, which all passes the client; speed: of the network, or what the others show where that is less.
 """
 
 import argparse
@@ -144,8 +144,9 @@ def work_out(found):
     each = smallest[2].seconds - smallest[0].seconds / 2
     print(f"each worker: {each * 1e6:.0f} us")
     for name, of in found.items():
+        here = of[2].seconds - of[0].seconds / 2 - each  # what the bytes take
         for network, speed in SPEEDS.items():
-            later = {W: (W - 1) * (each + of[2].sent / speed) for W in MACHINES}
+            later = {W: (W - 1) * (each + max(here, of[2].sent / speed)) for W in MACHINES}
             times = {W: of[0].seconds / W + seconds for W, seconds in later.items()}
             least = {W: W / (W - 1) * seconds for W, seconds in later.items()}
             for what, values in (("a step takes", times), ("pays from", least)):

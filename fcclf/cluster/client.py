@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from fcclf.cluster.addresses import Cluster
 from fcclf.cluster.mail import Line
-from fcclf.cluster.server import device
+from fcclf.cluster.server import device, without_own_threads
 from fcclf.data.facts import Facts
 from fcclf.errors import RunError, WorkerLostError
 from fcclf.learning.plan import Plan
@@ -185,7 +185,7 @@ class ClusterProgram(ShardedProgram):
 
     def open_session(self, graph: tf.Graph) -> tf1.Session:
         """A session of this process's server."""
-        return tf1.Session(self.workers.target, graph=graph, config=session_config(self.threads))
+        return tf1.Session(self.workers.target, graph=graph, config=without_own_threads(session_config(self.threads)))
 
     def run(self, fetches, feed=None):
         """`Program.run`. Raises WorkerLostError if a worker is lost meanwhile."""

@@ -25,9 +25,15 @@ def device(task: int) -> str:
     return f"/job:{JOB}/replica:0/task:{task}/device:CPU:0"
 
 
+def without_own_threads(config: tf1.ConfigProto) -> tf1.ConfigProto:
+    """For a server and its sessions: a session has the server's threads between operations, and may have no others."""
+    config.use_per_session_threads = False
+    return config
+
+
 def filtered_config(tasks: tuple[int, ...]) -> tf1.ConfigProto:
     """Of a session that reaches no other tasks."""
-    config = session_config(1)
+    config = without_own_threads(session_config(1))
     config.device_filters.extend(f"/job:{JOB}/task:{task}" for task in tasks)
     return config
 
@@ -47,9 +53,8 @@ def serving(cluster: Cluster, threads: int, exposed: bool, say) -> tf1.train.Ser
     sessions_own_threads()  # it counts threads, of which the server will start some
     address = cluster.addresses[cluster.task]
     try:
-        server = tf1.train.Server(
-            {JOB: list(cluster.addresses)}, JOB, cluster.task, config=shards_config(threads), start=False
-        )
+        config = without_own_threads(shards_config(threads))
+        server = tf1.train.Server({JOB: list(cluster.addresses)}, JOB, cluster.task, config=config, start=False)
     except tf.errors.OpError as error:
         raise RunError(f"cannot listen at {address}: another program may do so: end it, or choose another.") from error
     port = cluster.host_and_port(cluster.task)[1]
