@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from beside.commands import peak_megabytes, seconds, trained_megabytes
+from beside.commands import from_moons, peak_megabytes, seconds
 
 from fcclf.data import loading
 from fcclf.data.order import EpochOrders, Order
@@ -139,7 +139,7 @@ def whole_process():
 def memory():
     """Peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
     only = peak_megabytes("-c", "import fcclf.runs.training, fcclf.runs.trained, fcclf.views.evaluation")
-    whole = trained_megabytes(2_000_000)
+    whole = from_moons(2_000_000)
     print(f"2,000,000 samples at batch 1024: {whole - only:.0f} MB above the {only:.0f} MB of the imports")
 
 

@@ -53,8 +53,14 @@ def _is_finite(X):
 
 
 def _types(estimator, reset):
-    """The types that samples may have; others become the first. reset: of a fit that goes on from no other."""
+    """The types that samples may have; others become the first. reset: of a fit that goes on from no other. Raises
+    ValueError where a fit is to go on in another type."""
     if not reset:
+        if estimator.dtype not in (None, estimator._dtype):
+            raise ValueError(
+                f"dtype is {estimator.dtype}, but the fit that goes on is in {estimator._dtype}: set it back to that, or to "
+                "None, or begin anew with warm_start=False."
+            )
         return estimator._dtype
     return estimator.dtype or (np.float64, np.float32)
 

@@ -29,7 +29,7 @@ MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless on
 FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # of samples that are streamed, in one `Session.run` at most
 READ_BYTES, READ_AHEAD = 1 << 26, 2  # of streamed samples that are read at once, and how many times that is held
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
-SMALL_STEP = 1_000_000  # multiplications forward; fewer take longer on several threads than on one
+LEAST_FOR_THREADS = 1_000_000  # multiplications forward of a step; fewer take longer on several threads than on one
 THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
 
 
@@ -272,7 +272,7 @@ def _objective(config, n_outputs):
 def _is_small(layers, n_features, batch_size):
     """Whether a step of a network without convolutions is so small that more threads only wait for each other."""
     dense = all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
-    return dense and batch_size * kernel_weights(layers, n_features) < SMALL_STEP
+    return dense and batch_size * kernel_weights(layers, n_features) < LEAST_FOR_THREADS
 
 
 def kernel_weights(layers, n_features: int) -> int:
