@@ -413,7 +413,7 @@ def test_float64_is_trained_on_as_float32_where_that_is_asked_for():
         (
             lambda: classifier(warm_start=True, dtype="float32").fit(X, y).set_params(dtype="float64").fit(X, y),
             ValueError,
-            "dtype is float64, but the fit that goes on is in float32: set it back to that, or to None, or begin anew",
+            "dtype is float64, but the fit that goes on is in float32: set it back, or to None, or begin anew",
         ),
         (
             lambda: classifier(warm_start=True).fit(X, y).fit(X, y + 1),

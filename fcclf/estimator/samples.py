@@ -58,8 +58,8 @@ def _types(estimator, reset):
     if not reset:
         if estimator.dtype not in (None, estimator._dtype):
             raise ValueError(
-                f"dtype is {estimator.dtype}, but the fit that goes on is in {estimator._dtype}: set it back to that, or to "
-                "None, or begin anew with warm_start=False."
+                f"dtype is {estimator.dtype}, but the fit that goes on is in {estimator._dtype}: set it back, "
+                "or to None, or begin anew with warm_start=False."
             )
         return estimator._dtype
     return estimator.dtype or (np.float64, np.float32)
