@@ -105,11 +105,11 @@ def moons_alone(n_samples):
 def from_packed(n_samples):
     """On moons that were packed before."""
     with tempfile.TemporaryDirectory() as directory:
-        made, packed = Path(directory, "moons.npz"), str(Path(directory, "packed"))
+        made, packed = Path(directory, "moons.npz"), Path(directory, "packed")
         X, y = make_moons(n_samples, noise=0.1, random_state=42)
         np.savez(made, X=X.astype(np.float32), y=y)
-        seconds("-m", "fcclf", "pack", str(made), packed)
-        return trained_megabytes(directory, "packed", packed)
+        subprocess.run([sys.executable, "-m", "fcclf", "pack", made, packed], check=True, capture_output=True)
+        return trained_megabytes(directory, "packed", str(packed))
 
 
 def trained_megabytes(directory, *source):

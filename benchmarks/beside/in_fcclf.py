@@ -26,7 +26,7 @@ def bare(workload, **session):
 
 
 def on_gpu(workload):
-    """The compiled loop on a GPU."""
+    """The compiled loop on a GPU; without one, the error that is answered as missing."""
     if not sees_gpu():
         raise ImportError(name="GPU")
     return bare(workload, device="gpu")

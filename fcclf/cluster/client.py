@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from fcclf.cluster.addresses import Cluster
 from fcclf.cluster.mail import Line
-from fcclf.cluster.server import device, without_own_threads
+from fcclf.cluster.server import device
 from fcclf.data.facts import Facts
 from fcclf.errors import RunError, WorkerLostError
 from fcclf.learning.plan import Plan
-from fcclf.learning.predictor import session_config
+from fcclf.learning.predictor import session_config, without_own_threads
 from fcclf.runs import run_directory
 from fcclf.settings.config import Config
 from fcclf.settings.run_config import CPU

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from fcclf.cluster.addresses import Cluster
 from fcclf.errors import ConfigError, RunError
-from fcclf.learning.predictor import session_config, sessions_own_threads
+from fcclf.learning.predictor import session_config, sessions_own_threads, without_own_threads
 from fcclf.sharded.program import shards_config
 
 tf1 = tf.compat.v1
@@ -23,12 +23,6 @@ JOB = "worker"  # TensorFlow's name for all tasks
 def device(task: int) -> str:
     """The device of a task."""
     return f"/job:{JOB}/replica:0/task:{task}/device:CPU:0"
-
-
-def without_own_threads(config: tf1.ConfigProto) -> tf1.ConfigProto:
-    """For a server and its sessions: a session has the server's threads between operations, and may have no others."""
-    config.use_per_session_threads = False
-    return config
 
 
 def filtered_config(tasks: tuple[int, ...]) -> tf1.ConfigProto:

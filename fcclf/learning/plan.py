@@ -271,8 +271,7 @@ def _objective(config, n_outputs):
 
 def _is_small(layers, n_features, batch_size):
     """Whether a step of a network without convolutions is so small that more threads only wait for each other."""
-    dense = all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
-    return dense and batch_size * kernel_weights(layers, n_features) < LEAST_FOR_THREADS
+    return _all_compile(layers, n_features) and batch_size * kernel_weights(layers, n_features) < LEAST_FOR_THREADS
 
 
 def kernel_weights(layers, n_features: int) -> int:
@@ -304,5 +303,10 @@ def _schedule(training):
 def is_compiled(jit: str, device: str, layers: dict[str, Block], n_features: int) -> bool:
     """Whether XLA compiles the loop; with "auto" on a GPU, and on the CPU unless a block is faster without."""
     if jit == "auto":
-        return device == GPU or all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
+        return device == GPU or _all_compile(layers, n_features)
     return jit == "on"
+
+
+def _all_compile(layers, n_features):
+    """Whether no block is faster on the CPU without XLA, as convolutions are."""
+    return all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))

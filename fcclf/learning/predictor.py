@@ -51,6 +51,13 @@ def session_config(threads: int, device: str = CPU) -> tf1.ConfigProto:
     )
 
 
+def without_own_threads(config: tf1.ConfigProto) -> tf1.ConfigProto:
+    """The config of a session that shares its threads between operations, as those of a server must: with others of the
+    process, or of the server."""
+    config.use_per_session_threads = False
+    return config
+
+
 def chosen_device(asked: str) -> str:
     """CPU or GPU, as asked for: "auto" is the GPU where TensorFlow sees one. Raises ConfigError if a GPU is asked for
     and there is none."""
@@ -75,8 +82,7 @@ def sessions_own_threads() -> bool:
 
 @functools.cache
 def _own_threads():
-    few, many = session_config(1), session_config(PROBED)
-    few.use_per_session_threads = many.use_per_session_threads = False  # those between operations do not count
+    few, many = (without_own_threads(session_config(threads)) for threads in (1, PROBED))  # what counts is inside them
     with tf1.Session(graph=tf.Graph(), config=few):  # starts what all sessions share
         before = len(os.listdir("/proc/self/task"))
         with tf1.Session(graph=tf.Graph(), config=many):
