@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import served
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
@@ -64,11 +65,12 @@ def shown(browser, selector):
 
 
 def answer(browser, act):
-    """What is answered after act(), which sends a form."""
+    """What is answered after act(), which sends a form. While one page gives way to the next, the driver may err."""
     page = browser.find_element(By.TAG_NAME, "html")
     act()
-    WebDriverWait(browser, PATIENCE).until(staleness_of(page))
-    return browser.find_element(By.CLASS_NAME, "answer").text
+    wait = WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException])
+    wait.until(staleness_of(page))
+    return wait.until(lambda _: browser.find_element(By.CLASS_NAME, "answer").text)
 
 
 @pytest.mark.parametrize("size", SIZES)
