@@ -2,10 +2,10 @@
 
     python benchmarks/answers.py formats     every answer beside the run's: predict, SavedModel, ONNX, TFLite, HTTP
     python benchmarks/answers.py rows 10000000
-                                             fcclf predict on so many rows of CSV, beside pandas.read_csv alone
+                                             fcclf predict on that many rows of CSV, beside pandas.read_csv alone
     python benchmarks/answers.py latency     one row at a time, in Python
 
-The first trains on iris, wine, breast cancer and, where it is installed, Fashion-MNIST with a LeNet, and takes some
+The first trains on iris, wine, breast cancer and, if it is installed, Fashion-MNIST with a LeNet, and takes some
 minutes. Prints Markdown tables.
 """
 
@@ -88,7 +88,7 @@ def configs(directory):
 
 
 def differences(directory, name):
-    """The largest difference from the run's probabilities of each form."""
+    """Yields the largest difference of each form's probabilities from the run's."""
     with open_run(directory / name) as run:
         X = run.dataset().test.X
         expected = run.probabilities(X)
@@ -101,7 +101,7 @@ def differences(directory, name):
 
 
 def predicted(directory, name, X):
-    """Probabilities by `fcclf predict`."""
+    """The probabilities that `fcclf predict` gives."""
     np.save(directory / "X.npy", X)
     words = ["predict", directory / name, directory / "X.npy", "--proba"]
     written = subprocess.run([*FCCLF, *words], check=True, capture_output=True, text=True).stdout
@@ -132,7 +132,7 @@ def tflite(version):
 
 @contextlib.contextmanager
 def served(models):
-    """A function of X that asks `fcclf serve` for probabilities."""
+    """Yields a function of X that asks `fcclf serve` for probabilities."""
     process = subprocess.Popen([*FCCLF, "serve", models, "--port", str(PORT)], stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{PORT}/readyz", process)
@@ -161,11 +161,11 @@ def wait_for(address, process):
 
 
 def rows(directory, count):
-    """Seconds and memory of a file with so many rows of four numbers, and of a tenth of it."""
+    """Prints seconds and memory for a file with `count` rows of four numbers, and for a tenth of it."""
     path = directory / "iris.csv"
     datasets.load_iris(as_frame=True).frame.to_csv(path, index=False)
     words = ["train", "table", path, "--logdir", directory, "--run-name", "iris", "--no-figures"]
-    subprocess.run([*FCCLF, *words], check=True, capture_output=True)  # here it would bring TensorFlow's memory along
+    subprocess.run([*FCCLF, *words], check=True, capture_output=True)  # here it would add TensorFlow's memory
     print("| rows | | seconds | rows a second | most memory |\n|---|---|---|---|---|")
     for size in (count // 10, count):
         path = directory / f"{size}.csv"
@@ -178,7 +178,7 @@ def rows(directory, count):
 
 
 def table(path, size):
-    """A file of measures as those of irises."""
+    """Writes a file of numbers like the measurements of irises."""
     names = datasets.load_iris().feature_names
     block = pd.DataFrame(np.random.default_rng(0).uniform(0, 8, (100_000, 4)).round(2), columns=names)
     for first in range(0, size, len(block)):
@@ -186,7 +186,7 @@ def table(path, size):
 
 
 def measured(command):
-    """(seconds, bytes resident at most) of a process."""
+    """(seconds, peak bytes resident) of a process."""
     small = [sys.executable, "-c", WATCH, *map(str, command)]  # this process's own memory would count at the start
     started, finished = time.perf_counter(), subprocess.run(small, check=True, capture_output=True, text=True)
     return time.perf_counter() - started, int(finished.stdout.split()[-1]) * 1024
@@ -221,7 +221,7 @@ def latency(directory):
 
 
 def durations(answer, X):
-    """Seconds of each of many answers, after some that do not count."""
+    """Seconds of each of many answers, after some that are not counted."""
     found = []
     for _ in range(ONE_ROW + 100):
         started = time.perf_counter()

@@ -2,18 +2,18 @@
 
     python benchmarks/beyond_memory.py [STEP...] [--rows 12000000] [--features 100] [--limit 1e9] [--directory DIR]
 
-The steps, all of them unless some are named, in which case what they make stays in DIR:
+The steps; by default all of them. If some are named, what they make stays in DIR:
 
     make    X.npy and y.npy of normal numbers
-    pack    fcclf pack, which is not limited: of each row it holds the place in the split
+    pack    fcclf pack, which is not limited: for each row it holds the place in the split
     whole   two epochs at once, in a control group (version 1) whose memory, the page cache included, is limited to so
             many bytes; without the right to make one, memory is only measured
     killed  the same, also limited, killed (-9) in the first epoch, in the evaluation after it and in the second epoch,
-            and gone on with; then variables and histories are compared, bit for bit
+            and resumed each time; then variables and histories are compared, bit for bit
     speed   rows a second: of the disk, streamed with the limit, and without it
-    memory  the same where the page cache has all files and the loop gets all samples at once
+    memory  the same with all files in the page cache, and the loop given all samples at once
 
-Before each command but that of `memory` the files are dropped from the page cache. DIR needs room for X twice.
+Before each command, except those of `memory`, the files are dropped from the page cache. DIR needs room for X twice.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 GROUPS = Path("/sys/fs/cgroup/memory")  # of version 1
-CHUNK = 1 << 17  # rows that are made at once
+CHUNK = 1 << 17  # rows made at once
 WINDOW = 131_072  # rows that are shuffled together
 BATCH = 256
 TRAINING = [
@@ -61,7 +61,7 @@ def main():
 
 
 def make(given, group):
-    """X.npy and y.npy in arrays/."""
+    """Makes X.npy and y.npy in arrays/."""
     Path("arrays").mkdir()
     random = np.random.default_rng(0)
     weights, y = random.standard_normal(given.features, np.float32), np.empty(given.rows, np.int32)
@@ -76,17 +76,17 @@ def make(given, group):
 
 
 def pack(given, group):
-    """The arrays packed in large/."""
+    """Packs the arrays in large/."""
     report("packed", *command(["pack", "arrays", "large"], None))
 
 
 def whole(given, group):
-    """A run that is never stopped."""
+    """Trains a run that is never stopped."""
     report("trained at once", *command(train("whole"), group))
 
 
 def killed(given, group):
-    """A run that is killed three times."""
+    """Trains a run that is killed three times."""
     for reached in (in_epoch(0), in_evaluation, in_epoch(1)):
         process = begun([*train("killed"), "--checkpoint-seconds", "0.5"], group)
         while process.poll() is None and not reached():
@@ -109,7 +109,7 @@ def train(name):
 
 @contextlib.contextmanager
 def limited(limit):
-    """The directory of a control group inside our own whose memory is limited; None where there can be none."""
+    """Yields the directory of a control group inside our own whose memory is limited; None if none can be made."""
     own = [line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line]
     group = GROUPS / own[0].lstrip("/") / f"beyond-memory-{os.getpid()}" if own else None
     try:
@@ -127,7 +127,7 @@ def limited(limit):
 
 
 def begun(arguments, group, cold=True):
-    """A process that runs `fcclf ARGUMENTS` in a control group, with the pages that it reads."""
+    """Starts a process that runs `fcclf ARGUMENTS` in a control group, which is charged for the pages that it reads."""
     if cold:
         drop_pages()
     enter = f"echo $$ > {group}/cgroup.procs; " if group else ""
@@ -137,7 +137,8 @@ def begun(arguments, group, cold=True):
 
 
 def drop_pages():
-    """Leaves the files of the data to the disk: pages in memory would be read without being charged to the group."""
+    """Drops the data files from the page cache, because pages there would be read without being charged to the
+    group."""
     for path in [*Path("arrays").glob("*.npy"), *Path("large").glob("*.npy")]:
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -145,7 +146,7 @@ def drop_pages():
 
 
 def command(arguments, group, cold=True):
-    """(seconds, the most kB of memory that were its own, and with files) of a command that succeeds."""
+    """(seconds, peak kB of the process's own memory, peak kB with files) of a command that succeeds."""
     started, process = time.perf_counter(), begun(arguments, group, cold)
     own = most = 0
     while process.poll() is None:
@@ -158,7 +159,7 @@ def command(arguments, group, cold=True):
 
 
 def fields(pid):
-    """The numbers, in kB, of /proc/PID/status."""
+    """The numbers, in kB, in /proc/PID/status."""
     with contextlib.suppress(OSError):
         lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return {words[0][:-1]: int(words[1]) for words in lines if words[-1:] == ["kB"]}
@@ -171,27 +172,27 @@ def report(what, seconds, own, most):
 
 
 def in_epoch(number):
-    """A function that tells whether the run that is killed has a checkpoint in the middle of an epoch."""
+    """A function that tells whether the run to be killed has a checkpoint in the middle of epoch `number`."""
     return lambda: re.fullmatch(rf"epoch-{number:06d}-batch-(?!{last_batch():06d})\d+", newest("killed"))
 
 
 def in_evaluation():
-    """Whether it has one after the last batch of the first epoch, which is not finished."""
+    """Whether the run has a checkpoint after the last batch of the first epoch, which is not finished."""
     return newest("killed") == f"epoch-000000-batch-{last_batch():06d}"
 
 
 def last_batch():
-    """Number of batches of an epoch."""
+    """Number of batches in an epoch."""
     return -(-len(np.load("large/train.y.npy", mmap_mode="r")) // BATCH)
 
 
 def newest(run):
-    """The name of the newest checkpoint of a run, or nothing."""
+    """The name of the newest checkpoint of a run; "" if there is none."""
     return max((path.name for path in Path("logs", run, "checkpoints").glob("epoch-*")), default="")
 
 
 def equal(one, other):
-    """{what: whether two runs have the same of it}."""
+    """{what: whether it is equal in two runs}."""
     import tensorflow as tf
 
     def variables(path):
@@ -208,7 +209,8 @@ def equal(one, other):
 
 
 def speed(given, group):
-    """Rows a second of the training part, over an epoch and the evaluation after it; of the disk, from end to end."""
+    """Prints rows a second of the training part, over an epoch and the evaluation after it; and of the disk, reading a
+    file from end to end."""
     drop_pages()
     print(f"the disk: {read('large/train.X.npy') / 4 / given.features / 1e6:.2f} M rows/s")
     print(f"streamed, limited: {rows_a_second('whole'):.2f} M rows/s")
@@ -217,7 +219,7 @@ def speed(given, group):
 
 
 def memory(given, group):
-    """The same where all files are in the page cache, and the loop has all samples at once."""
+    """Prints the same with all files in the page cache, and the loop given all samples at once."""
     for path in Path("large").glob("*.X.npy"):
         read(path)
     report("in memory", *command([*train("off"), "--stream", "off"], None, cold=False))
@@ -226,7 +228,7 @@ def memory(given, group):
 
 
 def read(path):
-    """Bytes a second, of a file read from one end to the other."""
+    """Bytes a second of reading a file from end to end."""
     started, size = time.perf_counter(), 0
     with open(path, "rb", buffering=0) as file:
         while block := file.read(1 << 24):
@@ -235,7 +237,7 @@ def read(path):
 
 
 def rows_a_second(run):
-    """Millions, in the fastest epoch of a run."""
+    """Millions of rows a second in the fastest epoch of a run."""
     lines = Path("logs", run, "history.csv").read_text().splitlines()[1:]
     seconds = min(float(line.rpartition(",")[2]) for line in lines)
     return len(np.load("large/train.y.npy", mmap_mode="r")) / seconds / 1e6

@@ -1,6 +1,6 @@
 """The estimators beside scikit-learn's, the two in turn in one run: python benchmarks/estimator.py
 
-Ratios count; the seconds are those of one machine. What is compared learns the same: equal settings, as many epochs.
+Ratios count; the seconds are those of one machine. Both learn the same: equal settings, equal numbers of epochs.
 """
 
 import os
@@ -30,7 +30,7 @@ FITS = 200
 def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     tiny_fit()
-    predictions()  # early: the peak that the system keeps is of the whole process
+    predictions()  # early, because the system keeps the peak of the whole process
     many_fits()
     X, y = make_moons(2000, noise=0.2, random_state=0)
     long_fit("2000 x 2, hidden (6, 4), batch 64, 1000 epochs", X, y, FCClassifier, MLPClassifier)

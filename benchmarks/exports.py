@@ -3,9 +3,9 @@
     python benchmarks/exports.py
 
 Two networks: that of the two moons (2-6-4-1) and one for images (784-200-100-60-10), fitted for an epoch and exported
-by `FCClassifier.export`. Each way to answer has a process of its own, with one thread: seconds from its start until the
-model is loaded; microseconds for one row, median and 99th percentile of 2000; rows a second in batches of
-8192; largest memory. Needs onnx, tf2onnx, onnxruntime and ai-edge-litert, as the extras onnx and tflite bring them.
+by `FCClassifier.export`. Each way to answer runs in a separate process with one thread. Prints seconds from its start
+until the model is loaded; microseconds for one row, median and 99th percentile of 2000; rows a second in batches of
+8192; largest memory. Needs onnx, tf2onnx, onnxruntime and ai-edge-litert, which the extras onnx and tflite install.
 """
 
 import os
@@ -37,7 +37,7 @@ def main():
 
 
 def exported(directory, n_features, hidden, n_classes):
-    """Exports a network of that shape in every format."""
+    """Exports a network of these sizes in every format."""
     from fcclf import FCClassifier
 
     rng = np.random.default_rng(0)

@@ -2,16 +2,17 @@
 
     python benchmarks/machines.py                 tasks that share all cores
     python benchmarks/machines.py --tasks 0 2     some numbers of tasks; 0 is one process without a server
-    python benchmarks/machines.py --pinned        each task on one core of its own, like a machine; works out 64
+    python benchmarks/machines.py --pinned        each task on one core of its own, like a machine; extrapolates to 64
 
-Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. Where tasks are pinned,
-then, by a model, the time of a step on 2 to 64 machines of one core, and from which time of a step in one process on so
-many are faster:
+Prints microseconds a step, and bytes a step on the loopback device, for training in 8 shards. If tasks are pinned,
+prints two more things, from a model: the time of a step on 2 to 64 machines of one core, and how long a step in one
+process must take for that many machines to be faster:
 
     T(W) = T(one process) / W + (W - 1) * (each + bytes / speed)
 
-each: what a step of the smallest network takes on 2 tasks beyond half of that in one process; bytes: what goes to a
-worker and comes back, which all passes the client; speed: of the network, or what the others show where that is less.
+each: how much longer a step of the smallest network takes on 2 tasks than half of that in one process; bytes: what goes
+to a worker and comes back, all of which passes the client; speed: of the connection, or that measured here if it is
+lower.
 """
 
 import argparse
@@ -45,7 +46,7 @@ MACHINES = (2, 4, 8, 16, 32, 64)
 
 
 class Found(NamedTuple):
-    """seconds, sent: of a step; sent in bytes, over the loopback device."""
+    """Measurements of a step. seconds: its time; sent: bytes sent over the loopback device."""
 
     seconds: float
     sent: float
@@ -84,7 +85,8 @@ def workloads(directory):
 
 @contextlib.contextmanager
 def workers_of(tasks, pinned):
-    """The client's view of the workers of a cluster of so many tasks, which end with the block; None for 0 tasks."""
+    """Yields the client's view of the workers of a cluster with `tasks` tasks, which end with the block; None for 0
+    tasks."""
     if not tasks:
         yield None
         return
@@ -103,7 +105,7 @@ def workers_of(tasks, pinned):
 
 
 def measured(config, workers) -> Found:
-    """The best of some rounds."""
+    """The fastest of some rounds."""
     dataset = loading.load(config)
     planned, parts = training.plan_on(config, dataset), loading.parts(config, dataset)
     if workers:
@@ -119,7 +121,7 @@ def measured(config, workers) -> Found:
 
 
 def steps_in(program, parts, orders):
-    """About how many steps take a round's time."""
+    """The approximate number of steps that fill a round."""
     started = time.perf_counter()
     program.advance(parts, orders, program.step + 20)
     return max(5, int(20 * SECONDS / (time.perf_counter() - started)))
@@ -133,13 +135,13 @@ def round_of(program, parts, orders, steps) -> Found:
 
 
 def loopback_bytes():
-    """Sent over the loopback device since it is there."""
+    """Bytes sent over the loopback device since it exists."""
     line = next(line for line in Path("/proc/net/dev").read_text().splitlines() if line.strip().startswith("lo:"))
     return int(line.split(":")[1].split()[0])
 
 
 def work_out(found):
-    """Prints what follows from the model of the docstring."""
+    """Prints what follows from the model in the module's docstring."""
     smallest = next(iter(found.values()))
     each = smallest[2].seconds - smallest[0].seconds / 2
     print(f"each worker: {each * 1e6:.0f} us")

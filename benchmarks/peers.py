@@ -4,9 +4,9 @@
     python benchmarks/peers.py moons wide         only these
     python benchmarks/peers.py --rounds 3 --keep found.json --figure docs/peers.png
 
-Each peer is a process of its own. They are asked in turn, round after round. Prints Markdown tables of medians and, of
-each round, how many times as long each took as the first of its table: median (lowest-highest). The others come with
-`pip install -e '.[bench]'`; what is not installed is left out.
+Each peer is a separate process. They are asked in turn, round after round. Prints Markdown tables of medians and of the
+ratio of each peer's time to that of the first in its table, round by round: median (lowest-highest). Install the others
+with `pip install -e '.[bench]'`; those that are not installed are left out.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SKLEARN, KERAS = Entry("MLPClassifier.fit", "in_sklearn", "fit"), Entry("Keras f
 C = [Entry("C", "in_c", "exact"), Entry("C, -ffast-math", "in_c", "fast-math")]
 CPU, GPU = LOOP._replace(title="CPU"), Entry("GPU", "in_fcclf", "gpu")
 TUTORIAL = Entry("fed loop of tutorials", "in_fcclf", "tutorial")
-FEW_ROUNDS = 3  # at most, of what takes long
+FEW_ROUNDS = 3  # at most, for contests that take long
 
 
 def main():
@@ -109,7 +109,7 @@ def resume(rounds):
 
 
 def memory(_):
-    """Commands on many samples, beside themselves on few."""
+    """Memory of commands on many samples, above that of the same commands on few."""
     found, (few, *many) = commands.memory(), map(str, commands.SIZES)
     print(f"\n| most memory above that of {int(few):,} samples | samples | | of the data |\n|---|---|---|---|")
     for what, sizes in found.items():
@@ -137,7 +137,7 @@ def printed(title, found, scale, with_memory=False):
 
 
 def printed_sizes(title, found):
-    """Prints tables of contests that grow, us a step and memory, and returns them."""
+    """Prints tables of contests at several sizes, with us a step and memory, and returns them."""
     names = list(next(iter(found.values())))
     head = f"| {' | '.join(names)} |\n|---|{'---|' * len(names)}"
     print(f"\n| {title}: us a step, times the first (spread) {head}")

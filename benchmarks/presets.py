@@ -4,14 +4,14 @@
     python benchmarks/presets.py --seeds 5 [PRESET ...]
     python benchmarks/presets.py --held-out [PRESET ...]
 
-For each preset: the best and last test accuracy of its own number of epochs (of the best epoch, with early stopping),
-seconds until it begins (data, graph and compiler), and seconds an epoch. Then, for those that Keras has the same layers
-for, seconds an epoch of Keras' `fit` against ours, medians over alternating rounds; ours saves a checkpoint after each.
+For each preset: the test accuracy after its own number of epochs (that of the best epoch, with early stopping), seconds
+until training begins (data, graph and compiler), and seconds an epoch. Then, for those whose layers Keras has too,
+seconds an epoch of Keras' `fit` against ours, medians over alternating rounds; ours saves a checkpoint after each.
 Needs keras, which nothing else here does.
 
-With --seeds the mean and the range of the test accuracy over so many seeds. With --held-out the accuracy on the last
-sixth of the training part, of a preset trained on the rest with other learning rates, by which rates are chosen: the
-test part chooses nothing.
+With --seeds: the mean and the range of the test accuracy over that many seeds. With --held-out: the accuracy on the
+last sixth of the training part, for a preset trained on the rest with other learning rates. Rates are chosen by it,
+because the test part must choose nothing.
 """
 
 import os
@@ -69,7 +69,7 @@ def on_held_out(names):
 
 
 def hold_out(directory):
-    """Writes the training part as two: five sixths to train on, the last sixth to test on."""
+    """Writes the training part as two parts: five sixths to train on, the last sixth to test on."""
     images, labels = idx.read_part(Path(Images().data_dir), "train")
     kept = len(labels) * 5 // 6
     for part, rows in (("train", slice(0, kept)), ("t10k", slice(kept, None))):
@@ -79,7 +79,7 @@ def hold_out(directory):
 
 
 def accuracy(config):
-    """Of the test part, of a whole training."""
+    """Test accuracy after a whole training."""
     with tempfile.TemporaryDirectory() as directory:
         train(config, Path(directory) / "run")
         with open_run(Path(directory) / "run") as run:
@@ -103,7 +103,7 @@ def configured(name, data=Images(), **training) -> Config:  # noqa: B008 - froze
 
 
 def reached(name):
-    """A line: what a whole training of the preset reaches."""
+    """A line of the table: what a whole training of the preset reaches."""
     with tempfile.TemporaryDirectory() as directory:
         path, called = Path(directory) / "run", time.perf_counter()
         (_, began), *_, (last, ended) = moments(configured(name), path)
@@ -116,7 +116,7 @@ def reached(name):
 
 
 def moments(config, path) -> list[tuple[int, float]]:
-    """Trains the run; (epochs finished, time) of its beginning and after each stretch."""
+    """Trains the run; returns (epochs finished, time) at its beginning and after each stretch."""
     found = []
     train(config, path, progress=lambda epoch, _: found.append((epoch, time.perf_counter())))
     return found

@@ -1,8 +1,8 @@
 """How well the estimators learn beside scikit-learn's, with the default settings of both: python benchmarks/quality.py
 
 Ten random splits of each data set, the same for both, raw and scaled by StandardScaler. Prints a Markdown table of the
-mean scores (accuracy, R2 for regressions), of the mean difference and of its standard error; a star marks those that
-are lower by more than that.
+mean scores (accuracy, R2 for regressions), of the mean difference and of its standard error; a star marks data on which
+fcclf's score is lower by more than that error.
 """
 
 import os
@@ -62,8 +62,8 @@ def regressions():
 
 
 def houses(samples=2000):
-    """Made up, of the kind of the California housing data: eight columns of very different scales, some with long
-    tails, and a price that grows with the first one, falls with the distance from two places, and is cut off."""
+    """Artificial data like the California housing data: eight columns of very different scales, some with long tails,
+    and a price that grows with the first one, falls with the distance from two places, and is cut off."""
     rng = np.random.default_rng(0)
     income, age = rng.gamma(4, 1, samples), rng.uniform(1, 52, samples)
     rooms, bedrooms = rng.lognormal(1.6, 0.3, samples), rng.lognormal(0.06, 0.1, samples)
@@ -92,7 +92,7 @@ def compare(name, X, y, splits, theirs, ours):
 
 
 def score(kind, X, y, split, seed, scaling):
-    """The score on one split of an estimator with that random_state."""
+    """The score of an estimator with that random_state on one split."""
     model = kind(random_state=seed)
     model = make_pipeline(StandardScaler(), model) if scaling == "scaled" else model
     return cross_val_score(model, X, y, cv=[split])[0]

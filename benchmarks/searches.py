@@ -1,7 +1,7 @@
 """One grid search on one process, on joblib's processes and over a Dask cluster: python benchmarks/searches.py
 
-Each way searches twice: its workers start, import TensorFlow and compile in the first search. Ratios count; the seconds
-are those of one machine. Needs fcclf[search].
+Each way searches twice, because its workers start, import TensorFlow and compile in the first search. Ratios count; the
+seconds are those of one machine. Needs fcclf[search].
 """
 
 import os
@@ -46,7 +46,7 @@ def main():
 
 @contextlib.contextmanager
 def processes():
-    """joblib's own. Yields a function of the number of programs in each."""
+    """joblib's own processes. Yields a function that returns the number of programs in each."""
     with joblib.parallel_config("loky", n_jobs=WORKERS):
         yield lambda: dict(joblib.Parallel()(joblib.delayed(counted)() for _ in range(20 * WORKERS))).values()
 
@@ -57,14 +57,14 @@ def counted():
 
 @contextlib.contextmanager
 def cluster(threads):
-    """A Dask cluster of this machine. Yields the same."""
+    """A Dask cluster on this machine. Yields a function that returns the number of programs in each worker."""
     settings = {"n_workers": WORKERS, "threads_per_worker": threads, "dashboard_address": None}
     with LocalCluster(**settings) as workers, Client(workers) as client, joblib.parallel_config("dask"):
         yield lambda: client.run(lambda: len(kept_plans())).values()
 
 
 def searched_twice(name, X, y, programs):
-    """Both searches; prints how fast they were, and how many programs were compiled."""
+    """Runs the search twice and returns both; prints how fast they were, and how many programs were compiled."""
     found, speeds = [], []
     for _ in range(2):
         started = time.perf_counter()

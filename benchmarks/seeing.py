@@ -38,7 +38,7 @@ def main():
 
 
 def recorded(**session):
-    """Seconds of 5000 epochs, checkpoints included; session: settings that are not the default."""
+    """Seconds of 5000 epochs, checkpoints included. session: settings other than the defaults."""
     config = Config(training=Training(epochs=5000), session=Session(image_every=0, **session))
     moments = []
     with tempfile.TemporaryDirectory() as directory:
@@ -47,7 +47,7 @@ def recorded(**session):
 
 
 def unrecorded():
-    """The same, but nothing of the epochs is written down."""
+    """The same, but without recording the epochs."""
     with mock.patch.object(Record, "epochs"):
         return recorded(histogram_every=0)
 

@@ -1,7 +1,7 @@
 """How fast `fcclf serve` answers: python benchmarks/serving.py DIR, of an exported model
 
 Requests a second and how long one takes, with batches and without, in turn in one run. Server and clients share the
-machine, so the clients, which only compare lengths, take a part of it.
+machine, so the clients, which only compare lengths, take part of its time.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def main():
 
 
 def measured(address, clients, rows):
-    """(requests a second, median and 99th percentile of milliseconds, rows of a call of the model)."""
+    """(requests a second, median and 99th percentile in milliseconds, rows in a call of the model)."""
     request, port = bytes_of(address, rows), int(re.search(r":(\d+)/", address)[1])
     asyncio.run(load(port, request, clients, WARM_UP))
     before = calls(address)
@@ -47,7 +47,7 @@ def measured(address, clients, rows):
 
 @contextlib.contextmanager
 def serving(directory, flags):
-    """The address of a model that a new server answers for."""
+    """Starts a server and yields the address of its model."""
     command = [sys.executable, "-m", "fcclf", "serve", directory, "--port", "0", *flags]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -59,7 +59,7 @@ def serving(directory, flags):
 
 
 def bytes_of(address, rows):
-    """A request for rows of random numbers, as many as X takes."""
+    """A request for rows of random numbers, with as many features as X has."""
     with urllib.request.urlopen(f"{address}/metadata") as answer:
         signature = json.load(answer)["metadata"]["signature_def"]["signature_def"]["serving_default"]
     width = int(signature["inputs"]["X"]["tensor_shape"]["dim"][1]["size"])
@@ -70,7 +70,7 @@ def bytes_of(address, rows):
 
 
 async def load(port, request, clients, seconds):
-    """Seconds that each request took, of clients that ask again as soon as they are answered."""
+    """Seconds that each request took. The clients ask again as soon as they are answered."""
     loop, times = asyncio.get_running_loop(), []
     end = loop.time() + seconds
     done = [loop.create_future() for _ in range(clients)]
@@ -81,7 +81,7 @@ async def load(port, request, clients, seconds):
 
 
 class Client(asyncio.Protocol):
-    """Asks the same again and again until the end."""
+    """Sends the same request again and again until the end."""
 
     def __init__(self, request, end, times, done):
         self.request, self.end, self.times, self.done = request, end, times, done
@@ -112,7 +112,7 @@ class Client(asyncio.Protocol):
 
 
 def calls(address):
-    """Rows of all calls of the model, and how many calls."""
+    """The number of rows in all calls of the model, and the number of calls."""
     with urllib.request.urlopen(re.sub(r"/v1/.*", "/metrics", address)) as answer:
         found = dict(re.findall(r"^fcclf_batch_rows_(sum|count) (\S+)", answer.read().decode(), re.MULTILINE))
     return np.array([float(found["sum"]), float(found["count"])])

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py
 
-Prints, as medians over the rounds: microseconds a step of the fed loop, of training with everything on but pictures
+Prints, as medians over the rounds: microseconds a step of the fed loop, of training with everything on except pictures
 (metrics and summaries each epoch, a checkpoint every 50, histograms every 100), and of the bare compiled loop; seconds
 of the whole command with 5000 epochs, pictures and figures included, against TensorFlow's import alone; and the memory
 of 2,000,000 samples at batch 1024.
@@ -99,7 +99,7 @@ def everything_on(config):
 
 
 class Bare:
-    """The compiled loop alone: nothing is written, the order is made beforehand."""
+    """The compiled loop alone: nothing is written, and the order is made beforehand."""
 
     def __init__(self, config, dataset):
         self.program, self.parts = Program(training.plan_on(config, dataset)), loading.parts(config, dataset)
@@ -137,7 +137,7 @@ def whole_process():
 
 
 def memory():
-    """Peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
+    """Prints the peak memory of a child that trains on 2,000,000 samples, above that of one that only imports."""
     only = peak_megabytes("-c", "import fcclf.runs.training, fcclf.runs.trained, fcclf.views.evaluation")
     whole = from_moons(2_000_000)
     print(f"2,000,000 samples at batch 1024: {whole - only:.0f} MB above the {only:.0f} MB of the imports")

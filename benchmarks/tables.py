@@ -2,9 +2,9 @@
 
     python benchmarks/tables.py [NAME...]
 
-Real data that come with scikit-learn: its own sets, and tables of openml.org that its tests hold whole. Each is written
-as a CSV file and trained on as a user would, by the command in a process of its own; scikit-learn gets the same split.
-Scores of the test part, seconds from the start of the process to its end, and what it says.
+The data are real and come with scikit-learn: its own sets, and tables of openml.org that its tests hold whole. Each is
+written as a CSV file and trained on as a user would, by the command in a separate process; scikit-learn gets the same
+split. Prints scores of the test part, seconds from the start of the process to its end, and what the command says.
 """
 
 import gzip
@@ -41,7 +41,7 @@ OF_OPENML = {  # name: number, label
     "glass": (40675, "class"),
     "cpu": (561, "class"),
 }
-MOST_TEXTS = 0.5  # share of the rows; other columns of texts are left out for scikit-learn
+MOST_TEXTS = 0.5  # most different texts of a column, as a share of the rows; others are left out for scikit-learn
 
 
 def main():
@@ -68,7 +68,7 @@ def table(name) -> tuple[pd.DataFrame, str]:
 
 
 def trained(frame, label, directory):
-    """(score, seconds, the lines it said) of the command on a CSV file of the frame."""
+    """(score, seconds, the lines it printed) of the command on a CSV file of the frame."""
     frame.to_csv(directory / "table.csv", index=False)
     command = [sys.executable, "-m", "fcclf", "train", "table", "table.csv", "--label", label]
     started = time.perf_counter()

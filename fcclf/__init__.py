@@ -1,15 +1,17 @@
 """fcclf: fully-connected networks in TensorFlow's graph mode, with exact resume.
 
 system        files, memory, signals
-settings      what is asked for
-data          samples into arrays
-network       arrays into logits
-views         numbers into pictures
-learning      logits into weights: the compiled loop
-runs          what is kept on disk
-serving       other programs' face
-estimator     scikit-learn's face
-cli           the command line's face
+settings      the settings of runs, networks and data, and their rules
+data          samples as arrays
+network       layers: from arrays to logits
+views         figures and reports
+learning      training: the compiled loop
+sharded       training with batches cut into shards
+runs          run directories
+cluster       training on several machines
+serving       predictions for other programs: files, exports, HTTP
+estimator     the scikit-learn interface
+cli           the command-line interface
 """
 
 import importlib
@@ -29,7 +31,7 @@ __all__ = ["__version__", *HOMES]
 
 
 def __getattr__(name):
-    """The public names bring TensorFlow with them, which the command line must not wait for: imported when used."""
+    """Imports a public name when it is used: many import TensorFlow, which the command line must not wait for."""
     if name in HOMES:
         return getattr(importlib.import_module(HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`python -m fcclf`."""
+"""The command line, as `python -m fcclf`."""
 
 from fcclf.cli.entry import run
 

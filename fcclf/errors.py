@@ -11,7 +11,7 @@ class ConfigError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot start or go on. What it has committed is untouched."""
+    """A run cannot start or continue. What it has committed is untouched."""
 
 
 class DivergedError(RunError):
@@ -19,7 +19,7 @@ class DivergedError(RunError):
 
 
 class WorkerLostError(RunError):
-    """A machine that takes part in a training is lost. what: the sentence without its remedy."""
+    """A machine that takes part in training is lost. what: the sentence without its remedy."""
 
     def __init__(self, what):
         remedy = "all that was saved stays; to go on, start the worker again and run the same command."

@@ -1,5 +1,5 @@
-"""Peers that train the same, each in a process of its own: `benchmarks/peers.py` asks them in turn.
+"""Peers that train the same, each in a separate process: `benchmarks/peers.py` asks them in turn.
 
-A module for each peer, `in_*`, is what such a process runs; `answering` is what they share, `workloads` what they are
-asked for, `rounds` how they are asked, `commands` what is measured of whole commands, `figure` the picture.
+Each peer has a module, `in_*`, which its process runs; `answering` is what they share, `workloads` what they are asked
+for, `rounds` how they are asked, `commands` what is measured of whole commands, `figure` the picture.
 """

@@ -1,4 +1,4 @@
-"""What every peer's process does: say that it is there, then measure whenever it is asked to.
+"""What every peer's process does: it says that it is ready, then measures whenever it is asked to.
 
 It writes `ready`. For each line it reads, the words of a workload, it writes a number and the most memory it had, in
 bytes; or `missing NAME`, and ends.
@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 from beside.workloads import Workload
 
-SECONDS, LONG, MOST = 1.0, 8.0, 4000  # that a round aims at; enough, whatever was compiled; epochs in a round at most
+SECONDS, LONG, MOST = 1.0, 8.0, 4000  # a round's target; a first call this long is a round; most epochs
 
 
 def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
-    """Answers as the kind that sys.argv names, which makes of a workload a function that measures once."""
+    """Answers as the kind that sys.argv names. kinds: {name: function of a workload that returns a function that
+    measures}."""
     begun = functools.lru_cache(1)(kinds[sys.argv[1]])
     print("ready", flush=True)
     for words in sys.stdin:
@@ -29,7 +30,8 @@ def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
 
 
 def timed(train: Callable[[int], None], n_batches: int = 1, least: int = 1) -> Callable[[], float]:
-    """A function that measures seconds a step of train(number of epochs), `least` or more; its first call warms up."""
+    """A function that returns seconds a step of train(number of epochs), with `least` epochs or more; its first call
+    warms up."""
     count = functools.cache(lambda: filling(train, least))
     return lambda: seconds(train, count()) / count() / n_batches
 
@@ -51,5 +53,5 @@ def seconds(use, *arguments) -> float:
 
 
 def peak_bytes() -> int:
-    """The most memory of this process so far."""
+    """The peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

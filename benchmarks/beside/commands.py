@@ -1,4 +1,4 @@
-"""Whole commands: how long they take, how soon they go on after a kill, and their memory."""
+"""Whole commands: how long they take, how soon they resume after a kill, and their memory."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ TITLE = "`train_moons.py --noise 0.3`"
 
 
 def moons(rounds):
-    """The script beside TensorFlow's import."""
+    """Times the script beside TensorFlow's import."""
     importing = functools.partial(seconds, "-c", "import tensorflow")
     plain = functools.partial(script, *PLAIN)
     return alternating(
@@ -28,7 +28,7 @@ def moons(rounds):
 
 
 def resume(rounds):
-    """How soon a run has its next checkpoint after a kill, beside its first one."""
+    """Times how soon a run has its next checkpoint after a kill, beside its first one."""
     importing = functools.partial(seconds, "-c", "import tensorflow")
     found = {"`import tensorflow`": [], "a new run, to its first checkpoint": [], "killed, to its next checkpoint": []}
     for _ in range(rounds):
@@ -38,7 +38,7 @@ def resume(rounds):
 
 
 def alternating(measured, rounds):
-    """{title: {"seconds": [...]}} of {title: what measures}."""
+    """{title: {"seconds": [...]}}, measured in turn. measured: {title: function that measures}."""
     found = {title: {"seconds": []} for title in measured}
     for _ in range(rounds):
         for title, measure in measured.items():
@@ -47,7 +47,7 @@ def alternating(measured, rounds):
 
 
 def script(*flags):
-    """Seconds of the script at defaults."""
+    """Seconds of the script with its defaults."""
     with tempfile.TemporaryDirectory() as directory:
         return seconds(SCRIPT, "--noise", "0.3", "--logdir", directory, *flags)
 
@@ -60,7 +60,8 @@ def killed():
 
 
 def to_newer_checkpoint(directory):
-    """Starts the script, and kills it a second after it has saved something new."""
+    """Starts the script, and kills it a second after it has saved something new; returns the seconds until it had
+    saved."""
     before, started = newest(directory), time.perf_counter()
     words = [sys.executable, SCRIPT, "--epochs", "1000000", "--quiet", "--logdir", directory]
     with contextlib.closing(Killed(words)) as process:
@@ -88,7 +89,7 @@ def newest(directory):
 
 
 def memory():
-    """{what: {samples: megabytes}} of the most memory of the command, and of what makes the moons for it."""
+    """{what: {samples: megabytes}} of the peak memory of the command, and of making the moons for it."""
     ways = {"`fcclf train moons`": from_moons, "`make_moons` alone": moons_alone, "`fcclf train packed`": from_packed}
     return {what: {str(size): measure(size) for size in SIZES} for what, measure in ways.items()}
 
@@ -103,7 +104,7 @@ def moons_alone(n_samples):
 
 
 def from_packed(n_samples):
-    """On moons that were packed before."""
+    """Peak memory of the command on moons that were packed before."""
     with tempfile.TemporaryDirectory() as directory:
         made, packed = Path(directory, "moons.npz"), Path(directory, "packed")
         X, y = make_moons(n_samples, noise=0.1, random_state=42)
@@ -119,14 +120,14 @@ def trained_megabytes(directory, *source):
 
 
 def seconds(*arguments):
-    """Of a Python process."""
+    """Seconds that a Python process takes."""
     started = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.perf_counter() - started
 
 
 def peak_megabytes(*arguments):
-    """Of a child of a child, for the peak that the system keeps is of all children so far."""
+    """Peak memory of a Python process. It is a grandchild, because the system keeps the peak of all children so far."""
     program = (
         "import resource, subprocess, sys\n"
         "subprocess.run([sys.executable, *sys.argv[1:]], check=True, capture_output=True)\n"

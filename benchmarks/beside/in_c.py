@@ -1,4 +1,4 @@
-"""Hand-written C, compiled by gcc in a temporary directory: what the processor could do at best, on the moons."""
+"""Hand-written C, compiled by gcc in a temporary directory: the best that the processor could do, on the moons."""
 
 import functools
 import subprocess
@@ -12,7 +12,7 @@ EPOCHS = 10_000
 
 
 def begin(workload, *flags):
-    directory = tempfile.TemporaryDirectory()  # kept as long as what is measured
+    directory = tempfile.TemporaryDirectory()  # kept until the measurements end
     program, samples = Path(directory.name) / "moons", Path(directory.name) / "samples"
     X, y = workload.samples()
     samples.write_bytes(X.tobytes() + y.tobytes())

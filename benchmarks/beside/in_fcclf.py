@@ -13,7 +13,7 @@ from fcclf.learning.predictor import sees_gpu
 
 
 def given(workload, X, y, **session):
-    """(settings, data) of a workload. There is no test part, as other peers measure none."""
+    """(settings, data) of a workload. There is no test part, because other peers measure none."""
     model = Stack("lenet") if workload.lenet else Model(workload.hidden, workload.activation, l2=workload.l2)
     training = Training(learning_rate=workload.learning_rate, batch_size=workload.batch_size)
     return Config(model=model, training=training, session=Session(**session)), split(X, y, 0, 0, workload.n_classes)
@@ -26,7 +26,7 @@ def bare(workload, **session):
 
 
 def on_gpu(workload):
-    """The compiled loop on a GPU; without one, the error that is answered as missing."""
+    """The compiled loop on a GPU. Raises ImportError without one, which is answered as missing."""
     if not sees_gpu():
         raise ImportError(name="GPU")
     return bare(workload, device="gpu")

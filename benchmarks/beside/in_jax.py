@@ -4,7 +4,7 @@ import numpy as np
 
 from beside.answering import answer, timed
 
-EPOCHS = 50  # in one call at most
+EPOCHS = 50  # most in one call
 
 
 def begin(workload):
@@ -27,7 +27,7 @@ def begin(workload):
 
 
 def calls(workload):
-    """Epochs in one call, as many as ours has: fewer of many rows."""
+    """Number of epochs in one call, the same as ours: fewer if there are many rows."""
     return min(EPOCHS, max(1, 2_000_000 // workload.n_rows))
 
 
@@ -86,7 +86,7 @@ def lenet_weights():
 
 
 def drawn(shape, fan_in):
-    """(kernel, bias)"""
+    """(kernel, bias), initial values."""
     kernel = np.random.default_rng(0).normal(scale=np.sqrt(2 / fan_in), size=shape).astype(np.float32)
     return kernel, np.zeros(shape[-1], np.float32)
 
@@ -106,7 +106,7 @@ def dense(activation):
 
 
 def lenet(weights, x):
-    """Logits [batch, 10] of images [batch, 784], as the preset has them."""
+    """Logits [batch, 10] of images [batch, 784], with the preset's layers."""
     import jax
 
     *convolutions, first, second, last = weights

@@ -1,4 +1,4 @@
-"""scikit-learn: `MLPClassifier`, with ReLU, as it has no ELU."""
+"""scikit-learn: `MLPClassifier`, with ReLU, because it has no ELU."""
 
 import itertools
 import warnings
@@ -14,21 +14,21 @@ EPOCHS, FOLDS = 20, 5  # of the grid: 20 candidates
 
 
 def estimator(workload, kind=MLPClassifier, **settings):
-    """What fits a workload, and stops at its last epoch alone."""
+    """An estimator for a workload that never stops before its last epoch."""
     common = {"batch_size": workload.batch_size, "learning_rate_init": workload.learning_rate, "random_state": 0}
     endless = {"tol": 0, "n_iter_no_change": 10**9}
     return kind(workload.hidden, **common | endless | {"alpha": 0.0} | settings)
 
 
 def fit(workload, kind=MLPClassifier, least=1, **settings):
-    """Seconds a step of fits of so many epochs or more."""
+    """Measures seconds a step of fits of `least` epochs or more."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = workload.samples()
     return timed(lambda n: estimator(workload, kind, max_iter=n, **settings).fit(X, y), workload.n_batches, least)
 
 
 def row(workload, kind=MLPClassifier, **settings):
-    """Seconds of predict of one row."""
+    """Measures seconds of predicting one row."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = workload.samples()
     fitted = estimator(workload, kind, max_iter=5, **settings).fit(X, y)
@@ -36,7 +36,7 @@ def row(workload, kind=MLPClassifier, **settings):
 
 
 def grid(workload, kind=MLPClassifier, **settings):
-    """Seconds of a grid search of 100 fits and the last one, whatever is compiled included."""
+    """Measures seconds of a grid search of 100 fits and the last one, compilation included."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = workload.samples()
     made = estimator(workload, kind, max_iter=EPOCHS, **settings)

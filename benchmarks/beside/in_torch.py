@@ -1,4 +1,4 @@
-"""PyTorch, eager: a loop over batches in Python, its fused Adam."""
+"""PyTorch, eager: a loop over batches in Python, with its fused Adam."""
 
 import functools
 import os
@@ -7,7 +7,7 @@ from beside.answering import answer, timed
 
 
 def begin(workload, threads=None):
-    """threads: by default one for each core, as our loop has."""
+    """Builds the training. threads: by default one for each core, as in our loop."""
     import torch
 
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
@@ -26,7 +26,7 @@ def begin(workload, threads=None):
 
 
 def adam(torch, network, workload):
-    """The penalty is on kernels alone; its gradient is what PyTorch's Adam calls the decay of weights."""
+    """PyTorch's Adam. The penalty is on kernels alone; its gradient is what this Adam calls weight decay."""
     kernels = [each for each in network.parameters() if each.ndim > 1]
     biases = [each for each in network.parameters() if each.ndim == 1]
     groups = [{"params": kernels, "weight_decay": workload.l2}, {"params": biases}]

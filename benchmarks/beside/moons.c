@@ -1,6 +1,6 @@
-// A bound by hand: ELU, softmax cross-entropy, L2, Adam, one thread, samples in columns so that loops over a batch are
-// vector instructions. Compiled with -DN=rows -DB=batch -DRATE=learning_rate -DL2=penalty; arguments: a file of X and y,
-// a number of epochs. Prints seconds a step and the mean loss of the last epoch.
+// A hand-written bound: ELU, softmax cross-entropy, L2, Adam, one thread, samples in columns so that loops over a batch
+// are vector instructions. Compiled with -DN=rows -DB=batch -DRATE=learning_rate -DL2=penalty; arguments: a file of X
+// and y, a number of epochs. Prints seconds a step and the mean loss of the last epoch.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void backward(int n_in, int n_out, 
     }
 }
 
-// The mean loss, and its gradient by the logits in d.
+// The mean loss, and its gradient with respect to the logits in d.
 static inline float cross_entropy(const int *rows) {
   float loss = 0;
   for (int k = 0; k < B; k++) {

@@ -1,4 +1,4 @@
-"""Peers asked in turn, round after round, so that whatever else the machine does meets all of them."""
+"""Peers asked in turn, round after round, so that other work of the machine affects them all alike."""
 
 import contextlib
 import math
@@ -16,7 +16,8 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}  # a peer th
 
 
 class Entry(NamedTuple):
-    """A peer, as tables call it. module: `beside.MODULE`, which knows the kind. most_rows: more take it too long."""
+    """A peer. title: its name in tables; module, kind: `beside.MODULE`, and which of its kinds; most_rows: with more it
+    takes too long."""
 
     title: str
     module: str
@@ -31,7 +32,7 @@ class Peer:
         self.entry = entry
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"beside.{entry.module}", entry.kind],
-            cwd=BENCHMARKS,  # which Python looks for modules in
+            cwd=BENCHMARKS,  # where Python looks for modules
             env=os.environ | QUIET,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -39,8 +40,8 @@ class Peer:
         )
 
     def measure(self, workload: Workload) -> tuple[float, int] | None:
-        """(what was measured, bytes of the most memory so far); None, and a sentence, if it cannot measure."""
-        with contextlib.suppress(BrokenPipeError):  # of one that has ended
+        """(what was measured, peak bytes of memory so far); None, after printing why, if it cannot measure."""
+        with contextlib.suppress(BrokenPipeError):  # the peer has ended
             print(workload.words(), file=self.process.stdin, flush=True)
         value, *peak = self.read()
         if not peak:
@@ -52,13 +53,13 @@ class Peer:
         return float(value), int(peak[0])
 
     def read(self):
-        """The words of its next line; its status alone, if it has ended."""
+        """The words of its next line; only its exit status if it has ended."""
         return self.process.stdout.readline().split() or [self.process.wait()]
 
 
 @contextlib.contextmanager
 def started(entries: list[Entry]):
-    """The peers, when all are there."""
+    """Yields the peers once all are ready."""
     peers = [Peer(entry) for entry in entries]
     try:
         for peer in peers:
@@ -73,13 +74,13 @@ def started(entries: list[Entry]):
 
 
 def asked(entries: list[Entry], workload: Workload, rounds: int) -> dict[str, dict]:
-    """{title: {"seconds": one a round, "bytes": most memory}} of the peers that are there."""
+    """{title: {"seconds": one for each round, "bytes": most memory}} of the peers that can measure."""
     with started(entries) as peers:
         return in_turn(peers, workload, rounds)
 
 
 def asked_once(entries: list[Entry], workload: Workload, rounds: int) -> dict[str, dict]:
-    """The same of peers that begin again in each round, unwarmed."""
+    """{title: {"seconds": one for each round}} of peers that start again in each round, without warming up."""
     found = {}
     for _ in range(rounds):
         with started(entries) as peers:
@@ -89,13 +90,13 @@ def asked_once(entries: list[Entry], workload: Workload, rounds: int) -> dict[st
 
 
 def asked_sizes(entries: list[Entry], workloads: dict[str, Workload], rounds: int) -> dict[str, dict[str, dict]]:
-    """{size: the same} of {size: workload}, smaller ones first."""
+    """{size: what `asked` returns}. workloads: {size: workload}, smaller ones first."""
     with started(entries) as peers:
         return {size: in_turn(peers, workload, rounds) for size, workload in workloads.items()}
 
 
 def in_turn(peers, workload, rounds, warm=True):
-    """{title: times}. warm: a round before the others does not count. Peers that miss something are taken out."""
+    """{title: times}. warm: whether a first round is not counted. Peers that cannot measure are removed."""
     found = {}
     for number in range(rounds + warm):
         for peer in [each for each in peers if workload.n_rows <= each.entry.most_rows]:
@@ -111,7 +112,7 @@ def in_turn(peers, workload, rounds, warm=True):
 
 
 def median(times: dict) -> float:
-    """Seconds."""
+    """The median of the seconds."""
     return statistics.median(times["seconds"])
 
 
@@ -122,7 +123,7 @@ def ratio(times: dict, others: dict) -> str:
 
 
 def short(value: float) -> str:
-    """A number with three digits, or all of those before the point."""
+    """A number with three digits, or with all those before the decimal point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -50,12 +50,12 @@ class Workload(NamedTuple):
         return X, random.integers(self.n_classes, size=self.n_rows, dtype=np.int32)
 
     def words(self) -> str:
-        """JSON that `from_words` takes back."""
+        """The workload as JSON, for `from_words`."""
         return json.dumps(self._asdict())
 
     @classmethod
     def from_words(cls, words: str) -> "Workload":
-        """The workload that wrote the words."""
+        """The workload that `words` describes."""
         stored = json.loads(words)
         return cls(**stored | {"hidden": tuple(stored["hidden"])})
 

@@ -2,7 +2,7 @@
 
 flags          flags made from the settings
 settings_file  settings from a file
-advice         what is known not to work well together
+advice         warnings of settings that do not work well together, and of runs that learned nothing
 terminal       what is written to stdout and stderr
 machines       training on several machines
 commands       what each command does

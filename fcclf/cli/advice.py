@@ -1,5 +1,5 @@
-"""What a user should know who may not see it: what does not work well together, before a run begins; that nothing
-was learned, after it."""
+"""Warnings that a user may need: before a run, of settings that do not work well together; after it, that nothing was
+learned."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from fcclf.settings.blocks import BatchNorm, Block, Conv2D, Dense, Dropout, Standardize
 from fcclf.settings.config import Config
 
-RARE = 0.3  # share of all other classes together, so that class weights may help
+RARE = 0.3  # below this share of all other classes together, class weights may help
 
 
 def advice(config: Config) -> Iterator[str]:
-    """A sentence for each pairing in the model that defeats its purpose: what, why, the remedy."""
+    """Yields a sentence for each combination in the model that defeats its purpose: what, why, the remedy."""
     layers = config.model.layers
     stacks = list(_stacks(layers))
     selu = [block for stack in stacks for block in stack if _ends_in_selu(block)]
@@ -27,7 +27,7 @@ def advice(config: Config) -> Iterator[str]:
 
 
 def _stacks(layers: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
-    """The stack, and those inside its blocks."""
+    """Yields the stack, and those inside its blocks."""
     if layers:
         yield layers
     for block in layers:
@@ -46,7 +46,8 @@ def _has_idle_bias(block: Block):
 
 
 def verdict(config: Config, dataset, found: dict) -> Iterator[str]:
-    """A sentence if the network is no better than one that always gives the same answer: what, and the likely remedy.
+    """Yields a sentence if the network is no better than one that always gives the same answer: what, and the likely
+    remedy.
 
     dataset: what it was trained and tested on, a `fcclf.data.dataset.Dataset`; found: the metrics of its test part.
     """
@@ -67,7 +68,7 @@ def verdict(config: Config, dataset, found: dict) -> Iterator[str]:
 
 
 def _remedy(config, dataset, most=0.0):
-    """What most likely helps. most: share of the commonest class."""
+    """What is most likely to help. most: share of the most common class."""
     from fcclf.data.dataset import far_apart
 
     layers = config.layers(dataset.shape).values()

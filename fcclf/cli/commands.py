@@ -1,6 +1,6 @@
 """What the commands of the command line do: each takes the parsed arguments and returns the exit code.
 
-TensorFlow is imported inside, when there is work for it, so that help and usage errors need not wait.
+TensorFlow is imported inside, when there is work for it, so that help and usage errors do not wait for it.
 """
 
 import argparse
@@ -92,20 +92,20 @@ def _trained(config, path, arguments, interrupts, cluster=None):
 
 
 def _ended_by(interrupts, outcome, config):
-    """Ends the process by the signal that interrupted it; an exit code where the system shields the process, as it does
-    the first in a container."""
+    """Ends the process by the signal that interrupted it; returns an exit code if the system shields the process from
+    that, as it does the first process in a container."""
     say(f"interrupted: saved after {outcome.epoch} of {config.epochs} epochs; to go on: {_command()}")
     interrupts.raise_again()
     return 128 + interrupts.received
 
 
 def _config(arguments):
-    """What the flags describe, and the file of --config."""
+    """The `Config` that the flags and the file of --config describe."""
     return config_from_flags(arguments.source, _completed(arguments))
 
 
 def _configs(arguments):
-    """Those of a sweep, all of which fit their data as far as the settings tell."""
+    """The `Config`s of a sweep. Raises ConfigError if the settings alone tell that one does not fit its data."""
     configs = configs_from_flags(arguments.source, _completed(arguments))
     for config in configs:
         split.check(config)
@@ -113,8 +113,8 @@ def _configs(arguments):
 
 
 def _completed(arguments):
-    """The arguments with what their --config says, and whether a table's labels are classes or numbers: by their look,
-    where neither says it."""
+    """The arguments, completed with those in the file of --config and, if neither says whether a table's labels are
+    classes or numbers, with what the data tell."""
     arguments = filled_in(arguments, arguments.source)
     first = first_of_several(arguments)
     told = hasattr(first, "task") or _says_classes(first)
@@ -122,7 +122,7 @@ def _completed(arguments):
 
 
 def _task_of(arguments):
-    """{"task": whether labels are classes or numbers} as the data themselves tell, {} where they do not."""
+    """{"task": whether labels are classes or numbers}, according to the data; {} if they do not tell."""
     if arguments.source is Packed:
         from fcclf.data import packed
 
@@ -131,7 +131,7 @@ def _task_of(arguments):
 
 
 def _task_by_look(arguments):
-    """{"task": numbers} where the labels of a table look like that, else {}."""
+    """{"task": REGRESSION} if the labels of a table look like numbers to be predicted, else {}."""
     from fcclf.data.tables import table
 
     different = table.different_numbers(section_from_flags(Table, arguments))
@@ -142,7 +142,7 @@ def _task_by_look(arguments):
 
 
 def _says_classes(arguments):
-    """Whether a flag is given that makes sense for classes alone."""
+    """Whether a flag is given that makes sense only for classes."""
     return any(hasattr(arguments, name) for name in OF_CLASSES) or getattr(arguments, "loss", None) in CLASS_LOSSES
 
 
@@ -294,21 +294,21 @@ def serve(arguments) -> int:
 
 
 def _check_installed(extra, *modules):
-    """Raises RunError unless the modules are there that an extra of the package brings."""
+    """Raises RunError unless the modules that an extra of the package installs are there."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise RunError(f"this needs {module}, which is not installed: pip install 'fcclf[{extra}]'")
 
 
 def _evaluate(path, as_json, judge=False, draw=False):
-    """judge: says it where nothing was learned."""
+    """Evaluates a run. judge: whether to warn if nothing was learned; draw: whether to draw its figures."""
     run_directory.check_begun(path)
     with quiet_tensorflow():
         from fcclf.runs.trained import TrainedRun
     with TrainedRun(path) as run:
         try:
             _report(run, as_json, judge)
-        finally:  # also where the reader of the results has left
+        finally:  # also if the reader of the results has left
             if draw:
                 _draw(run)
     return 0
@@ -329,7 +329,7 @@ def _report(run, as_json, judge):
 
 
 def _measured_classes(run, dataset):
-    """(metrics, what they say in short, a report) of the test part."""
+    """(metrics, a heading that sums them up, a report) of the test part."""
     from fcclf.views import evaluation
 
     logits = run.logits(dataset.test.X)
@@ -339,7 +339,7 @@ def _measured_classes(run, dataset):
 
 
 def _measured_numbers(run, dataset):
-    """The same of a regression."""
+    """The same for a regression."""
     from fcclf.views import evaluation
 
     labels, predictions = dataset.numbers(dataset.test.y), run.predictions(dataset.test.X)
@@ -349,7 +349,7 @@ def _measured_numbers(run, dataset):
 
 
 def _draw(run):
-    """The figures that end a training. The results are out already, so only a full disk is worth an error."""
+    """Draws the figures after a training. The results are out already, so only a full disk is worth an error."""
     try:
         names = figures.AT_THE_END_OF_REGRESSION if run.is_regression else figures.AT_THE_END
         for _ in figures.write(run, run.path / "figures", names):
@@ -377,7 +377,7 @@ def _command():
 
 
 def _check_files(config, logdir):
-    """What cannot be read or written is reported before the wait for TensorFlow."""
+    """Reports what cannot be read or written before the wait for TensorFlow."""
     if isinstance(config.data, Table):
         durable.check_file(Path(config.data.file))
     if isinstance(config.data, Packed):

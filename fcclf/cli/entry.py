@@ -1,8 +1,8 @@
 """The command line: what trains a run, measures and draws it, predicts with it, exports and serves it.
 
-The scripts are thin doors to it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done,
-1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and usage
-errors are answered before TensorFlow is imported.
+The scripts are thin wrappers around it. Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0
+done, 1 failed, 2 usage, 3 diverged, and 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM with everything saved. Help and
+usage errors are answered before TensorFlow is imported.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main(argv=None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return arguments.command(arguments)
-    except BrokenPipeError:  # the reader of our results has left, as `| head` does; what there was to do is done
+    except BrokenPipeError:  # the reader of our results has left, as `| head` does; the work is done
         return 0
     except ConfigError as error:
         return _fail(USAGE, f"{_named(error.setting_name)} {error.problem}")
@@ -55,7 +55,8 @@ def main(argv=None) -> int:
 
 
 def run(argv=None):
-    """`main` for a process of its own, which it ends: tidying up TensorFlow would take another half second."""
+    """Runs `main` and ends the process, which it must have for itself: tidying up TensorFlow would take another half
+    second."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # die quietly; training holds signals back for itself
     code = main(argv)
@@ -71,7 +72,7 @@ def _fail(code, sentence):
 
 
 def _named(setting_name):
-    """What to call a setting: by its flag, if it has one, and the layers of a model by what they make."""
+    """The name of a setting in messages: its flag, except for "the model" and TF_CONFIG."""
     return {"model": "the model", "TF_CONFIG": "TF_CONFIG"}.get(setting_name) or flag(setting_name)
 
 
@@ -236,7 +237,7 @@ def _add_train_on(parser, source):
 
 
 def _add_run_flags(parser, source):
-    """Flags of whatever trains. Returns their group."""
+    """Adds the flags of every command that trains. Returns their group."""
     parser.elsewhere = _flags_of_others(source)
     run = parser.add_argument_group("run")
     run.add_argument("--config", type=_path, metavar="FILE", help="settings, JSON or TOML; flags count before them")
@@ -266,7 +267,7 @@ def _add_pack(subparsers):
 
 
 def _flags_of_others(source):
-    """{flag: the names of the sources that have it} of those that a source has not."""
+    """{flag: the names of the sources that have it}, for the flags that `source` lacks."""
     found = {}
     for other in SOURCES.values():
         for item in settings_of(other):
@@ -303,7 +304,7 @@ def _picture(text):
 
 
 def _one_of(choices, otherwise="leave it out for all."):
-    """text -> text, as argparse wants its types. otherwise: the remedy where no choice is near."""
+    """A function that checks a text, for argparse. otherwise: the remedy if no choice is similar."""
 
     def parse(text):
         if text not in choices:

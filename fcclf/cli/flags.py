@@ -1,6 +1,6 @@
 """Command-line flags, generated from the settings, and the `Config` that they describe.
 
-A flag that is not given leaves no value behind, so that a preset's settings count where the user has not said else.
+A flag that is not given leaves no value behind, so that a preset's settings count unless the user says otherwise.
 """
 
 import argparse
@@ -28,8 +28,8 @@ EFFECT = {  # setting of training: (whether it counts, what makes it count)
 
 
 def add_config_flags(parser, source, several=False):
-    """Adds the flags of a whole `Config` on data of a kind (a Source class) to an argparse parser. several: each takes
-    one value or more, for a run each."""
+    """Adds the flags of a whole `Config` on one kind of data (a Source class) to an argparse parser. several: whether
+    each takes one value or more, one for each run."""
     add_flags(parser.add_argument_group("data"), source, several)
     add_model_flags(parser, several)
     add_flags(parser.add_argument_group("training"), Training, several)
@@ -47,7 +47,7 @@ def configs_from_flags(source, arguments) -> list[Config]:
 
 
 def first_of_several(arguments) -> argparse.Namespace:
-    """The same with the first value of each flag that takes several."""
+    """The arguments with the first value alone of each flag that takes several."""
     values = {name: each[0] if isinstance(each, Several) else each for name, each in vars(arguments).items()}
     return argparse.Namespace(**values)
 
@@ -62,7 +62,7 @@ def config_from_flags(source, arguments) -> Config:
 
 
 def _check_effect(training, arguments):
-    """Raises ConfigError for a flag that changes nothing, as it would make another run."""
+    """Raises ConfigError for a flag that has no effect, because it would still make it another run."""
     for name in given(Training, arguments).keys() - getattr(arguments, "from_file", set()):
         counts, wanted = EFFECT.get(name, (None, ""))
         if counts and not counts(training):
@@ -70,7 +70,8 @@ def _check_effect(training, arguments):
 
 
 def model_from_flags(arguments) -> Model | Stack:
-    """The model alone. Raises ConfigError if a preset is to have other layers than its own."""
+    """The model that the parsed `arguments` describe. Raises ConfigError if they give a preset other layers than its
+    own."""
     layers = getattr(arguments, "layers", ())
     if not given(Stack, arguments) and not layers:
         return section_from_flags(Model, arguments)
@@ -88,7 +89,7 @@ def add_model_flags(parser, several=False):
 
 
 class Several(list):
-    """Values of a flag, for a run each."""
+    """Values of a flag, one for each run."""
 
 
 def add_flags(group, section, several=False):
@@ -116,14 +117,15 @@ def add_flags(group, section, several=False):
 
 
 def section_from_flags(section, arguments, replaced=None):
-    """The `section` (a Section class) that `arguments` describe; replaced: {setting: value} of other defaults."""
+    """The `section` (a Section class) that `arguments` describe. replaced: {setting: default} to use instead of its
+    own."""
     names = {item.name for item in settings_of(section)}
     defaults = {name: value for name, value in (replaced or {}).items() if name in names}
     return section(**{**defaults, **given(section, arguments)})
 
 
 def given(section, arguments) -> dict:
-    """{setting: value} of those of `section` that the user has given."""
+    """{setting: value} of the settings of `section` that the user has given."""
     return {item.name: getattr(arguments, item.name) for item in settings_of(section) if hasattr(arguments, item.name)}
 
 
@@ -146,18 +148,19 @@ class _Collect(argparse.Action):
 
 
 def completer(choices: tuple[str, ...] | None):
-    """What a shell may complete the value of a flag with, as argcomplete asks for it; None for files."""
+    """What a shell may complete the value of a flag with, for argcomplete; None for names of files."""
     return (lambda **_: choices) if choices else None
 
 
 def _list_parser(item):
-    """text -> a list of values that are written with commas between."""
+    """A function that makes a tuple of a text with commas between the values."""
     parse = _flag_parser(item)
     return lambda text: tuple(map(parse, filter(None, text.split(","))))
 
 
 def _flag_parser(item):
-    """text -> value, as argparse wants its types: one value at a time, and its own kind of error."""
+    """A function that makes a value of a text, for argparse: it takes one value at a time, and raises argparse's
+    error."""
     kind, many = type_of(item)
 
     def parse(text):

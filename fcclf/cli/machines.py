@@ -1,4 +1,4 @@
-"""Training on several machines from the command line: `fcclf worker`, `fcclf launch`, and what `fcclf train` has of it.
+"""Training on several machines from the command line: `fcclf worker`, `fcclf launch`, and their part of `fcclf train`.
 
 The same command line may run on every machine: the task that TF_CONFIG or --task-index names says which is the client.
 """
@@ -15,7 +15,7 @@ from fcclf.settings.config import Config
 
 
 def add_cluster_flags(parser):
-    """Flags of `fcclf train`."""
+    """Adds the flags of `fcclf train` for several machines."""
     group = _add_address_flags(parser)
     group.add_argument(
         "--wait-for-workers",
@@ -42,7 +42,7 @@ def _add_address_flags(parser):
 
 
 def add_machine_commands(subparsers):
-    """`fcclf worker` and `fcclf launch`."""
+    """Adds `fcclf worker` and `fcclf launch`."""
     parser = subparsers.add_parser("worker", help="compute shards for a client", description=worker.__doc__)
     _add_address_flags(parser).add_argument(
         "--threads",
@@ -62,7 +62,7 @@ def add_machine_commands(subparsers):
 
 
 def cluster(arguments, config: Config) -> Cluster | None:
-    """The cluster that `fcclf train` is to train on, None without one. Raises ConfigError."""
+    """The cluster that `fcclf train` must train on; None without one. Raises ConfigError."""
     found = addresses.found(arguments.cluster, arguments.task_index, os.environ)
     if found is None:
         for name in ("expose", "wait_for_workers"):
@@ -82,7 +82,7 @@ def cluster(arguments, config: Config) -> Cluster | None:
 
 
 def _power(tasks):
-    """The smallest power of two that is enough."""
+    """The smallest power of two that is at least `tasks`."""
     return 1 << (tasks - 1).bit_length()
 
 
@@ -103,7 +103,7 @@ def _seconds(text):
 
 
 def training_on(cluster: Cluster, arguments, config: Config):
-    """`train` with the workers of a cluster, whose client this process becomes."""
+    """A `train` function that uses the workers of a cluster, whose client this process becomes."""
     with quiet_tensorflow(arguments.quiet):
         from fcclf.cluster import server, training
         from fcclf.cluster.client import Workers
@@ -124,7 +124,7 @@ def worker(arguments) -> int:
 
 
 def work(arguments, cluster: Cluster, threads: int, own: Config | None = None) -> int:
-    """Is the worker that a cluster says; it refuses other settings than its own, if it has any."""
+    """Runs the worker that `cluster` says this process is. It refuses settings other than its own, if it has any."""
     with quiet_tensorflow(arguments.quiet):
         from fcclf.cluster import server
         from fcclf.cluster import worker as workers

@@ -1,4 +1,4 @@
-"""Settings from a file, JSON or TOML, as a run's config.json has them; flags count before them.
+"""Settings from a file, JSON or TOML, in the form of a run's config.json; flags take precedence over them.
 
 {"data": {"noise": 0.3}, "model": {"hidden": [6, 4]}, "training": {...}, "session": {...}}
 """
@@ -22,10 +22,10 @@ else:
 
 
 def filled_in(arguments: argparse.Namespace, source) -> argparse.Namespace:
-    """Parsed `arguments` with what the file of their --config says and no flag does.
+    """Parsed `arguments`, completed with the settings in the file of their --config that no flag gives.
 
-    source: the class of the data. from_file: the names of the settings that came from the file. Raises RunError if the
-    file cannot be read, ConfigError if it has a setting that is none.
+    source: the class of the data. from_file, in what is returned: the names of the settings that came from the file.
+    Raises RunError if the file cannot be read, ConfigError if it has an unknown setting.
     """
     if not arguments.config:
         return arguments
@@ -34,7 +34,7 @@ def filled_in(arguments: argparse.Namespace, source) -> argparse.Namespace:
 
 
 def _settings(path, source):
-    """(name, value) of each setting in a file, except for those that it leaves open."""
+    """(name, value) of each setting in a file, except those without a value."""
     known = {"data": [source], "model": [Model, Stack], "training": [Training], "session": [Session]}
     for group, settings in _read(path).items():
         if group not in known or not isinstance(settings, dict):
@@ -49,7 +49,7 @@ def _settings(path, source):
 
 
 def _read(path):
-    """What the file says; of a run's config.json the settings alone."""
+    """The content of the file; of a run's config.json, only the settings."""
     durable.check_file(path)
     with explained("read", path, *MALFORMED):
         document = (tomllib.loads if path.suffix == ".toml" else json.loads)(path.read_text())

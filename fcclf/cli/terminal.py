@@ -1,4 +1,4 @@
-"""What the commands write, and how: results to stdout; progress, warnings and errors to stderr."""
+"""What the commands write, and where: results to stdout; progress, warnings and errors to stderr."""
 
 import contextlib
 import gc
@@ -9,12 +9,12 @@ from fcclf.errors import RunError
 from fcclf.system import memory, muted
 
 TENSORFLOW = memory.Needed(900_000_000, 1_650_000_000)  # bytes, its import and a session
-PROGRESS_LINES = 10  # in all, where stderr is no terminal
+PROGRESS_LINES = 10  # in all, if stderr is not a terminal
 SCORES = {"accuracy": "accuracy", "r2": "R2"}  # in metrics, and for people
 
 
 def open_standard_streams():
-    """Gives closed standard streams to /dev/null: the next file opened would else become stdout or stderr."""
+    """Opens closed standard streams as /dev/null: otherwise the next file opened would become stdout or stderr."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -33,13 +33,13 @@ def write(results):
 
 @contextlib.contextmanager
 def standard_output():
-    """The open file that results go to. Raises BrokenPipeError if their reader has left, RunError if they cannot be
-    written."""
+    """Yields the open file that results go to. Raises BrokenPipeError if their reader has left, RunError if they cannot
+    be written."""
     try:
         yield sys.stdout
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
         if isinstance(error, BrokenPipeError):
             raise
         raise RunError(f"cannot write to standard output: {error.strerror}.") from error
@@ -53,7 +53,7 @@ def say(sentence):
 
 @contextlib.contextmanager
 def progress_on_stderr(config, quiet):
-    """Yields a function for `training.train`: a bar on a terminal, else a line now and then, or None if quiet."""
+    """Yields a function for `training.train`: a bar on a terminal, else a line now and then; None if quiet."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
@@ -65,7 +65,7 @@ def progress_on_stderr(config, quiet):
 
 @contextlib.contextmanager
 def rows_on_stderr(quiet):
-    """Yields a function that is called with the number of rows done: a count that grows, on a terminal, unless
+    """Yields a function to be called with the number of rows done. It shows a growing count on a terminal, unless
     quiet."""
     from tqdm import tqdm
 
@@ -74,7 +74,7 @@ def rows_on_stderr(quiet):
 
 
 class ProgressBar:
-    """A bar that begins where the run does."""
+    """A bar that begins at the epoch where training begins."""
 
     FORMAT = "|{bar:10}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"  # fits 80 columns
 
@@ -82,7 +82,7 @@ class ProgressBar:
         self.total, self.bar = total, None
 
     def close(self):
-        """Ends the bar."""
+        """Closes the bar, if it was ever shown."""
         if self.bar:
             self.bar.close()
 
@@ -97,7 +97,7 @@ class ProgressBar:
 
 
 class ProgressLines:
-    """A line each time another tenth of the epochs is done."""
+    """Prints a line each time another tenth of the epochs is done."""
 
     def __init__(self, total):
         self.total, self.last = total, None
@@ -111,18 +111,18 @@ class ProgressLines:
 
 
 def _measured(part, metrics):
-    """Loss and score of a part, for people."""
+    """Loss and score of a part, as a text."""
     name, score = next(pair for pair in SCORES.items() if f"{part}_{pair[0]}" in metrics)
     return f"{part} loss {metrics[f'{part}_loss']:.4f} {score} {metrics[f'{part}_{name}']:.4f}"
 
 
 @contextlib.contextmanager
 def quiet_tensorflow(quiet=False):
-    """Imports TensorFlow, with its start-up notes kept off stderr, also those it writes before its log level is read.
-    The block is for what else is to be imported.
+    """Imports TensorFlow without its start-up messages on stderr, including those it writes before its log level is
+    read. Further imports belong inside the block.
 
-    At a terminal it says what takes so long, unless quiet. Raises RunError if there is not enough memory for it: it
-    would end with a dump of its stack.
+    At a terminal it says what takes so long, unless quiet. Raises RunError if there is not enough memory, because
+    TensorFlow would then end with a dump of its stack.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" in sys.modules:
@@ -136,16 +136,16 @@ def quiet_tensorflow(quiet=False):
         with contextlib.nullcontext() if wanted else muted.stderr(), _without_keras():
             import tensorflow  # noqa: F401
         yield
-    gc.freeze()  # a million objects that stay: looking at them again and again would double the time of a large table
+    gc.freeze()  # a million permanent objects: collecting them repeatedly would double the time of a large table
 
 
 @contextlib.contextmanager
 def _without_keras():
-    """TensorFlow imported inside the block does without Keras, almost half of its import, as where that is not
-    installed. Whoever asks for `tensorflow.keras` afterwards gets it."""
+    """Lets TensorFlow be imported inside the block without Keras, almost half of its import, as if Keras were not
+    installed. `tensorflow.keras` can still be used afterwards."""
     hidden = "keras" not in sys.modules
     if hidden:
-        sys.modules["keras"] = None  # an import of it fails
+        sys.modules["keras"] = None  # makes importing it fail
     try:
         yield
     finally:
@@ -155,7 +155,8 @@ def _without_keras():
 
 @contextlib.contextmanager
 def _without_collecting():
-    """No garbage is looked for inside the block: an import makes little, and a million objects to look at."""
+    """Disables garbage collection inside the block: an import makes little garbage, but a million objects to look
+    at."""
     collected = gc.isenabled()
     gc.disable()
     try:

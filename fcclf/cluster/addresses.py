@@ -1,10 +1,10 @@
-"""Who is in a cluster, as TF_CONFIG or flags say it. Standard library only.
+"""Which tasks are in a cluster, as TF_CONFIG or flags say. Standard library only.
 
-TF_CONFIG is TensorFlow's convention, and that of what starts it on many machines:
+TF_CONFIG is TensorFlow's convention, and that of the tools which start it on many machines:
 
     {"cluster": {"worker": ["node1:2222", "node2:2222"]}, "task": {"type": "worker", "index": 0}}
 
-Worker 0 is the client, or the "chief" where there is one.
+Worker 0 is the client, or the "chief" if there is one.
 """
 
 import ipaddress
@@ -20,7 +20,8 @@ TYPES = ("chief", "worker")  # of tasks, in the order of their numbers
 
 
 class Cluster(NamedTuple):
-    """addresses: "host:port" of every task, the client's first. task: the number of this one."""
+    """The tasks that train together. addresses: "host:port" of every task, the client's first. task: the number of this
+    one."""
 
     addresses: tuple[str, ...]
     task: int
@@ -36,23 +37,23 @@ class Cluster(NamedTuple):
         return range(1, len(self.addresses))
 
     def name(self, task: int) -> str:
-        """What to call a worker."""
+        """The name of a worker in messages."""
         return f"worker {task} ({self.addresses[task]})"
 
     def host_and_port(self, task: int) -> tuple[str, int]:
-        """Where a task listens."""
+        """The host and the port that a task listens on."""
         host, _, port = self.addresses[task].rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
     def is_local(self) -> bool:
-        """Whether every address is one of the loopback device."""
+        """Whether every address is on the loopback device."""
         return all(_is_loopback(self.host_and_port(task)[0]) for task in range(len(self.addresses)))
 
 
 def found(cluster: str | None, task: int | None, environment) -> Cluster | None:
     """The cluster that the flags --cluster and --task-index name, or TF_CONFIG in the environment; None without either,
-    or where that names one task alone. Raises ConfigError if it cannot be understood."""
+    or if that names only one task. Raises ConfigError if it cannot be understood."""
     if cluster is not None:
         return _checked("cluster", cluster.split(","), 0 if task is None else task, "task_index")
     if task is not None:
@@ -64,13 +65,13 @@ def found(cluster: str | None, task: int | None, environment) -> Cluster | None:
 
 
 def tf_config(cluster: Cluster) -> str:
-    """The TF_CONFIG that names a cluster."""
+    """The TF_CONFIG that describes a cluster."""
     task = {"type": "worker", "index": cluster.task}
     return json.dumps({"cluster": {"worker": list(cluster.addresses)}, "task": task})
 
 
 def _of_tf_config(text):
-    """(addresses, number of the task) that TF_CONFIG names."""
+    """(addresses, number of the task) in the text of TF_CONFIG."""
     try:
         document = json.loads(text)
         jobs, task = document["cluster"], document["task"]

@@ -1,7 +1,7 @@
 """The client's view of its workers: whether they are there, alike, and alive.
 
-A worker that died is an error of the step; one that hangs is not. So the client asks each worker for a sign of life
-while a step takes long. Whatever could wait for a lost worker runs in a thread that may be left behind.
+If a worker has died, the step fails; if it hangs, the step does not. So the client asks each worker for a sign of life
+while a step takes long. Whatever could wait for a lost worker runs in a thread that can be abandoned.
 """
 
 import contextlib
@@ -29,21 +29,21 @@ from fcclf.sharded.program import ShardedProgram
 
 tf1 = tf.compat.v1
 
-SIGN_SECONDS = 15  # that a worker may take for a sign of life
-STEP_SECONDS = 3  # of a step, before the client asks for one
+SIGN_SECONDS = 15  # that a worker may take to give a sign of life
+STEP_SECONDS = 3  # of a step, before the client asks for signs of life
 RETRY_SECONDS = 0.3
-START_SECONDS = 60  # that workers may take to come, by default
+START_SECONDS = 60  # that workers may take to start, by default
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.FailedPreconditionError, tf.errors.CancelledError)
 
-_attempts = itertools.count()  # each has variables of its own: a step left behind must not write into them
-_left_behind = []  # sessions: to close one would wait for its worker
+_attempts = itertools.count()  # each has its own variables, into which an abandoned step must not write
+_left_behind = []  # sessions: closing one would wait for its worker
 
 
 class Workers:
     """The workers of a cluster whose client this process is.
 
-    target: of its server, which has these threads. patience: seconds to wait for workers, when they start and after one
-    was lost; None: only when they start. gathered: they have been ready for a run.
+    target: of its server; threads: of that server. patience: seconds to wait for workers, when they start and after one
+    was lost; None: only when they start. gathered: whether they have been prepared for a run.
     """
 
     def __init__(self, cluster: Cluster, target: str, threads: int, patience: float | None, say):
@@ -52,7 +52,7 @@ class Workers:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Of all tasks, the client's first."""
+        """The devices of all tasks, the client's first."""
         return tuple(device(task) for task in range(len(self.cluster.addresses)))
 
     def program(self, plan: Plan) -> ShardedProgram:
@@ -63,7 +63,7 @@ class Workers:
 
     def gather(self, config: Config, planned: Plan, facts: Facts):
         """Waits until all workers are there and have their shards of the data. Raises RunError if one does not come,
-        cannot take part or is not like this process, WorkerLostError if one is lost meanwhile."""
+        cannot take part or differs from this process, WorkerLostError if one is lost meanwhile."""
         if planned.threads != self.threads:
             raise RunError(f"this run began with --threads {planned.threads}: give that to every task.")
         self.wait(START_SECONDS if self.patience is None else self.patience)
@@ -79,7 +79,7 @@ class Workers:
         self.gathered = True
 
     def wait(self, seconds: float):
-        """Waits until every worker gives a sign of life. Raises RunError if one does not within so many seconds."""
+        """Waits until every worker gives a sign of life. Raises RunError if one does not within `seconds`."""
         deadline, told = time.monotonic() + seconds, set()
         for task in self.cluster.workers:
             while not self._is_there(task):
@@ -92,13 +92,13 @@ class Workers:
                 time.sleep(RETRY_SECONDS)
 
     def over(self):
-        """Tells the workers that the training is over, as far as they can be reached."""
+        """Tells all workers that can be reached that the training is over."""
         for task in self.cluster.workers:
             with contextlib.suppress(tf.errors.OpError, futures.TimeoutError):
                 self._asked(task, lambda line: line.send({"token": "", "over": True}))
 
     def _answers(self, order):
-        """{task: what it answers to an order}."""
+        """{task: its answer to an order}."""
         found = {}
         while len(found) < len(self.cluster.workers):
             for task in set(self.cluster.workers) - found.keys():
@@ -115,7 +115,7 @@ class Workers:
 
         try:
             return self._asked(task, ask)
-        except tf.errors.FailedPreconditionError:  # it has just begun
+        except tf.errors.FailedPreconditionError:  # it has just started
             return {}
         except (tf.errors.OpError, futures.TimeoutError) as error:
             raise self._lost(task) from error
@@ -127,14 +127,14 @@ class Workers:
             with socket.create_connection(self.cluster.host_and_port(task), timeout=SIGN_SECONDS):
                 pass
             self._asked(task, Line.answered)
-        except tf.errors.FailedPreconditionError:  # it has just begun
+        except tf.errors.FailedPreconditionError:  # it has just started
             return False
         except (tf.errors.OpError, futures.TimeoutError, OSError):
             return False
         return True
 
     def _asked(self, task, ask):
-        """What ask(its `Line`) returns. Raises TimeoutError or `tf.errors.OpError`."""
+        """The result of ask(its `Line`). Raises TimeoutError or `tf.errors.OpError`."""
         if task not in self.lines:
             self.lines[task] = Line(self.target, task)
         try:
@@ -144,7 +144,8 @@ class Workers:
             raise
 
     def watched(self, work):
-        """What work() returns, which waits for the workers. Raises WorkerLostError if one is lost meanwhile."""
+        """Runs work(), which waits for the workers, and returns its result. Raises WorkerLostError if one is lost
+        meanwhile."""
         running = _started(work)
         while True:
             try:
@@ -158,7 +159,7 @@ class Workers:
                 raise
 
     def _silent(self):
-        """The workers that give no sign of life, asked at the same time."""
+        """The workers that give no sign of life. They are asked at the same time."""
         signs = {task: _started(lambda task=task: self._asked(task, Line.answered)) for task in self.cluster.workers}
         return [task for task, sign in signs.items() if sign.exception() is not None]
 
@@ -172,14 +173,14 @@ class Workers:
 
 
 class ClusterProgram(ShardedProgram):
-    """A program whose shards are on several tasks; all else is on this one."""
+    """A program whose shards are on several tasks; everything else is on this one."""
 
     def __init__(self, plan: Plan, workers: Workers):
         self.workers, self.attempt = workers, f"attempt-{next(_attempts)}"
         super().__init__(plan, workers.devices)
 
     def build(self):
-        """In a container of its own."""
+        """Builds the program, with its variables in a separate container."""
         with tf1.get_default_graph().container(self.attempt):
             super().build()
 
@@ -188,21 +189,21 @@ class ClusterProgram(ShardedProgram):
         return tf1.Session(self.workers.target, graph=graph, config=without_own_threads(session_config(self.threads)))
 
     def run(self, fetches, feed=None):
-        """`Program.run`. Raises WorkerLostError if a worker is lost meanwhile."""
+        """Runs as `Program.run` does. Raises WorkerLostError if a worker is lost meanwhile."""
         return self.workers.watched(lambda: super(ClusterProgram, self).run(fetches, feed))
 
     def close(self):
-        """Leaves the session behind."""
+        """Abandons the session, because closing it would wait for its workers."""
         _left_behind.append(self.session)
 
 
 def within(seconds: float, work):
-    """What work() returns. Raises TimeoutError if it takes longer, and leaves it behind."""
+    """Runs work() and returns its result. Raises TimeoutError if it takes longer than `seconds`, and abandons it."""
     return _started(work).result(seconds)
 
 
 def _started(work):
-    """The `Future` of work(), in a thread of its own that does not keep the process."""
+    """The `Future` of work(), in a separate thread that does not keep the process alive."""
     found = futures.Future()
 
     def run():
@@ -216,7 +217,7 @@ def _started(work):
 
 
 def _difference(own, answer):
-    """What is different at a worker; empty if nothing."""
+    """What is different at a worker, a sentence; empty if nothing is."""
     changes = [
         f"{name}: {str(own[kind][name])[:64]} at the client, {str(answer[kind].get(name))[:64]} there"
         for kind in own

@@ -1,6 +1,6 @@
-"""A cluster on one machine: a client and workers as processes of their own, with their output under a prefix.
+"""A cluster on one machine: a client and workers as separate processes, with their output after a prefix.
 
-They end when this process ends, in whatever way. Signals go to the client, which saves; the workers go after it.
+They end when this process ends, however it does. Signals go to the client, which saves; the workers end after it.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def launch(tasks: int, arguments: list[str]) -> int:
-    """Runs `fcclf ARGUMENTS` as the client of a cluster of so many tasks. Returns its exit code."""
+    """Runs `fcclf ARGUMENTS` as the client of a cluster with `tasks` tasks. Returns its exit code."""
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(tasks))
     commands = [arguments, *([["worker"]] * (tasks - 1))]
     processes = [_started(command, Cluster(addresses, task)) for task, command in enumerate(commands)]
@@ -48,7 +48,7 @@ def launch(tasks: int, arguments: list[str]) -> int:
 
 
 def free_ports(count):
-    """Ports that nobody listens on now."""
+    """`count` ports that nobody listens on now."""
     with contextlib.ExitStack() as open_ones:
         sockets = [open_ones.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -57,7 +57,7 @@ def free_ports(count):
 
 
 def _started(command, cluster):
-    """A process of its own session, so that Ctrl-C at a terminal does not reach it, which ends with this one."""
+    """A process that ends with this one. It is in its own session, so that Ctrl-C at a terminal does not reach it."""
     environment = {**os.environ, "TF_CONFIG": tf_config(cluster), "PYTHONUNBUFFERED": "1"}
     libc = ctypes.CDLL(None)
     return subprocess.Popen(
@@ -72,7 +72,7 @@ def _started(command, cluster):
 
 
 def _shown(process, prefix):
-    """The threads that copy the lines of a process."""
+    """Starts the threads that copy the output of a process, and returns them."""
     pairs = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
     threads = [threading.Thread(target=_copy, args=(*pair, prefix), daemon=True) for pair in pairs]
     for thread in threads:
@@ -89,7 +89,7 @@ def _copy(source, destination, prefix):
 
 @contextlib.contextmanager
 def _passed_on(client):
-    """Inside the block signals go to the client."""
+    """Passes signals on to the client inside the block."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, earlier in before.items():
         if earlier is not signal.SIG_IGN:

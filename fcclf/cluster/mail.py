@@ -1,7 +1,7 @@
-"""What client and worker tell each other before the first step: JSON in two variables on the worker's task.
+"""Messages between client and worker before the first step: JSON in two variables on the worker's task.
 
-The client writes an order, again and again until the worker's answer to it is there: so it reaches a worker that is
-started again meanwhile. Both know by a token which order an answer is to.
+The client writes an order repeatedly until it finds the worker's answer to it, so it reaches a worker that is restarted
+meanwhile. A token tells both which order an answer belongs to.
 
 order    {"token": text, "tasks": number, "config": settings, "data": facts}, or {"token": text, "over": true}
 answer   {"token": of the order, "versions": ..., "data": facts}, or {"token": ..., "problem": a sentence}
@@ -36,42 +36,43 @@ class _Mailbox:
 
 
 class Desk(_Mailbox):
-    """The worker's side."""
+    """The worker's side of the messages."""
 
     def __init__(self, target: str, task: int):
         super().__init__(target, task, (task,))
         self.write(self.answer, {})
 
     def build(self):
-        """What is asked of the variables."""
+        """Makes the operations that read the order."""
         self.is_ordered, self.read = tf1.is_variable_initialized(self.order), self.order.read_value()
 
     def ordered(self) -> dict:
-        """The order that is there; {} if none."""
+        """The client's newest order; {} if there is none."""
         return json.loads(self.session.run(self.read)) if self.session.run(self.is_ordered) else {}
 
     def reply(self, document: dict):
-        """Writes the answer."""
+        """Writes the worker's answer, for the client to read."""
         self.write(self.answer, document)
 
 
 class Line(_Mailbox):
-    """The client's side, to one worker."""
+    """The client's side of the messages with one worker."""
 
     def __init__(self, target: str, task: int):
         super().__init__(target, task, (0, task))
 
     def build(self):
-        """The worker joins what it gets from here to its answer: both ways are open then."""
+        """Makes the operation that reads the answer. The worker joins a text from the client to it, so it needs both
+        directions of the connection."""
         with tf.device(device(0)):
             self.greeting = tf1.placeholder_with_default(tf.constant(""), ())
             sent = tf.identity(self.greeting)
         self.read = tf.strings.join([sent, self.answer.read_value()])
 
     def send(self, document: dict):
-        """Writes the order."""
+        """Writes the client's order, for the worker to read."""
         self.write(self.order, document)
 
     def answered(self) -> dict:
-        """The answer that is there. Raises `tf.errors.OpError` if the worker cannot be reached."""
+        """The worker's newest answer. Raises `tf.errors.OpError` if the worker cannot be reached."""
         return json.loads(self.session.run(self.read, {self.greeting: b""}))

@@ -1,7 +1,7 @@
 """TensorFlow's server of one task.
 
-It listens on every device of the machine, whatever its address says. So its socket is bound to the loopback device,
-before it answers anyone, unless the user wants it otherwise.
+It listens on every network device of the machine, whatever its address says. So its socket is bound to the loopback
+device before it answers anyone, unless the user says otherwise.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ def device(task: int) -> str:
 
 
 def filtered_config(tasks: tuple[int, ...]) -> tf1.ConfigProto:
-    """Of a session that reaches no other tasks."""
+    """The configuration of a session that reaches only `tasks`."""
     config = without_own_threads(session_config(1))
     config.device_filters.extend(f"/job:{JOB}/task:{task}" for task in tasks)
     return config
@@ -44,7 +44,7 @@ def serving(cluster: Cluster, threads: int, exposed: bool, say) -> tf1.train.Ser
             "is needed, as the cluster has other addresses than this machine's own; mind that TensorFlow then runs "
             "whatever anyone sends who reaches its port, as your user: keep the network private.",
         )
-    sessions_own_threads()  # it counts threads, of which the server will start some
+    sessions_own_threads()  # counts threads, so it must be before the server starts some
     address = cluster.addresses[cluster.task]
     try:
         config = without_own_threads(shards_config(threads))
@@ -61,7 +61,7 @@ def serving(cluster: Cluster, threads: int, exposed: bool, say) -> tf1.train.Ser
 
 
 def _confine(port):
-    """Binds what listens on a port of this process to the loopback device. Raises RunError if it cannot be."""
+    """Binds the sockets that listen on a port of this process to the loopback device. Raises RunError if that fails."""
     try:
         for each in listening(port):
             with each:
@@ -74,9 +74,9 @@ def _confine(port):
 
 
 def listening(port):
-    """The sockets of this process that listen on a port."""
+    """Yields the sockets of this process that listen on a port."""
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # it is no socket, or closed meanwhile
+        with contextlib.suppress(OSError):  # it is not a socket, or closed meanwhile
             each = socket.socket(fileno=os.dup(int(name)))
             if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and each.getsockname()[1] == port:
                 yield each
@@ -85,7 +85,7 @@ def listening(port):
 
 
 def _turn_away(listener):
-    """Those who came before the socket was bound."""
+    """Closes the connections that were made before the socket was bound."""
     listener.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:

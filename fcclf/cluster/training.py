@@ -7,8 +7,8 @@ from fcclf.runs.training import Outcome
 
 
 def train(config, path, workers: Workers, *, fresh=False, say=lambda sentence: None, **options) -> Outcome:
-    """As `fcclf.runs.training.train`; goes on from the newest checkpoint after a worker was lost and is back, if the
-    workers have patience. Raises RunError if it does not come back."""
+    """Trains as `fcclf.runs.training.train` does. If the workers have patience, a worker that was lost is waited for,
+    and training resumes from the newest checkpoint. Raises RunError if it does not come back."""
     while True:
         try:
             outcome = training.train(config, path, fresh=fresh, say=say, machines=workers, **options)

@@ -1,6 +1,5 @@
 """A worker's life: it waits for orders, loads the data that they describe, and keeps its shards in variables, where the
-client's graph finds them. It ends when the training is over; if the client ends otherwise, it waits for the next one.
-"""
+client's graph finds them. It ends when the training is over; if the client ends before, it waits for the next one."""
 
 import time
 
@@ -23,15 +22,15 @@ from fcclf.system.interrupts import Interrupts
 
 tf1 = tf.compat.v1
 
-GLANCE_SECONDS = 0.1  # between two looks for an order
+GLANCE_SECONDS = 0.1  # between checks for an order
 GRACE_SECONDS = 5
 
 
 def work(cluster: Cluster, target: str, threads: int, own: Config | None, say):
-    """Works until a client says that the training is over, or for a little while after a signal: where all machines get
-    it, the client has yet to save.
+    """Works until a client says that the training is over, or for a short while after a signal: if all machines get it,
+    the client must still save.
 
-    target: of this process's server, which has these threads. own: the settings that this worker was started with, if
+    target: of this process's server; threads: of that server. own: the settings that this worker was started with, if
     any; it refuses others.
     """
     desk, shards, handled = Desk(target, cluster.task), Shards(target, cluster.task), None
@@ -52,7 +51,7 @@ def work(cluster: Cluster, target: str, threads: int, own: Config | None, say):
 
 
 def _answer(order, shards, threads, own, say):
-    """What the order comes to here."""
+    """Carries out an order and returns the answer."""
     try:
         config = Config.from_dict(order["config"])
         changes = differences(config, own) if own else []
@@ -65,16 +64,16 @@ def _answer(order, shards, threads, own, say):
 
 
 class Shards:
-    """The shards of this task."""
+    """The shards that this task keeps."""
 
     def __init__(self, target: str, task: int):
         self.target, self.task = target, task
         self.taken, self.facts, self.session, self.destroying = None, None, None, []
 
     def take(self, config: Config, tasks: int, known: dict, say) -> dict:
-        """Loads the data of a run and keeps this task's shards of them, instead of what was kept before, unless they
-        are the same. Returns what is known of the data. known: the same at the client. Raises ConfigError or RunError
-        if they cannot be loaded."""
+        """Loads the data of a run and keeps this task's shards of them, in place of those kept before, unless they are
+        the same. Returns what is known of the data. known: what the client knows of them. Raises ConfigError or
+        RunError if they cannot be loaded."""
         wanted = config.identity(), tasks, known
         if wanted != self.taken:
             self._drop()

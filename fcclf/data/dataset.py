@@ -1,4 +1,4 @@
-"""Samples as arrays: the parts of a data set, what is known of it, and what is measured on it."""
+"""Data sets: their parts as arrays, what is known about them, and their statistics."""
 
 import hashlib
 import math
@@ -15,8 +15,8 @@ from fcclf.settings.run_config import DataShape
 
 PARTS = ("train", "validation", "test")
 LARGEST_LOGARITHM = 88.0  # of a float32
-FAR_APART = 100  # times: the largest deviation of a column against the smallest, or against 1
-LOOKED_AT = 10_000  # samples that tell how far apart columns are
+FAR_APART = 100  # ratio of a column's largest deviation to the smallest, or to 1 if that is less
+LOOKED_AT = 10_000  # samples, at most, that tell how far apart the columns' deviations are
 ALIGNMENT = 64  # bytes
 BLOCK = 8192  # samples whose statistics are taken at once
 
@@ -36,23 +36,23 @@ class Part(NamedTuple):
 
     @property
     def arrays(self) -> list[np.ndarray]:
-        """Those arrays that are there."""
+        """The arrays of the part; `SparseRows` have two."""
         X = self.X if self.is_sparse else [self.X]
         return [each for each in (*X, self.y, self.weights) if each is not None]
 
     def at(self, rows) -> "Part":
-        """Some of the samples, by their numbers or as a slice, of a part that is not sparse."""
+        """Some of the samples, given by number or as a slice. The part must not be sparse."""
         return Part(*(None if each is None else each[rows] for each in self))
 
 
 class Dataset(NamedTuple):
     """The arrays of a run.
 
-    validation: held out of the training part for early stopping, else without samples. n_classes: how many there are,
-    seen in training or not. schema: what columns and classes are called. Where numbers are to be predicted, y is
-    float32 [samples, 1], of mean 0 and deviation 1 in the training part, n_classes is 1, and label_mean and
-    label_stddev are what the labels had. categories, missing: as in `DataShape`. digest: the fingerprint of all arrays,
-    where it is known.
+    validation: held out of the training part for early stopping, else empty. n_classes: number of classes, seen in
+    training or not. schema: the names of columns and classes. In regression, y is float32 [samples, 1], n_classes is 1,
+    and y * label_stddev + label_mean are the labels: y has mean 0 and standard deviation 1 in the training part, unless
+    logarithms are predicted. categories, missing: as in `DataShape`. digest: the fingerprint of all arrays, if it is
+    known.
     """
 
     train: Part
@@ -68,16 +68,17 @@ class Dataset(NamedTuple):
 
     @property
     def is_regression(self) -> bool:
-        """Whether numbers are to be predicted, not classes."""
+        """Whether numbers are predicted, not classes."""
         return self.test.y.ndim == 2
 
     def numbers(self, y, logarithms=False) -> np.ndarray:
-        """The labels that stand behind y, or behind answers, [samples, 1]: float64 [samples]."""
+        """y, or a network's outputs, [samples, 1], in the unit of the labels: float64 [samples]. logarithms: as in
+        `fcclf.data.dataset.numbers`."""
         return numbers(y, self, logarithms)
 
     @property
     def classes(self) -> list[str]:
-        """What to call each class."""
+        """The name of each class."""
         return self.schema.class_names(self.n_classes)
 
     @property
@@ -87,32 +88,32 @@ class Dataset(NamedTuple):
 
     @property
     def facts(self) -> Facts:
-        """What a run notes of these data."""
+        """What a run records about these data."""
         digest = self.digest or fingerprint(self.arrays)
         return Facts(digest, *self.shape[:2], self.label_mean, self.label_stddev, self.categories, self.missing)
 
     @property
     def arrays(self) -> list[np.ndarray]:
-        """Those that are fingerprinted, in order."""
+        """The arrays that are fingerprinted, in order."""
         parts = self.train, self.validation, self.test
         weights = [part.weights for part in parts if part.weights is not None]
         return [*(array for part in parts for array in part[:2]), *weights]
 
     def sample(self, most: int) -> "Dataset":
-        """The same with at most so many samples in each part, in memory: the same ones every time."""
+        """A data set with at most `most` samples of each part, the same ones every time."""
         if max(len(part.y) for part in (self.train, self.validation, self.test)) <= most:
             return self
         return self._replace(**{name: _some(getattr(self, name), most) for name in PARTS})
 
     @property
     def shape(self) -> DataShape:
-        """What a network must fit."""
+        """The shape of the data, which a network must fit."""
         return DataShape(self.n_features, self.n_classes, self.categories, self.missing)
 
     @property
     def axes(self) -> int:
-        """Number of features, if each is a number that no sample lacks, so that a picture may have an axis for it; else
-        0."""
+        """Number of axes that a picture of the samples needs, one for each feature; 0 if some features are categories
+        or missing."""
         return 0 if self.categories or self.missing else self.n_features
 
 
@@ -124,15 +125,15 @@ def _some(part, most):
 
 
 def split(X, y, validation_size: int, test_size: int, n_classes: int) -> Dataset:
-    """The last `test_size` samples are the test part, those before them the validation part, the rest for training."""
+    """A data set: the last samples are the test part, those before the validation part, the rest the training part."""
     tested = len(y) - test_size
     parts = slice(0, tested - validation_size), slice(tested - validation_size, tested), slice(tested, None)
     return Dataset(*(Part(X[part], y[part]) for part in parts), n_classes)
 
 
 def numbers(answers, data: Dataset | Facts, logarithms=False) -> np.ndarray:
-    """What a network's answers, [samples, outputs], say in the unit of the labels: float64 [samples, outputs], of one
-    output [samples]. logarithms: the answers are such."""
+    """A network's outputs, [samples, outputs], in the unit of the labels: float64 [samples, outputs], or [samples] if
+    there is one output. logarithms: the outputs are logarithms of labels."""
     values = (answers[:, 0] if answers.shape[1] == 1 else answers).astype(np.float64)
     if logarithms:
         values = np.exp(np.minimum(values, LARGEST_LOGARITHM))
@@ -140,8 +141,8 @@ def numbers(answers, data: Dataset | Facts, logarithms=False) -> np.ndarray:
 
 
 def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
-    """The data set of parts whose y are float [samples], to be predicted as numbers. scaled: bring those of the
-    training part to mean 0 and deviation 1."""
+    """A data set for regression, made of one whose y are float [samples]. scaled: y are scaled to mean 0 and standard
+    deviation 1 in the training part."""
     y = dataset.train.y.astype(np.float64)
     mean, stddev = (float(y.mean()), float(y.std()) or 1.0) if scaled else (0.0, 1.0)
     parts = (
@@ -152,7 +153,7 @@ def with_numbers(dataset: Dataset, scaled: bool) -> Dataset:
 
 
 def aligned(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
-    """An empty array that begins at a multiple of ALIGNMENT: a session takes it as it is, others it copies."""
+    """An uninitialised array that begins at a multiple of ALIGNMENT, so that a session need not copy it."""
     size = np.dtype(dtype).itemsize * math.prod(shape)
     spare = np.empty(size + ALIGNMENT, np.uint8)
     first = -spare.ctypes.data % ALIGNMENT
@@ -160,15 +161,15 @@ def aligned(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
 
 
 def pixels(X) -> np.ndarray:
-    """float32 from 0 to 1 of X, uint8."""
+    """X, uint8, as float32 from 0 to 1."""
     return np.divide(X, np.float32(255), out=aligned(X.shape))
 
 
 def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
-    """mean and stddev of X, float32 [samples, features]: of each feature, or of all together; 1 where stddev is 0. A
-    NaN, a number that is missing, does not count."""
+    """{"mean", "stddev"} of X, float32 [samples, features]: of each feature, or of all together. A stddev of 0 becomes
+    1. NaN, a missing number, is ignored."""
     axis = 0 if each_feature else None
-    parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # float64 copies of all would take too much
+    parts = [X[first : first + BLOCK] for first in range(0, len(X), BLOCK)]  # a float64 copy of all would be large
     count = np.maximum(1, sum((~np.isnan(part)).sum(axis) for part in parts))
     mean = sum(np.nansum(part, axis, dtype=np.float64) for part in parts) / count
     variance = sum(np.nansum(np.square(part - mean), axis) for part in parts) / count
@@ -176,9 +177,9 @@ def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
 
 
 def far_apart(X, categories=()) -> tuple[float, float] | None:
-    """(smallest, largest) of the deviations of X, float [samples, features], where they are so far apart that a network
-    may learn nothing from such numbers; else None. Of many samples only some are looked at. categories: as in
-    `DataShape`, which have none."""
+    """(smallest, largest) standard deviation of the features of X, float [samples, features], if they are so far apart
+    that a network may learn nothing; else None. At most LOOKED_AT samples are measured. categories: as in `DataShape`;
+    they are left out."""
     stddev = statistics(X[:: math.ceil(len(X) / LOOKED_AT)], each_feature=True)["stddev"]
     numbers = [each for place, each in enumerate(stddev) if not (categories and categories[place])]
     low, high = (float(min(numbers)), float(max(numbers))) if numbers else (1.0, 1.0)
@@ -186,7 +187,7 @@ def far_apart(X, categories=()) -> tuple[float, float] | None:
 
 
 def layer_statistics(layers: dict[str, Block], dataset: Dataset) -> dict[str, np.ndarray]:
-    """{variable name: values} for the layers that need the statistics of the training data."""
+    """{variable name: values} of the statistics of the training data, for the layers that need them."""
     needed = {name: block.over for name, block in layers.items() if block.over}
     return {
         f"{name}/{key}": values
@@ -196,7 +197,7 @@ def layer_statistics(layers: dict[str, Block], dataset: Dataset) -> dict[str, np
 
 
 def _measured(X, over, categories):
-    """{name: values} of the statistics that a block needs, which leave categories as they are."""
+    """{name: values} of the statistics that a block needs. Categories are not scaled; missing ones become -1."""
     found = statistics(X, over != "all")
     if over == MISSING:
         return {"fill": np.where(categories, -1.0, found["mean"]) if categories else found["mean"]}

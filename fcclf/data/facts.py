@@ -1,4 +1,4 @@
-"""What a run notes of its data. Standard library only: runs are listed without numpy's import."""
+"""What a run records about its data. Standard library only: runs are listed without importing numpy."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from fcclf.settings.run_config import DataShape
 
 
 class Facts(NamedTuple):
-    """Of the samples of a run. fingerprint: sha256 of all arrays, equal for equal data only. n_classes: or how many
-    numbers are predicted. label_mean, label_stddev: of the labels trained on, where they are numbers. categories,
-    missing: as in `DataShape`."""
+    """Facts about the data of a run. fingerprint: sha256 of all arrays, equal for equal data only. n_classes: number of
+    classes, or of predicted numbers. label_mean, label_stddev: of the labels trained on, if they are numbers.
+    categories, missing: as in `DataShape`."""
 
     fingerprint: str
     n_features: int
@@ -20,9 +20,9 @@ class Facts(NamedTuple):
 
     @property
     def shape(self) -> DataShape:
-        """What a network must fit."""
+        """The shape of the data, which a network must fit."""
         return DataShape(self.n_features, self.n_classes, self.categories, self.missing)
 
     def to_dict(self) -> dict:
-        """For JSON, `Facts(**stored)` takes it back. The defaults are left out."""
+        """The facts that are not defaults, for JSON. `Facts(**stored)` reads them back."""
         return {name: value for name, value in self._asdict().items() if value != self._field_defaults.get(name)}

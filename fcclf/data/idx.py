@@ -1,6 +1,6 @@
-"""IDX files, the format of MNIST and Fashion-MNIST: a head of big-endian 32-bit numbers, then bytes.
+"""IDX files, the format of MNIST and Fashion-MNIST: a header of big-endian 32-bit numbers, then bytes.
 
-The head has a magic number, 0x800 + the number of dimensions, and the length of each dimension.
+The header has a magic number, 0x800 + the number of dimensions, and the length of each dimension.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ from fcclf.errors import RunError
 from fcclf.system import durable, memory
 
 PARTS = {"train": "train", "test": "t10k"}  # part: what the names of its files begin with
-MOST_PACKED = 1032  # bytes that gzip packs into one
-PER_BYTE = 5  # bytes of memory: as it is read, and as a float32
+MOST_PACKED = 1032  # bytes that gzip compresses into one, at most
+PER_BYTE = 5  # bytes of memory for each: as it is read, and as a float32
 
 
 def find_all(directory: Path):
-    """Raises RunError if one of the four files is not there."""
+    """Raises RunError if one of the four files is missing."""
     for part in PARTS:
         _paths(directory, part)
 
 
 def _paths(directory, part):
-    """Those of the images and of the labels of a part."""
+    """[path of the images, path of the labels] of a part."""
     with durable.explained("read", directory):
         return [_find(directory, f"{PARTS[part]}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
 
@@ -46,9 +46,9 @@ def read_part(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array in an IDX file, packed by gzip or not. No more is read than its head declares.
+    """The uint8 array in an IDX file, gzip-compressed or not. At most one byte more is read than its header declares.
 
-    Raises RunError if it is not one of `dimensions`, or too large for the memory.
+    Raises RunError if it is not one of `dimensions`, or too large for memory.
     """
     with durable.explained("read", path, *durable.MALFORMED), _opened(path) as file:
         shape = _shape(file, dimensions, path)
@@ -64,7 +64,7 @@ def read(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _shape(file, dimensions, path):
-    """The lengths in the head of an open file."""
+    """The length of each dimension, from the header of an open file."""
     magic, length = 0x800 + dimensions, 4 * (1 + dimensions)
     head = file.read(length)
     if len(head) < length or int.from_bytes(head[:4], "big") != magic:
@@ -74,7 +74,7 @@ def _shape(file, dimensions, path):
 
 @contextlib.contextmanager
 def _opened(path):
-    """An open file of what is in `path`, unpacked as it is read."""
+    """The file at `path`, open inside the block and decompressed as it is read."""
     durable.check_file(path)
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"

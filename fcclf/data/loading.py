@@ -29,7 +29,7 @@ FASHION_MNIST_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d91534
 
 
 def load(config: Config, say=lambda sentence: None) -> Dataset:
-    """The data that `config.data` describes. say(sentence): called with what is odd about them.
+    """The data that `config.data` describes. say(sentence): called with what a table holds.
 
     Raises RunError if they cannot be read, ConfigError if a part of them has too few samples.
     """
@@ -56,7 +56,7 @@ def _(source: Curve, config, say):
 
 
 def _with_numbers(config, dataset):
-    """Labels are brought to mean 0 and deviation 1, but not where their logarithm is predicted."""
+    """A data set for regression. Labels are scaled to mean 0 and deviation 1, unless logarithms are predicted."""
     if len(dataset.test.y) < 2:
         raise ConfigError(
             "test_ratio", f"is {config.data.test_ratio:g}, which leaves one test sample, but R2 needs two: raise it."
@@ -78,8 +78,8 @@ def _cut(train, trained):
 
 
 def images(directory: Path):
-    """([(images, uint8 [samples, height, width], labels, uint8 [samples]) of the train and the test part], what they
-    are called). Raises RunError if they do not belong together."""
+    """([(images, uint8 [samples, height, width]; labels, uint8 [samples]) of the train and the test part], their
+    `Schema`). Raises RunError if they do not belong together."""
     parts = [idx.read_part(directory, part) for part in idx.PARTS]
     for images, labels in parts:
         if not len(labels) or images.shape[1:] != parts[0][0].shape[1:] or labels.max() > parts[0][1].max():
@@ -113,8 +113,8 @@ def _check_poisson(config, name, *labels):
 
 
 def parts_of_rows(source: Table, contents: Contents, test_size: int):
-    """The numbers of a table's rows in the training part, validation included, and in the test part, in their order.
-    Raises ConfigError if a part would lack a class."""
+    """(row numbers of the training part, validation included; row numbers of the test part) of a table, in the order of
+    the parts. Raises ConfigError if a part is too small to have every class."""
     size = len(contents.y)
     if min(test_size, size - test_size) < len(contents.classes):
         raise ConfigError(
@@ -125,9 +125,9 @@ def parts_of_rows(source: Table, contents: Contents, test_size: int):
 
 
 def _table_part(contents, rows):
-    """Some rows, by number. X is a copy."""
+    """The part that has some rows, given by number. X is a copy."""
     X = aligned((len(rows), contents.X.shape[1]))
-    np.take(contents.X, rows, axis=0, out=X, mode="clip")  # clip: without a buffer
+    np.take(contents.X, rows, axis=0, out=X, mode="clip")  # clip: the default needs a buffer
     return Part(X, contents.y[rows], None if contents.weights is None else contents.weights[rows])
 
 
@@ -151,9 +151,9 @@ def _(source: Packed, config, say):
 
 
 def parts(config: Config, dataset: Dataset) -> dict[str, Part]:
-    """{name: part} of the parts that have samples, those of training and validation with the weights of their classes.
+    """{name: part} of the parts that have samples; class weights are applied to training and validation.
 
-    Raises ConfigError if a weight is for a class that the data do not have, or nothing in a part weighs anything.
+    Raises ConfigError if a weight is for a class that the data do not have, or a part has a total weight of 0.
     """
     of_class = None if dataset.is_regression else _class_weights(config, dataset)
     weighted = {"train": dataset.train, "validation": dataset.validation}
@@ -168,7 +168,7 @@ def parts(config: Config, dataset: Dataset) -> dict[str, Part]:
 
 
 def _class_weights(config, dataset):
-    """float32 [classes], or None where all count the same. Classes without a sample weigh nothing."""
+    """The weights of the classes, float32 [classes], or None if all count the same. Classes without samples have 0."""
     given = class_weight.parsed(config.training.class_weight)
     if given is None:
         return None
@@ -186,5 +186,5 @@ def _class_weights(config, dataset):
 
 
 def _times(part, weights):
-    """The part with other weights, times those it has."""
+    """The part with its weights multiplied by `weights`."""
     return part._replace(weights=weights if part.weights is None else part.weights * weights)

@@ -1,11 +1,11 @@
 """The order in which the samples of an epoch are trained on.
 
-The order of epoch e depends on (seed, e) alone, so there is no generator whose state a checkpoint would have to hold,
-and an epoch can be entered again at any batch.
+The order of epoch e depends on (seed, e) alone, so a checkpoint need not hold the state of a generator, and an epoch
+can be resumed at any batch.
 
-With a window the samples are shuffled on two levels, because files are read faster in blocks than in single rows:
-blocks of rows come in an order by (seed, e), and the rows of several blocks together, a window, in one by (seed, e,
-number of the window). A window of such an order is made without the others.
+With a window the samples are shuffled on two levels, because files are read faster in blocks than in single rows: the
+order of the blocks of rows depends on (seed, e), and the order of the rows in a window, which is several blocks
+together, on (seed, e, number of the window). Each window can be computed without the others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +24,8 @@ def epoch_order(
     """The sample numbers of epoch `epoch` (from 0) in the order they are trained on: int32 [size].
 
     `sampling` is "shuffle" (each sample once), "bootstrap" (drawn with replacement) or "none" (as they stand). window:
-    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all. shard: the samples are
-    those of one shard of the training part, which has an order of its own.
+    how many samples are shuffled, or drawn from, together, in whole blocks of BLOCK; None: all. shard: number of the
+    shard of the training part that the samples belong to, which has an order of its own; None: no shards.
     """
     pieces, place = [], 0
     while place < size:
@@ -38,9 +38,9 @@ def epoch_order(
 def order_at(
     place: int, seed: int, epoch: int, size: int, sampling: str, window: int | None = None, shard: int | None = None
 ):
-    """(first place, sample numbers, int32) of the window of an epoch's order that holds a place of it.
+    """The window that holds position `place` of an epoch's order: (its first position, sample numbers, int32).
 
-    The other arguments are those of `epoch_order`, of which it is a part.
+    The other arguments are those of `epoch_order`, of whose result it is a part.
     """
     if sampling == "none":
         return 0, np.arange(size, dtype=np.int32)
@@ -66,11 +66,11 @@ def _drawn(seeds, size, sampling):
 
 
 def _generator(seeds):
-    return np.random.Generator(np.random.PCG64(seeds))  # named, so that numpy's default may change
+    return np.random.Generator(np.random.PCG64(seeds))  # named: numpy's default may change
 
 
 class Order(NamedTuple):
-    """The order of every epoch of a training on so many samples. The members are the arguments of `epoch_order`."""
+    """The order of every epoch of a training. The fields are arguments of `epoch_order`."""
 
     seed: int
     size: int
@@ -83,14 +83,14 @@ class Order(NamedTuple):
         return epoch_order(self.seed, epoch, *self[1:])
 
     def at(self, epoch: int, place: int) -> tuple[int, np.ndarray]:
-        """(first place, sample numbers) of the window of an epoch's order that holds a place of it."""
+        """The window that holds position `place` of an epoch's order: (its first position, sample numbers)."""
         return order_at(place, self.seed, epoch, *self[1:])
 
 
 class EpochOrders:
-    """The orders of the epochs of a training, made ahead in a thread while the session computes.
+    """The orders of the epochs of a training, prepared ahead in a thread while the session computes.
 
-    n_rows: the most epochs asked for at once.
+    n_rows: the largest number of epochs requested at once.
     """
 
     def __init__(self, order: Order, n_rows: int):
@@ -99,9 +99,9 @@ class EpochOrders:
         self.ahead, self.epochs, self.filled = self.pool.submit(dict), (), None
 
     def rows(self, first_epoch: int, last_epoch: int) -> np.ndarray:
-        """int32 [n_rows, size]: a row for each epoch from first to last; the rows after them are zero. Not to be kept:
-        the next call may change the array."""
-        if (first_epoch, last_epoch) != self.epochs:  # a stretch of a long epoch has the rows of the one before
+        """The orders of the epochs from first to last: int32 [n_rows, size], a row for each, then rows of zeros. The
+        next call may overwrite the array."""
+        if (first_epoch, last_epoch) != self.epochs:  # the stretches of a long epoch have the same rows
             self.filled = aligned(self.shape, np.int32) if self.filled is None else self.filled
             self._fill(first_epoch, last_epoch)
         return self.filled
@@ -118,7 +118,7 @@ class EpochOrders:
         self.ahead = self.pool.submit(self._made, following, made)
 
     def of_epoch(self, epoch: int) -> np.ndarray:
-        """The row of an epoch."""
+        """The order of an epoch: int32 [size]."""
         return self.order.of_epoch(epoch)
 
     def close(self):
@@ -126,5 +126,5 @@ class EpochOrders:
         self.pool.shutdown(cancel_futures=True)
 
     def _made(self, epochs, made):
-        """{epoch: order}. made: those of some epochs."""
+        """{epoch: order} of `epochs`. made: {epoch: order} of those that are computed already."""
         return {epoch: made[epoch] if epoch in made else self.of_epoch(epoch) for epoch in epochs}

@@ -1,13 +1,13 @@
-"""Packed data, which need not fit into the memory. What is on disk:
+"""Packed data, which need not fit into memory. The files on disk:
 
     train.X.npy  test.X.npy                float32 [samples, features], in the order that a table's parts have
-    train.y.npy  test.y.npy                int32 [samples], class numbers; or float64 [samples], numbers as they were
-    train.weights.npy  test.weights.npy    float32 [samples], where the samples have weights
+    train.y.npy  test.y.npy                int32 [samples], class numbers; or float64 [samples], unscaled numbers
+    train.weights.npy  test.weights.npy    float32 [samples], if the samples have weights
     pack.json                              written last: what the arrays are, their sizes and sha256
-    digests.json                           fingerprints that were computed, for files of these sizes and times
+    digests.json                           known fingerprints, and the times at which the files were modified
 
-X are views of memory maps, y and weights are in memory. A file whose time is not the one that digests.json has is
-compared with its sha256, once. Nothing is ever unpickled or executed.
+X are views of memory maps, y and weights are in memory. If digests.json does not have the files' times, all of them are
+compared with their sha256, once. Nothing is ever unpickled or executed.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from fcclf.system import durable
 
 FORMAT = 1
 DOCUMENT, DIGESTS = "pack.json", "digests.json"
-MOST_DIGESTS = 100  # that are kept
+MOST_DIGESTS = 100  # in digests.json
 
 
 class Pack(NamedTuple):
-    """What pack.json says. n_classes: or 1 of numbers. categories, missing: as in `DataShape`. files: {name: [length,
-    sha256]}. settings: {name: value} it was made with."""
+    """The contents of pack.json. n_classes: number of classes, 1 for numbers. categories, missing: as in `DataShape`.
+    files: {name: [length, sha256]}. settings: {name: value} it was made with."""
 
     task: str
     n_classes: int
@@ -40,17 +40,17 @@ class Pack(NamedTuple):
     settings: dict
 
     def to_dict(self) -> dict:
-        """For JSON."""
+        """The contents of pack.json, for JSON."""
         return {"format": FORMAT, **self._asdict(), "schema": self.schema.to_dict()}
 
 
 def file_name(part: str, array: str) -> str:
-    """Of an array, a field of `Part`, of the train or test part."""
+    """The name of the file of an array, a field of `Part`, of the train or test part."""
     return f"{part}.{array}.npy"
 
 
 def read(directory: Path) -> Pack:
-    """What is packed in a directory. Raises RunError if it is no pack, or damaged as far as pack.json tells."""
+    """The `Pack` of a directory. Raises RunError if its pack.json is missing or damaged."""
     file = directory / DOCUMENT
     try:
         return durable.read_sealed(file, _parsed)
@@ -72,7 +72,7 @@ def _parsed(document):
 
 
 def parts(directory: Path, pack: Pack) -> tuple[Part, Part]:
-    """The train and the test part. Raises RunError if a file is not there or not as it was packed."""
+    """The train and the test part. Raises RunError if a file is missing, or not as long as it was packed."""
     found = [
         Part(*(_array(directory, pack, file_name(part, array), array) for array in Part._fields))
         for part in ("train", "test")
@@ -100,25 +100,25 @@ def _array(directory, pack, name, array):
 
 
 def digest(directory: Path, pack: Pack, dataset: Dataset) -> str:
-    """The fingerprint of a data set that was made of a pack, as `Dataset.facts` has it. It is computed only where it is
-    not known. Raises RunError if a file is not as it was packed."""
+    """The fingerprint of a data set that was loaded from a pack, as in `Dataset.facts`. It is computed only if
+    digests.json does not have it. Raises RunError if a file is not as it was packed."""
     times = {name: (directory / name).stat().st_mtime_ns for name in pack.files}
     known, key = _known(directory, times), _key(dataset)
     if key in known:
         return known[key]
-    if not known:  # a file may be another one than the pack was made with
+    if not known:  # a file may have been changed since it was packed
         for name, measured in pack.files.items():
             if durable.measure(directory / name) != measured:
                 raise RunError(f"{directory / name} is damaged: pack the data again.")
     known[key] = fingerprint(dataset.arrays)
     kept = dict([*known.items()][-MOST_DIGESTS:])
-    with contextlib.suppress(RunError):  # nobody else's directory is written to
+    with contextlib.suppress(RunError):  # the directory may be read-only
         durable.replace_file(directory / DIGESTS, durable.seal({"times": times, "digests": kept}))
     return known[key]
 
 
 def _known(directory, times):
-    """{key: fingerprint} of those that are known of files of these times."""
+    """{key: fingerprint} from digests.json, if the files have the times noted there; else {}."""
     try:
         return durable.read_sealed(
             directory / DIGESTS, lambda document: dict(document["digests"]) if document["times"] == times else {}
@@ -128,6 +128,6 @@ def _known(directory, times):
 
 
 def _key(dataset):
-    """What the fingerprint depends on besides X: labels and weights, hence how many samples each part has."""
+    """A key for what the fingerprint depends on besides X: labels and weights, hence also the sizes of the parts."""
     small = [array for part in (dataset.train, dataset.validation, dataset.test) for array in part.arrays[1:]]
     return fingerprint(small)

@@ -1,8 +1,8 @@
-"""Data of any kind into packed data, in bounded memory: `fcclf pack`.
+"""Converts data of any kind to packed data, in bounded memory: `fcclf pack`.
 
 A table is read twice at most: once into a file of numbers, unless it consists of arrays that can be read by index, and
-then row by row in the order of its parts. X is never in memory as a whole; of a row, its label, weight and number are.
-The new directory is made beside its place and renamed when everything in it is on the disk.
+then row by row in the order of its parts. X is never in memory as a whole; labels, weights and row numbers are. The new
+directory is created under a temporary name and renamed when everything in it is on disk.
 """
 
 import contextlib
@@ -28,16 +28,16 @@ from fcclf.settings.run_config import CLASSIFICATION, REGRESSION
 from fcclf.settings.sources import Packed, Table
 from fcclf.system import durable, memory
 
-LEAST_GATHERED, MOST_GATHERED = 1 << 26, 1 << 29  # bytes of X that are put in order at once
+LEAST_GATHERED, MOST_GATHERED = 1 << 26, 1 << 29  # bytes of X that are reordered at once
 SHARE = 0.25  # of the available memory, for that
 ITEM = 4  # bytes of a float32
 PER_ROW = 96  # bytes in memory for the label of a row, and its place in the split
 
 
 def pack(source: Table, directory: Path, say=lambda sentence: None, progress=lambda rows: None):
-    """Packs what `source.file` names, a table, or a directory of NPY or IDX files, into `directory`, which is new.
+    """Packs `source.file`, a table or a directory of NPY or IDX files, into `directory`, which must not exist yet.
 
-    say(sentence): called with what the data hold. progress(rows): called with how many were read, then written. Raises
+    say(sentence): called with what the data hold. progress(rows): called with the number read, then written. Raises
     RunError if the data cannot be read or packed, ConfigError if a part of them has too few samples.
     """
     path = Path(source.file)
@@ -54,13 +54,13 @@ def pack(source: Table, directory: Path, say=lambda sentence: None, progress=lam
         durable.write_file(folder / DOCUMENT, durable.seal(made.to_dict()))
         for left in set(folder.iterdir()) - {folder / file for file in (*files, DOCUMENT)}:
             left.unlink()
-    loading.load(Config(Packed(str(directory), task=made.task)))  # reads it all, and notes its fingerprint
+    loading.load(Config(Packed(str(directory), task=made.task)))  # reads it all, and records its fingerprint
 
 
 @contextlib.contextmanager
 def _begun(directory, say) -> Iterator[Path]:
-    """A new directory that becomes `directory` when the block ends. If it fails nothing is left; what a killed process
-    left is cleared by the next, which says so."""
+    """A new directory that becomes `directory` when the block ends. If the block fails, nothing is left. What a killed
+    process left is deleted by the next, which says so."""
     durable.make_directory(directory.parent)
     for left in directory.parent.glob(f".tmp-{glob.escape(directory.name)}-*"):
         if not Path("/proc", left.name.rpartition("-")[2]).exists():
@@ -78,7 +78,7 @@ def _begun(directory, say) -> Iterator[Path]:
 
 
 def _check_free(needed, folder):
-    """Raises RunError if so many bytes do not fit on the disk."""
+    """Raises RunError if `needed` bytes do not fit on the disk."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise RunError(
@@ -88,7 +88,7 @@ def _check_free(needed, folder):
 
 
 class _Pixels:
-    """Images as rows of pixels from 0 to 1 that are computed when they are asked for."""
+    """Images as rows of pixels from 0 to 1, computed on demand."""
 
     def __init__(self, images):
         self.images = images.reshape(len(images), -1)
@@ -112,7 +112,7 @@ def _of_images(path):
 
 
 def _of_table(path, source, folder, say, progress):
-    """The same of a table. X of a part are `Chosen` rows of it."""
+    """({name: part}, the pack without its files) of a table. X of a part are `Chosen` rows of it."""
     contents = _contents(path, source, folder, say, progress)
     size = len(contents.y)
     memory.require(memory.Needed(PER_ROW * size), f"splitting {path}", "pack fewer rows")
@@ -127,13 +127,13 @@ def _of_table(path, source, folder, say, progress):
 
 
 def _part(contents, rows):
-    """Some rows, by number."""
+    """The part that has some rows, given by number."""
     weights = None if contents.weights is None else contents.weights[rows]
     return Part(Chosen(contents.X, rows), contents.y[rows], weights)
 
 
 def _contents(path, source, folder, say, progress):
-    """The contents of a table whose X are read by index."""
+    """The contents of a table, whose X can be read by index."""
     if path.is_dir():
         files = [path / f"{name}.npy" for name in npz.wanted(source)]
     elif path.suffix == ".npz":
@@ -150,7 +150,7 @@ def _mapped(path):
 
 
 def _unpacked(path, names, folder):
-    """The paths of the arrays of an NPZ file, each in a file of its own."""
+    """Unpacks arrays of an NPZ file, each into a file of its own; returns their paths."""
     durable.check_file(path)
     with durable.explained("read", path, *durable.MALFORMED), zipfile.ZipFile(path) as archive:
         _check_free(sum(archive.getinfo(f"{name}.npy").file_size for name in names), folder)
@@ -161,7 +161,7 @@ def _unpacked(path, names, folder):
 
 
 def _write(folder, name, part, progress):
-    """Writes the arrays of a part; the names of their files."""
+    """Writes the arrays of a part; returns the names of their files."""
     files = {file_name(name, array): each for array, each in part._asdict().items() if each is not None}
     for file, array in files.items():
         with durable.explained("write", folder / file), open(folder / file, "wb") as opened:

@@ -9,11 +9,11 @@ from fcclf.data.dataset import aligned
 
 LIBC = ctypes.CDLL(None)
 READ_AT_ONCE = 1 << 13  # rows
-GAP, MOST_RUNS, MOST_SPARE = 1 << 16, 4096, 4  # bytes between rows that are read together, runs, bytes for one needed
+GAP, MOST_RUNS, MOST_SPARE = 1 << 16, 4096, 4  # bytes between rows read together, runs, bytes read for one
 
 
 class Chosen:
-    """Some rows of an array, by number, that are read only when they are asked for.
+    """Some rows of an array, given by number, that are read on demand.
 
     array: [all rows, ...]; rows: int [rows].
     """
@@ -39,10 +39,10 @@ def is_mapped(array) -> bool:
 
 
 class Selected:
-    """Some columns of a matrix, float32 [rows, all columns], that are read only when they are asked for.
+    """Some columns of a matrix, float32 [rows, all columns], that are read on demand.
 
-    columns: their places. replaced: {column: float32 array}, of whole numbers from 0 that stand for others: value k
-    becomes entry k of the array.
+    columns: their positions in the matrix. replaced: {column of the selection: float32 array}: value k of that column,
+    a whole number from 0, is replaced by entry k of the array.
     """
 
     def __init__(self, matrix: np.ndarray, columns: list[int], replaced: dict[int, np.ndarray]):
@@ -62,13 +62,13 @@ class Selected:
         return found
 
     def with_replaced(self, replaced: dict[int, np.ndarray]) -> "Selected":
-        """The same with other numbers in those columns that have replaced ones already."""
+        """A selection whose replaced columns are replaced once more; each needs an array in `replaced`."""
         both = {column: replaced[column][values.astype(np.int32)] for column, values in self.replaced.items()}
         return Selected(self.matrix, self.columns, both)
 
 
 def with_replaced(X: np.ndarray | Selected, replaced: dict[int, np.ndarray]) -> np.ndarray | Selected:
-    """X with other numbers in some columns, as of `Selected`; an array is changed itself."""
+    """X with values of some columns replaced, as in `Selected`. An array is changed in place."""
     if isinstance(X, Selected):
         return X.with_replaced(replaced)
     for column, values in replaced.items():
@@ -77,7 +77,7 @@ def with_replaced(X: np.ndarray | Selected, replaced: dict[int, np.ndarray]) -> 
 
 
 def gathered(array: np.ndarray | Chosen, rows: np.ndarray) -> np.ndarray:
-    """Rows of an array, by number, read in the order in which they stand there: [rows, ...], aligned."""
+    """Some rows of an array, given by number: [rows, ...], aligned. They are read in the order they are stored in."""
     if isinstance(array, Chosen):
         array, rows = array.array, array.rows[rows]
     found = aligned((len(rows), *array.shape[1:]), array.dtype)
@@ -90,8 +90,8 @@ def gathered(array: np.ndarray | Chosen, rows: np.ndarray) -> np.ndarray:
 
 
 def _announce(array, rows):
-    """Tells the system which rows, in order, are going to be read of a memory map, unless they lie too far apart: it
-    reads them in large pieces then, several times as fast."""
+    """Tells the system which rows of a memory map, in order, will be read, unless they lie too far apart. It then reads
+    them in large pieces, several times as fast."""
     if not len(rows) or not is_mapped(array):
         return
     size, page = array.strides[0], mmap.PAGESIZE

@@ -1,25 +1,25 @@
-"""What the columns and classes of the data are called: kept with a run, so that it can be asked about new data.
+"""The names of the columns and classes of data, which a run stores so that it can predict from new data.
 
-Standard library only: runs are listed without numpy's import.
+Standard library only: runs are listed without importing numpy.
 """
 
 from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """One feature. categories: its texts, where it holds some; the network gets their places, and one place more stands
-    for any other text. () where it holds numbers."""
+    """A feature. categories: its texts, of which the network gets the index, () if the feature holds numbers. The index
+    after the last one stands for any other text."""
 
     name: str
     categories: tuple[str, ...] = ()
 
 
 class Schema(NamedTuple):
-    """What the columns and classes of some data are called.
+    """The names of the columns and classes of some data.
 
-    columns: the features in order, () where nothing is known of them but how many there are; named: a heading gave
-    the names, else they only count the columns. label: the name of the column that is predicted. classes: what each
-    class is called, () where they have numbers only. image_shape: height and width of samples that are images.
+    columns: the features in order, () if only their number is known; named: the names come from a heading, else they
+    only number the columns. label: the name of the column that is predicted. classes: the name of each class, () if
+    they only have numbers. image_shape: height and width of samples that are images.
     """
 
     columns: tuple[Column, ...] = ()
@@ -34,16 +34,16 @@ class Schema(NamedTuple):
         return [column.name for column in self.columns]
 
     def class_names(self, n_classes: int) -> list[str]:
-        """What to call each of so many classes: their numbers, where they have no names."""
+        """The names of `n_classes` classes; their numbers if they have no names."""
         return [*(self.classes or map(str, range(n_classes)))]
 
     def to_dict(self) -> dict:
-        """For JSON; `from_dict` takes it back."""
+        """The schema for JSON; `from_dict` reads it back."""
         return {**self._asdict(), "columns": [column._asdict() for column in self.columns]}
 
     @classmethod
     def from_dict(cls, stored: dict) -> "Schema":
-        """The schema that `to_dict` made. Raises ValueError, TypeError or KeyError if it is none."""
+        """The schema that `to_dict` stored. Raises ValueError, TypeError or KeyError if it is not one."""
         columns = tuple(Column(str(each["name"]), tuple(map(str, each["categories"]))) for each in stored["columns"])
         label = None if stored["label"] is None else str(stored["label"])
         shape = stored["image_shape"]

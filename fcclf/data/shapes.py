@@ -10,13 +10,13 @@ MAKING = 80  # bytes that a sample takes while it is made
 
 
 def points(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """The samples of a shape: X, float64 [samples, 2], and y, int64 [samples]. Raises RunError without the memory."""
+    """The samples of a shape: X, float64 [samples, 2]; y, int64 [samples]. Raises RunError without enough memory."""
     _check_memory(shape)
     return MAKERS[shape.name](shape)
 
 
 def curve(source: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """The samples of a curve: X, float64 [samples, 1], and y, float64 [samples]. Raises RunError without the memory."""
+    """The samples of a curve: X, float64 [samples, 1]; y, float64 [samples]. Raises RunError without enough memory."""
     _check_memory(source)
     generator = np.random.Generator(np.random.PCG64(source.data_seed))
     x = generator.uniform(-1, 1, source.samples)
@@ -53,7 +53,7 @@ def _blobs(shape):
 def _spirals(shape):
     generator = np.random.Generator(np.random.PCG64(shape.data_seed))
     y = generator.permutation(np.arange(shape.samples) % shape.classes)
-    radius = np.sqrt(generator.uniform(size=shape.samples))  # as many points on each piece of an arm as it is long
+    radius = np.sqrt(generator.uniform(size=shape.samples))  # about evenly spread along an arm
     angle = 2 * np.pi * (radius + y / shape.classes)
     arms = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     return arms + generator.normal(scale=shape.noise, size=arms.shape), y

@@ -1,7 +1,7 @@
-"""Samples with few features that are not 0, in arrays that a graph can take rows of.
+"""Sparse samples, in arrays from which a graph can gather rows.
 
-Every row has the same number of places, as many as the fullest one needs, so a batch is gathered like one of dense
-samples; only the batch is made dense.
+Every row has the same number of places for entries, enough for the fullest row, so a batch is gathered like one of
+dense samples; only the batch is made dense.
 """
 
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from fcclf.system import memory
 
 
 class SparseRows(NamedTuple):
-    """Samples, row by row. columns: int32 [samples, places], the number of features where a row has no more entries;
-    values: float [samples, places], 0 there."""
+    """Sparse samples, row by row. columns: int32 [samples, places], the column of each entry, or the number of features
+    in a place without one; values: float [samples, places], 0 in a place without an entry."""
 
     columns: np.ndarray
     values: np.ndarray
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values."""
+        """The dtype of the values."""
         return self.values.dtype
 
     @property
@@ -30,15 +30,15 @@ class SparseRows(NamedTuple):
 
 
 def rows_of(X) -> SparseRows | np.ndarray:
-    """A sparse matrix or array of scipy in the form above; a dense array where that takes no more memory than the form.
-    Raises RunError if there is no memory for it: the fullest row decides.
+    """A sparse matrix or array of scipy as `SparseRows`, or as a dense array if that takes no more memory. Raises
+    RunError if there is too little memory: the fullest row decides how much is needed.
 
-    The number of places is a power of two: programs are compiled for it, and the parts of a cross-validation would
-    differ in it by a little.
+    The number of places is rounded up to a power of two: programs are compiled for it, and the parts of a
+    cross-validation would otherwise differ slightly.
     """
     X = X.tocsr()
     if not X.has_canonical_format:
-        X = X.copy()  # it is the user's
+        X = X.copy()  # not to change the user's
         X.sum_duplicates()
     counts = np.diff(X.indptr)
     places = 1 << int(max(1, counts.max(initial=1)) - 1).bit_length()
@@ -56,7 +56,7 @@ def rows_of(X) -> SparseRows | np.ndarray:
 
 
 def first_rows(X: SparseRows | np.ndarray, count: int, n_features: int) -> np.ndarray:
-    """The first `count` samples of X at most, dense: [samples, features]."""
+    """At most the first `count` samples of X, dense: [samples, features]."""
     if not isinstance(X, SparseRows):
         return X[:count]
     columns, values = X.columns[:count], X.values[:count]

@@ -1,4 +1,4 @@
-"""How many samples each part of the data gets, and what is known not to fit before the data are loaded.
+"""The sizes of the parts of a data set, and checks of the settings before the data are loaded.
 
 The last samples are the test part, those before them the validation part, the rest is trained on. Standard library
 only: a usage error must not wait for the data.
@@ -9,7 +9,7 @@ from fcclf.settings.config import Config
 
 
 def check(config: Config):
-    """Raises ConfigError if the settings cannot fit their data, as far as the settings alone tell."""
+    """Raises ConfigError if the settings cannot fit their data, as far as the settings alone can tell."""
     known = config.data.known
     if known:
         part_sizes(config, known.samples, known.test_size)
@@ -17,7 +17,7 @@ def check(config: Config):
 
 
 def part_sizes(config: Config, samples: int, test_size: int) -> tuple[int, int, int]:
-    """Numbers of training, validation and test samples out of `samples`. Raises ConfigError if one has too few."""
+    """(training, validation, test) sizes out of `samples` samples. Raises ConfigError if one is too small."""
     training, train_size = config.training, samples - test_size
     if not test_size:
         raise ConfigError(

@@ -1,12 +1,12 @@
-"""What the estimators share: fitting, going on with a fit, and fits that are runs.
+"""What the estimators share: fitting, resuming a fit, and fits that are runs.
 
 Parameters, attributes, defaults and rules are those of scikit-learn's multi-layer perceptrons where they have them. The
 fitted state consists of numpy arrays, so an estimator can be pickled and copied. It owns no session:
 `fcclf.learning.program` keeps graphs and compiled loops by their plan and lends them to every fit and prediction.
 
-Weights, losses and predictions are of the type of the samples, or as `dtype` says. Fits with the same `random_state`,
-an int, are equal bit for bit on one machine type and one version of the libraries, whatever the process or the number
-of jobs.
+Weights, losses and predictions have the dtype of the samples, or `dtype` if it is set. Fits with the same
+`random_state`, an int, are equal bit for bit on one machine type and one version of the libraries, whatever
+the process or the number of jobs.
 """
 
 import contextlib
@@ -38,9 +38,9 @@ from fcclf.settings.blocks import Dense
 from fcclf.settings.fit_config import FitConfig
 from fcclf.system import durable
 
-GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that goes on
-LITTLE = 0.9  # share of the loss of guessing, above which little was learned
-NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too where the rule watches another metric than before
+GOING_ON = {"best/stopped": False}  # variables of the stopping rule, set in every fit that continues one
+LITTLE = 0.9  # share of the loss of guessing above which little was learned
+NONE_YET = {"best/epoch": 0, "best/wait": 0}  # ... and set too if the rule watches another metric than before
 
 
 def takes_batches(estimator) -> bool:
@@ -49,11 +49,11 @@ def takes_batches(estimator) -> bool:
 
 
 class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A fully-connected network in scikit-learn's form. What it is trained for is its subclass's:
+    """A fully-connected network as a scikit-learn estimator. Its subclasses define what it is trained for:
 
-    _config_class: its `FitConfig`. _task: as of a `ServedModel`. _objective(): what is trained for, once `_start` was
-    called. _given, _checked: the samples as a `Part`. _labels(y): those of a `Part`, as a user has them. _strata:
-    labels whose shares a held-out part keeps, or None. _own_config(), _facts_size(): what a run notes of the targets.
+    _config_class: its `FitConfig`. _task: as in `ServedModel`. _objective(): the objective, once `_start` was called.
+    _given, _checked: the samples as a `Part`. _labels(y): y of a `Part` as the user's labels. _strata: labels whose
+    shares a held-out part keeps, or None. _own_config(), _facts_size(): what a run records about the targets.
     """
 
     _config_class: ClassVar[type[FitConfig]]
@@ -62,7 +62,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Trains on X, [samples, features], and y for `max_iter` epochs or until it improves no more.
+        """Trains on X, [samples, features], and y for `max_iter` epochs or until it stops improving.
 
         sample_weight: [samples]. X_val, y_val, sample_weight_val: with `early_stopping`, the validation data; without
         them it is `validation_fraction` of X, for a classifier with the same share of each class.
@@ -89,7 +89,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return self
 
     def _forget_weights(self):
-        """Those that a fit, or a user, has set."""
+        """Deletes the weights that a fit, or the user, has set."""
         for name in ("coefs_", "intercepts_"):
             self.__dict__.pop(name, None)
 
@@ -104,7 +104,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self._warn_of_units(parts["train"])
 
     def _warn_of_units(self, given):
-        """Warns where little was learned of a `Part`, and the units of its columns may be why."""
+        """Warns if little was learned from a `Part`, and the scales of its columns may be why."""
         if self.loss_ <= LITTLE * self._loss_of_guessing(given.y) or not isinstance(given.X, np.ndarray):
             return
         apart = far_apart(given.X)
@@ -132,7 +132,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return bool(getattr(self, "_values", None))
 
     def _check_partial(self):
-        """Raises ValueError for parameters that `partial_fit` cannot have."""
+        """Raises ValueError for parameters that `partial_fit` does not support."""
         if self.scoring is not None:
             raise ValueError("partial_fit has no early stopping, which scoring decides: set scoring=None.")
         if self.early_stopping:
@@ -141,12 +141,12 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             raise ValueError("partial_fit keeps no run: set logdir=None, or call fit.")
 
     def _train_an_epoch(self, given):
-        """One epoch on a `Part`, with the weights and slots of the call before."""
+        """Trains one epoch on a `Part`, with the weights and optimizer slots of the previous call."""
         self._train({"train": given}, 1, {} if self._values else {"state/learning_rate": self.learning_rate_init})
 
     @contextlib.contextmanager
     def _all_or_nothing(self):
-        """If the block fails, what was fitted before it stays as it was."""
+        """If the block fails, restores what was fitted before it."""
         before = dict(self.__dict__)
         try:
             yield
@@ -156,7 +156,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             raise
 
     def _begin(self, n_outputs: int, out_activation: str, dtype: str):
-        """Begins with nothing fitted. dtype: of the network's numbers."""
+        """Resets the estimator to nothing fitted. dtype: of the network's numbers."""
         self.n_outputs_, self.out_activation_, self._dtype = n_outputs, out_activation, dtype
         self._seed = self._drawn_seed()
         self._values, self._layers = {}, parameters.network(self, n_outputs)
@@ -165,7 +165,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self.validation_scores_ = [] if self.early_stopping else None
 
     def _drawn_seed(self):
-        """The seed that random_state gives; a run that goes on keeps its own unless random_state is an int."""
+        """The seed that random_state gives; a run that is resumed keeps its own unless random_state is an int."""
         begun = self._begun()
         if begun and not isinstance(self.random_state, Integral):
             return begun.config.seed
@@ -178,10 +178,10 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     def _train(self, parts, n_epochs, values, tasks=None) -> Fit:
         """Trains up to `n_epochs` on parts, {name: `Part`}; sets the attributes.
 
-        values: {variable: value} that count instead of those of the last call.
+        values: {variable: value} that replace those of the last call.
         """
         layers = self._checked_layers()
-        if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind tell nothing
+        if getattr(self, "_scored_by", self.scoring) != self.scoring:  # scores of another kind do not compare
             self.validation_scores_, self.best_validation_score_ = ([] if self.early_stopping else None), None
         begun = self._begun()
         threads = begun.threads if begun else None
@@ -205,7 +205,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return fit
 
     def _checked_layers(self):
-        """The layers, with the dropout of now."""
+        """The layers, with the current dropout. Raises ValueError if others than dropout differ from before."""
         layers = parameters.network(self, self.n_outputs_)
         if parameters.with_variables(layers) != parameters.with_variables(self._layers):
             raise ValueError(
@@ -219,12 +219,12 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return [(placed.scope, placed.trained) for placed in self._placed() if isinstance(placed.block, Dense)]
 
     def _placed(self):
-        """Every block of the network in its place."""
+        """Every block of the network, as `Placed`."""
         return blocks.placed(dict(self._layers), (self.n_features_in_,))
 
     def _current_values(self):
-        """{variable: value} that the next call begins with: those of the last one, with `coefs_` and `intercepts_` as
-        they are now. Raises ValueError if those do not fit the layers."""
+        """{variable: value} that the next call begins with: those of the last one, with the current `coefs_` and
+        `intercepts_`. Raises ValueError if these do not fit the layers."""
         values, were_set, dense = dict(self._values), False, self._dense()
         for name, attribute in (("kernel", "coefs_"), ("bias", "intercepts_")):
             given = getattr(self, attribute, ())
@@ -233,7 +233,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             for number, (array, (scope, shapes)) in enumerate(zip(given, dense, strict=False)):
                 shape = shapes.get(f"{scope}/{name}")
                 if shape is None and not np.any(array):
-                    continue  # batch_norm="before": zeros stand for a bias that is not there
+                    continue  # batch_norm="before": zeros stand for the missing bias
                 if np.shape(array) != shape:
                     raise ValueError(f"{attribute}[{number}] has shape {np.shape(array)}, but the layer has {shape}.")
                 known = values.get(f"{scope}/{name}")
@@ -244,7 +244,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return values
 
     def _standing(self, plan):
-        """{variable: value} of the stopping rule, where this fit begins with others than the last one left."""
+        """{variable: value} of the stopping rule that this fit must not take over from the last one."""
         if not self._values or not plan.rule:
             return {}
         watched = "best/score" if plan.rule.rising else "best/loss"
@@ -271,12 +271,12 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """Sets the fitted attributes from the variables and the metrics of a `Fit`."""
         self._set_fitted_weights(fit.program.kept_values() | self._best_values(fit))
         self._scored_by = self.scoring
-        if not all(np.isfinite(each).all() for each in self.coefs_):  # nor is the best epoch's, where there is one
+        if not all(np.isfinite(each).all() for each in self.coefs_):  # if there is a best epoch, these are its weights
             raise ValueError(DIVERGED)
         self._set_fitted_curves(fit.metrics, fit.program.plan.sizes.train)
 
     def _best_values(self, fit):
-        """{variable: value} of the network at the epoch that a scorer found best; {} where the graph knows it."""
+        """{variable: value} of the network at the epoch that a scorer found best; {} without a scorer."""
         scored = fit.scoring.values if fit.scoring else {}
         return {name: values for name, values in scored.items() if name in fit.program.network.variables}
 
@@ -295,7 +295,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             self.best_loss_ = min(self.loss_curve_)
 
     def _set_fitted_weights(self, values):
-        """Sets the weights. values: {variable: value}, the best epoch's where they are kept; no array is copied."""
+        """Sets the weights, the best epoch's if these are kept. values: {variable: value}; no array is copied."""
         last = {name: values[name] for placed in self._placed() for name in (*placed.trained, *placed.statistics)}
         self._values = values = values | best_weights(last, values)
         dense = [scope for scope, _ in self._dense()]
@@ -308,7 +308,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
 
     @classmethod
     def _from_fit(cls, path, description):
-        """The estimator as fit left it, from its run."""
+        """The estimator as fit left it, restored from its run."""
         config = description.config
         with durable.explained("read", path / "config.json", *durable.MALFORMED):
             opened = cls(**config.arguments(), logdir=str(path))
@@ -323,7 +323,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return opened
 
     def _set_fitted_run(self, run, values):
-        """Sets what a run of the command line has, with its weights, {variable: value}."""
+        """Sets the fitted attributes from a command-line run. values: {variable: value} of its weights."""
         (config, facts, *_), schema = run.description, run.description.schema
         if facts.categories or facts.missing:
             raise RunError(
@@ -344,9 +344,9 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     def export(self, directory, formats=("savedmodel",), X=None):
         """Writes the model as the next version in `directory`, for programs without fcclf: `fcclf.serving.export`.
 
-        formats: of "savedmodel", "onnx" and "tflite". X: samples that the exported model is tested on, against the
+        formats: any of "savedmodel", "onnx" and "tflite". X: samples on which the exported model is tested against the
         estimator; without them it is tested on random ones. Returns an `Exported`, with the `path` of the version.
-        Raises RunError if a package is missing, the files cannot be written or answers differ by more than their bound.
+        Raises RunError if a package is missing, the files cannot be written or outputs differ by more than their bound.
         """
         check_is_fitted(self)
         some = None if X is None else samples.features(self, X)
@@ -355,25 +355,25 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     # ---- predicting
 
     def _answers(self, X) -> np.ndarray:
-        """What the network puts out for X: [samples, outputs]."""
+        """The network's outputs for X: [samples, outputs]."""
         check_is_fitted(self)
         return self._computed(Predictor.answers, X)
 
     def _computed(self, compute, X):
-        """compute(predictor with the weights, X as it takes it)."""
+        """The result of compute(predictor, X), with the weights loaded and X checked."""
         return self._computed_of(compute, samples.features(self, X))
 
     def _computed_of(self, compute, X):
-        """The same of X that were checked."""
+        """Like `_computed`, for X that is checked already."""
         with borrowed(Predictor, self._layers, self.n_features_in_, parameters.THREADS, self._dtype) as predictor:
             values = self._current_values()
             predictor.load_if_other({name: value for name, value in values.items() if name in predictor.variables})
             return compute(predictor, X)
 
     def hidden(self, X, layer=-1) -> np.ndarray:
-        """What a hidden layer answers for X, after its activation and normalisation: [samples, units].
+        """The outputs of a hidden layer for X, after its activation and normalisation: [samples, units].
 
-        layer: its place in `hidden_layer_sizes`, by default the last. Raises ValueError if there is none.
+        layer: its index in `hidden_layer_sizes`; default: the last. Raises ValueError if there is no such layer.
         """
         check_is_fitted(self)
         scopes = self._hidden_scopes()
@@ -390,7 +390,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return [names[number - 1] for number in dense[1:]]
 
     def transform(self, X) -> np.ndarray:
-        """What the last hidden layer answers for X, [samples, units]: features that the network has learned."""
+        """The outputs of the last hidden layer for X, [samples, units]: features that the network has learned."""
         return self.hidden(X)
 
     @property

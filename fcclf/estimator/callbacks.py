@@ -1,6 +1,6 @@
-"""scikit-learn's callbacks (ProgressBar, ScoringMonitor), from its release 1.9 on: an epoch is a task of a fit.
+"""Support for scikit-learn's callbacks (ProgressBar, ScoringMonitor), from its release 1.9 on: an epoch is a task.
 
-They are set by `set_callbacks`, which `CallbackSupportMixin` brings. A fit that has some runs epoch by epoch.
+They are set by `set_callbacks`, a method of `CallbackSupportMixin`. A fit with callbacks runs epoch by epoch.
 """
 
 try:
@@ -8,13 +8,14 @@ try:
 except ImportError:  # before 1.9
 
     class CallbackSupportMixin:
-        """No callbacks."""
+        """Stands in for the mixin where there are no callbacks."""
 
 
 class Tasks:
-    """The tasks of one fit, begun: the fit itself and, inside it, its epochs.
+    """The tasks of one fit: the fit itself, begun on construction, and its epochs inside it.
 
-    X, y, sample_weight: as given to fit. attributes(fit): those that the estimator would have if the `Fit` ended now.
+    X, y, sample_weight: as given to fit. attributes(fit): {name: value} of the attributes that the estimator would have
+    if the `Fit` ended now.
     """
 
     def __init__(self, estimator, X, y, sample_weight, attributes):
@@ -29,7 +30,7 @@ class Tasks:
         return self.root.subcontext(task_name="epoch").call_on_fit_task_begin(estimator=self.estimator, **self.samples)
 
     def end_epoch(self, task, fit) -> bool:
-        """Ends the task of an epoch. Returns whether a callback wants the fit to end with it."""
+        """Ends the task of an epoch. Returns whether a callback asks for the fit to end here."""
         return task.call_on_fit_task_end(
             estimator=self.estimator, **self.samples, reconstruction_attributes=lambda: self.attributes(fit)
         )
@@ -42,7 +43,7 @@ class Tasks:
             task.call_on_fit_task_end(estimator=self.estimator)
 
     def end(self):
-        """Ends the task of the fit; the estimator has its attributes."""
+        """Ends the task of the fit. The estimator must have its fitted attributes."""
         self.root.call_on_fit_task_end(estimator=self.estimator, **self.samples, reconstruction_attributes={})
 
 

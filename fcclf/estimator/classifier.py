@@ -21,8 +21,8 @@ from fcclf.settings.run_config import CLASSIFICATION, MULTILABEL
 
 
 def _labels_of(run):
-    """The labels of a run of the command line, in the order of its class numbers: those of a table, as numbers where
-    they look like that; else the class numbers."""
+    """The labels of a command-line run, in the order of its class numbers: those of a table, as numbers if all look
+    like numbers; else the class numbers."""
     known = run.description.schema
     if not known.classes or known.image_shape:
         return np.arange(run.description.data.n_classes)
@@ -36,7 +36,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     """A fully-connected neural network that classifies, trained on the cross-entropy, by stochastic gradients unless
     the solver is lbfgs. y is a label for each sample, or a matrix of ones and zeros where a sample may have several.
 
-    These parameters mean what they mean in `sklearn.neural_network.MLPClassifier`: hidden_layer_sizes, alpha,
+    These parameters are those of `sklearn.neural_network.MLPClassifier`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
     momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change,
     max_fun.
@@ -46,8 +46,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     activation : one of `fcclf.settings.blocks.ACTIVATIONS`, or "logistic" for "sigmoid"; of the hidden layers.
     solver : "adam", "sgd", "rmsprop", "adagrad" or "adadelta", of `tf.compat.v1.train`; "lbfgs", scipy's L-BFGS-B,
         without batches, and so without early stopping, dropout, batch_norm, partial_fit and logdir.
-    alpha : adds alpha / 2 * sum(W^2), divided by the samples (their weight) in a batch, to the loss.
-    warm_start : fit goes on with the weights, and the optimizer's slots, of the last fit.
+    alpha : adds alpha / 2 * sum(W^2), divided by the total weight of the batch's samples, to the loss.
+    warm_start : fit continues with the weights and optimizer slots of the last fit.
     scoring : the scorer that early stopping follows, by its name in scikit-learn or a callable; default: accuracy,
         measured in the graph. A fit with one runs epoch by epoch and cannot be kept as a run.
     l1, l2 : add l1 * sum(|W|) and l2 / 2 * sum(W^2) to the loss, whatever the size of a batch.
@@ -60,19 +60,19 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         order, as a disk reads blocks faster; default: all.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
-    threads : CPU threads of a fit; default: 1 for a small network, 4 for a large one, on any number of cores, since how
-        many there are decides the last bits of the weights.
-    device : "cpu"; "gpu"; "auto", the GPU where TensorFlow sees one; where fit trains. Bits are promised on the CPU
-        alone, and answers are always computed there.
-    logdir : a run directory, for TensorBoard and checkpoints. Where it holds this fit already, same parameters and
-        samples, fit goes on from its last checkpoint, bit for bit as if it had not stopped.
+    threads : CPU threads of a fit; default: 1 for a small network, 4 for a large one, whatever the number of cores,
+        since the number of threads decides the last bits of the weights.
+    device : where fit trains: "cpu", "gpu", or "auto", which is the GPU if TensorFlow sees one. That fits are equal bit
+        for bit is promised on the CPU only. Predictions are always computed there.
+    logdir : a run directory, for TensorBoard and checkpoints. If it holds this fit already, with the same parameters
+        and samples, fit resumes from its last checkpoint, bit for bit as if it had not stopped.
 
     Attributes
     ----------
     classes_, n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_, t_, n_iter_, loss_, best_loss_,
     loss_curve_, validation_scores_, best_validation_score_ : as in `MLPClassifier`.
-    coefs_, intercepts_ : lists of arrays, (inputs, units) and (units,), of each layer, of a run with residual
-        blocks of each dense layer inside them too; with batch_norm="before" the hidden layers' intercepts are zeros.
+    coefs_, intercepts_ : lists of arrays, (inputs, units) and (units,), one for each dense layer, including those
+        inside the residual blocks of a run; with batch_norm="before" the hidden layers' intercepts are zeros.
     """
 
     _parameter_constraints: dict = parameters.CLASSIFIER_RULES
@@ -160,10 +160,10 @@ class FCClassifier(ClassifierMixin, FCEstimator):
     @available_if(takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Trains on X, [samples, features], and y for one epoch; weights and slots go on from call to call.
+        """Trains on X, [samples, features], and y for one epoch; weights and optimizer slots are kept between calls.
 
-        y: as in `fit`. sample_weight: [samples]. classes: all labels that any call may bring; the first call needs
-        them. Not there with solver="lbfgs".
+        y: as in `fit`. sample_weight: [samples]. classes: all labels that any call may have; the first call needs
+        them. Not available with solver="lbfgs".
         """
         self._check_partial()
         with self._all_or_nothing():
@@ -176,7 +176,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return self
 
     def _start(self, classes, multilabel, dtype):
-        """Begins with nothing fitted. multilabel: a sample may have several of the classes."""
+        """Resets the estimator to nothing fitted. multilabel: a sample may have several of the classes."""
         self.classes_, self._multilabel = classes, multilabel
         several = len(classes) > 2 or multilabel
         activation = "softmax" if several and not multilabel else "logistic"
@@ -194,14 +194,14 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return Multilabel(self.n_outputs_) if self._multilabel else Classification()
 
     def _loss_of_guessing(self, y):
-        """Of always giving the shares of the classes in y as their probabilities; infinite where that is not known."""
+        """The loss of always predicting the shares of the classes in y; infinite for multilabel y."""
         if self._multilabel:
             return np.inf
         shares = np.bincount(y) / len(y)
         return -float(np.sum(xlogy(shares, shares)))
 
     def _given(self, X, y, sample_weight, fresh):
-        """The samples of a fit as a `Part`. fresh: forget the fits before it."""
+        """The samples of a fit as a `Part`. fresh: forget earlier fits."""
         X, y = samples.labelled(self, X, y, reset=fresh)
         classes = unique_labels(y)
         if fresh:
@@ -221,7 +221,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return self._samples(X, y, sample_weight)
 
     def _check_labels(self, y):
-        """Raises ValueError if y has a label that is not one of `classes_`, or is of the other kind."""
+        """Raises ValueError if y has a label that is not in `classes_`, or differs in being multilabel or not."""
         if (y.ndim == 2) != self._multilabel:
             kinds = ("one label a sample", "several labels a sample, as a matrix of ones and zeros")
             raise ValueError(f"y has {kinds[y.ndim - 1]}, but it was {kinds[self._multilabel]} before.")
@@ -231,7 +231,7 @@ class FCClassifier(ClassifierMixin, FCEstimator):
             raise ValueError(f"y has {y.shape[1]} labels a sample, but there are {len(self.classes_)} classes.")
 
     def _samples(self, X, y, sample_weight, class_weight=None):
-        """A `Part` of labels that were checked."""
+        """The `Part` of samples whose labels are checked already."""
         if self._multilabel:
             if class_weight is not None:
                 raise ValueError("class_weight is for one label a sample: set it to None, or give sample_weight.")
@@ -239,12 +239,12 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return samples.samples(X, y, self.classes_, sample_weight, class_weight)
 
     def _labels(self, y):
-        """The labels that stand behind y of a `Part`."""
+        """The user's labels for y of a `Part`."""
         return y if self._multilabel else self.classes_[y]
 
     def _strata(self, y, smallest):
-        """y, class numbers; None of several labels a sample, or where a part, of `smallest` samples, has not one for
-        each class. Raises ValueError if a class has a single sample, which cannot be in both parts."""
+        """y, class numbers; None if y is multilabel, or `smallest`, the size of the smaller part, is less than the
+        number of classes. Raises ValueError if a class has a single sample, which cannot be in both parts."""
         if self._multilabel or smallest < len(self.classes_):
             return None
         single = self.classes_[np.bincount(y, minlength=len(self.classes_)) == 1]
@@ -259,13 +259,13 @@ class FCClassifier(ClassifierMixin, FCEstimator):
 
     @classmethod
     def from_run(cls, path, classes=None):
-        """A fitted classifier from a run directory, with the weights that count: the last, or the best.
+        """A fitted classifier from a run directory, with the weights of the best epoch, if it is known, or the last.
 
-        path: of any trained run. From a fit with a `logdir` comes the classifier as fit left it, which can be trained
-        on. From a run of the command line comes one that predicts; `fcclf train` trains the run on.
-        classes: the labels in the order of the run's class numbers; by default those the run knows.
+        path: of any trained run. A fit with a `logdir` gives the classifier as fit left it, which can be trained
+        further. A run of the command line gives one for prediction; `fcclf train` trains such a run further.
+        classes: the labels in the order of the run's class numbers; default: those the run knows.
         Raises RunError if there is no run that can be read, it predicts numbers or some of its columns hold texts or
-        lack numbers, ValueError if the labels are not as many as its classes.
+        lack numbers, ValueError if the number of labels is not that of its classes.
         """
         path = Path(path)
         description = run_directory.read(path)
@@ -290,8 +290,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
             return opened
 
     def _own_config(self, given):
-        """What `ClassifierConfig` has besides. given: {name: value} of the parameters, whose class_weight becomes
-        pairs."""
+        """{setting: value} that only `ClassifierConfig` has. given: {name: value} of the parameters, in which
+        class_weight is replaced by pairs."""
         if isinstance(given["class_weight"], dict):
             given["class_weight"] = sorted(given["class_weight"].items(), key=str)
         texts = self.classes_.dtype.kind == "M"  # JSON has no dates
@@ -312,19 +312,19 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         return answers if self._multilabel else class_logits(answers)[:, : len(self.classes_)]
 
     def decision_function(self, X):
-        """The logits, [samples, classes]; with two classes [samples], of the second against the first."""
+        """The logits, [samples, classes]; with two classes [samples], those of the second minus those of the first."""
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 and not self._multilabel else logits
 
     def predict(self, X):
-        """The most probable label of each sample, [samples]; where a sample may have several labels int64 [samples,
-        labels], 1 for those more probable than not."""
+        """The most probable label of each sample, [samples]; if a sample may have several labels, int64 [samples,
+        labels], with 1 for those more probable than not."""
         logits = self._logits(X)
         return (logits > 0).astype(np.int64) if self._multilabel else self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, X):
         """Probabilities, [samples, classes], in the order of `classes_`; rows sum to 1 unless a sample may have several
-        labels. None is 0, so that logarithms are finite."""
+        labels. No probability is 0, so that logarithms are finite."""
         logits = self._logits(X)
         probabilities = expit(logits) if self._multilabel else softmax(logits, axis=1)
         return np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)

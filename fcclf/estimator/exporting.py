@@ -16,14 +16,14 @@ from fcclf.settings.run_config import CPU
 
 
 def export_estimator(estimator, directory, formats, X) -> Exported:
-    """Exports it; X: samples to test on, checked, or None. Raises RunError as `export_model` does."""
+    """Exports a fitted estimator. X: checked samples to test on, or None. Raises RunError like `export_model`."""
     samples = None if X is None else given(X, "the samples given", estimator._dtype)
     trained = functools.partial(estimator._computed_of, Predictor.answers)
     return export_model(served(estimator), trained, Path(directory), formats, samples, warnings.warn)
 
 
 def served(estimator) -> ServedModel:
-    """What a fitted estimator answers with."""
+    """The `ServedModel` of a fitted estimator."""
     values = estimator._current_values()
     names = [name for placed in estimator._placed() for name in (*placed.trained, *placed.statistics)]
     return ServedModel(
@@ -40,7 +40,7 @@ def served(estimator) -> ServedModel:
 
 
 def _note(estimator):
-    """Where it comes from."""
+    """Where the exported model comes from, for JSON."""
     return {
         "source": str(estimator.logdir or type(estimator).__name__),
         "epoch": getattr(estimator, "n_iter_", None),

@@ -1,6 +1,6 @@
-"""A fit kept as a run directory, where the next call goes on.
+"""A fit kept as a run directory, from which the next call resumes.
 
-The samples are not kept, only their fingerprint: the call that goes on with a fit must bring the same ones.
+The samples are not stored, only their fingerprint: the call that resumes a fit must be given the same ones.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ SESSION = Session(checkpoint_every=0, image_every=0)  # saved by time and at the
 
 
 def begun(path: Path) -> Description | None:
-    """What the fit in `path` is a run of, None if there is none. Raises RunError if it cannot be read."""
+    """The `Description` of the fit in `path`, None if there is none. Raises RunError if it cannot be read."""
     found = run_directory.read(path) if (path / "config.json").exists() else None
     return found if found and isinstance(found.config, FitConfig) else None
 
 
 def earlier_metrics(path: Path, epochs: int, dtype: str) -> dict[str, list[float]]:
-    """{metric: values} of the first `epochs` of the run in `path`, whose numbers are of a dtype. Raises RunError if it
-    lacks one."""
+    """{metric: values} of the first `epochs` of the run in `path`, as numbers of `dtype`. Raises RunError if an epoch
+    is missing."""
     columns = history.read_until(path, epochs)
     others = (history.FIRST, history.LAST)
     return {name: values.astype(dtype).tolist() for name, values in columns.items() if name not in others}
@@ -40,10 +40,10 @@ def opened(
 ) -> Iterator[tuple]:
     """The run in directory `path`, locked inside the block; `program`, which has begun, gets its newest state.
 
-    samples: [samples, features], whose activations are recorded. warn(sentence): called for damage that was mended.
+    samples: [samples, features], whose activations are recorded. warn(sentence): called for damage that was repaired.
     Yields (a `Recorder`, or None where nothing is left to train; the earlier metrics).
     Raises ConfigError if the run there has other settings or samples, or more epochs than `config` asks for, RunError
-    if it cannot go on.
+    if it cannot be resumed.
     """
     with run_directory.claimed(path), contextlib.ExitStack() as files:
         if begun(path):

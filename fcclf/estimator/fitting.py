@@ -1,6 +1,6 @@
 """The session loop of a fit, in a thread.
 
-A KeyboardInterrupt cannot be answered inside `Session.run`: the stretch that runs is finished, written down and counts.
+A KeyboardInterrupt cannot be handled inside `Session.run`: the current stretch is finished, recorded and counts.
 Where a fit is cut into stretches changes no bit of it.
 """
 
@@ -21,9 +21,9 @@ DIVERGED = (
 
 
 class Fit:
-    """A fit under way.
+    """A fit in progress.
 
-    metrics: {name: values of all epochs, those of earlier calls included}. interrupted: by the user.
+    metrics: {name: values of all epochs, those of earlier calls included}. interrupted: whether by the user.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Fit:
         scoring=None,
         shuffle_window: int | None = None,
     ):
-        """program: one that has begun. parts: {name: `Part`}. sampling, shuffle_window: as of `stretches`. n_epochs:
-        the last epoch to train, counted from the first of `earlier`, the metrics of epochs that are trained already.
-        recorder: of a fit that is kept, or None. scoring: the `Scoring` that ends it, or None.
+        """program: one that has begun. parts: {name: `Part`}. sampling, shuffle_window: as for `stretches`. n_epochs:
+        the last epoch to train, counted from the first of `earlier`, the metrics of epochs trained already.
+        recorder: of a fit that is kept as a run, or None. scoring: the `Scoring` that ends it, or None.
         """
         self.program, self.parts, self.sampling, self.recorder, self.scoring = (
             program,
@@ -60,7 +60,7 @@ class Fit:
 
     @property
     def stopped(self) -> bool:
-        """Whether the stopping rule ended it."""
+        """Whether the stopping rule ended the fit."""
         return self.scoring.stopped if self.scoring else self.program.stopped
 
     def train(self, verbose: bool, tasks: Tasks | None):
@@ -68,7 +68,7 @@ class Fit:
 
         verbose: print the loss of each epoch. tasks: of scikit-learn's callbacks.
 
-        Raises KeyboardInterrupt if no epoch could be finished before one.
+        Raises KeyboardInterrupt if the user interrupts before an epoch is finished.
         """
         stop, self.tasks = threading.Event(), tasks
         with ThreadPoolExecutor(max_workers=1) as thread:
@@ -108,8 +108,8 @@ class Fit:
             self.recorder.finish()
 
     def _next_stop(self):
-        """The step that the next stretch ends before: with callbacks or a scorer, which see each epoch, the next
-        epoch's end."""
+        """The step before which the next stretch must end: at the latest the end of the epoch if there are callbacks or
+        a scorer, which see each epoch. With callbacks, an epoch's task begins here."""
         program, stops = self.program, [self.recorder.next_stop()] if self.recorder else []
         if self.tasks or self.scoring:
             stops.append((program.epoch + 1) * program.plan.n_batches)
@@ -141,7 +141,7 @@ class Fit:
 
     @contextlib.contextmanager
     def _saved_on_error(self):
-        """Inside the block runs a user's code: if it fails, what was trained is saved before the error goes on."""
+        """Runs user code in the block: if it fails, what was trained is saved before the error is passed on."""
         try:
             yield
         except BaseException:

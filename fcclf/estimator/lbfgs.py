@@ -11,7 +11,7 @@ from fcclf.learning.full_batch import FullBatch, Minimum
 
 
 def check(estimator, validation):
-    """Raises ValueError for parameters that this solver cannot have; warns of those without an effect. validation: of
+    """Raises ValueError for parameters that this solver does not support; warns of those without an effect. validation:
     fit's arguments for early stopping."""
     if estimator.logdir is not None:
         raise ValueError("solver='lbfgs' keeps no run: set logdir=None, or choose another solver.")
@@ -23,7 +23,7 @@ def check(estimator, validation):
 
 
 def minimize(estimator, program: FullBatch, given: Part) -> Minimum:
-    """Minimises the loss of a program that has begun; its weights are the result. Warns if it did not converge."""
+    """Minimises the loss of a program that has begun and gets the resulting weights. Warns if it did not converge."""
     minimum = program.minimize(
         {"train": given}, estimator.max_iter, estimator.max_fun, estimator.tol, _print if estimator.verbose else _quiet
     )
@@ -38,4 +38,4 @@ def _print(number, loss):
 
 
 def _quiet(number, loss):
-    """Says nothing."""
+    """Prints nothing."""

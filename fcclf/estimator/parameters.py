@@ -36,11 +36,11 @@ from fcclf.settings.run_config import DEVICES
 
 SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
-COMPILED_FROM = 4_000  # small steps' worth of a fit: less takes less time than compiling the loop
-SMALL_STEP = 10_000_000  # multiplications forward; one that has more takes longer
-THREADS_OF_LARGE = 4  # of fits of a large network, on fewer cores too; THREADS: of others, and of answers
+COMPILED_FROM = 4_000  # work of a fit in small steps: less takes less time than compiling the loop
+SMALL_STEP = 10_000_000  # multiplications in its forward pass; more take longer
+THREADS_OF_LARGE = 4  # of fits of a large network, on fewer cores too; THREADS: of others and of predictions
 ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
-FED_DROPOUT = 0.5  # stands for any rate but 0 in a network: the one that counts is fed
+FED_DROPOUT = 0.5  # stands for any rate except 0 in a network: the actual one is fed
 THREADS = 1  # fixed numbers, not those of the cores: how a sum is split over threads changes its last bits
 
 RULES = {
@@ -94,7 +94,7 @@ def network(parameters, n_outputs: int) -> tuple[tuple[str, blocks.Block], ...]:
 
 
 def with_variables(layers) -> list[tuple[str, blocks.Block]]:
-    """The (scope, block) of the layers that must stay the same when a fit goes on: all except dropout."""
+    """[(scope, block), ...] of the layers that must stay the same if a fit is continued: all except dropout."""
     return [(name, block) for name, block in layers if not isinstance(block, Dropout)]
 
 
@@ -123,8 +123,8 @@ def plan(
     n_epochs: int,
     threads: int | None = None,
 ) -> Plan:
-    """What the program of a fit is made for. parts: as `samples.parts` gives them. threads: those that a kept fit began
-    with, which count where the parameters ask for none."""
+    """The plan that the program of a fit is compiled for. parts: as `samples.parts` returns them. threads: those that a
+    kept fit began with, used if the parameters ask for none."""
     size = len(parts["train"].y)
     batch_size = _batch_size(parameters, size)
     n_steps, work = n_epochs * batches_per_epoch(size, batch_size), batch_size * kernel_weights(layers, n_features)
@@ -151,11 +151,12 @@ def plan(
 
 
 def _computed(parameters, n_steps, small_steps, threads):
-    """How a fit of so many steps is computed, by the fields of its plan. small_steps: the work of one, in small ones.
+    """{field of the plan: value} of those that decide how a fit of so many steps is computed. small_steps: the work of
+    one step, in small steps.
 
-    Whether to compile, and on how many threads, depends on the amount of work alone, never on a clock or on the number
-    of cores, so that it is repeatable. A kept fit is always compiled: more epochs may follow, and how they are computed
-    must not change then.
+    Whether to compile, and the number of threads, depend on the amount of work alone, never on a clock or on the number
+    of cores, so that they are repeatable. A fit kept as a run is always compiled: more epochs may follow, and they must
+    be computed in the same way.
     """
     return {
         "compiled": parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
@@ -165,7 +166,7 @@ def _computed(parameters, n_steps, small_steps, threads):
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:
-    """What the program of a fit with the solver lbfgs is made for."""
+    """The plan that the program of a fit with the solver lbfgs is compiled for."""
     made = plan(parameters, objective, layers, n_features, {"train": given}, parameters.max_iter)
     at_once = min(EVALUATION_BATCH, made.batch_size)
     return dataclasses.replace(made, batch_size=at_once, rule=None, compiled=True, fed_batches=0)
@@ -182,7 +183,7 @@ def _batch_size(parameters, size):
 
 
 def config(parameters, seed: int, made: Plan) -> dict:
-    """The settings that a fit has in common with those of all estimators, for its run. made: its plan."""
+    """{setting: value} of a fit, for its run: the settings that all estimators share. made: its plan."""
     given, model = parameters.get_params(), _model(parameters, float(parameters.dropout))
     del given["logdir"]
     if not isinstance(given["random_state"], Integral):
@@ -203,7 +204,7 @@ def config(parameters, seed: int, made: Plan) -> dict:
 
 
 def _optimizer(parameters):
-    """The optimizer, with those parameters alone that it has: others would compile another program."""
+    """The optimizer, with only the parameters that it uses: others would compile another program."""
     if parameters.solver == "adam":
         return Optimizer("adam", beta_1=parameters.beta_1, beta_2=parameters.beta_2, epsilon=parameters.epsilon)
     if parameters.solver == "sgd" and parameters.momentum:
@@ -212,14 +213,14 @@ def _optimizer(parameters):
 
 
 def _schedule(parameters):
-    """The schedule of the learning rate, which only plain gradient descent has."""
+    """The schedule of the learning rate: constant unless the solver is "sgd"."""
     name = parameters.learning_rate if parameters.solver == "sgd" else "constant"
     return Schedule(name, factor=ADAPTIVE_FACTOR if name == "adaptive" else 1.0)
 
 
 def hyperparameters(parameters, made: Plan, seed: int, t: int, epochs: int) -> Hyperparameters:
-    """What is fed to the program of a plan. seed: of initial weights, orders and masks; t, epochs: numbers of samples
-    and of epochs that earlier calls trained on."""
+    """The hyperparameters that are fed to the program of a plan. seed: of initial weights, sample orders and dropout
+    masks; t, epochs: numbers of samples and of epochs that earlier calls trained on."""
     kernels = np.ones(len(made.kernels), made.dtype)
     watched = stopping(parameters.get_params(deep=False), made.objective.score)
     return Hyperparameters(

@@ -1,4 +1,4 @@
-"""`FCRegressor`: the network and the compiled epoch loop as a scikit-learn regressor."""
+"""`FCRegressor`: the network and the compiled epoch loop of a run as a scikit-learn regressor."""
 
 from pathlib import Path
 
@@ -20,17 +20,16 @@ class FCRegressor(RegressorMixin, FCEstimator):
     """A fully-connected neural network that predicts numbers, one or several for a sample, trained by stochastic
     gradients unless the solver is lbfgs.
 
-    These parameters mean what they mean in `sklearn.neural_network.MLPRegressor`: hidden_layer_sizes, alpha,
+    These parameters are those of `sklearn.neural_network.MLPRegressor`: hidden_layer_sizes, alpha,
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
     momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change,
     max_fun.
 
     Parameters
     ----------
-    loss : "squared_error" or "poisson", as in `MLPRegressor`; "absolute_error"; "huber", squared up to an error of
-        `delta` and growing in a line from there (Huber 1964). Losses of several outputs are averaged, those of
-        "poisson" added up.
-    delta : where the loss "huber" changes.
+    loss : "squared_error" or "poisson", as in `MLPRegressor`; "absolute_error"; "huber", quadratic up to an error of
+        `delta` and linear beyond (Huber 1964). Losses of several outputs are averaged, those of "poisson" summed.
+    delta : the error from which the loss "huber" is linear.
     scoring : as in `FCClassifier`; default: R2.
     activation, solver, alpha, warm_start, l1, l2, dropout, batch_norm, kernel_initializer, bias_initializer,
         shuffle_window, dtype, threads, device, logdir : as in `FCClassifier`.
@@ -130,19 +129,19 @@ class FCRegressor(RegressorMixin, FCEstimator):
     @available_if(takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Trains on X, [samples, features], and y, [samples] or [samples, outputs], for one epoch; weights and slots go
-        on from call to call. sample_weight: [samples]. Not there with solver="lbfgs"."""
+        """Trains on X, [samples, features], and y, [samples] or [samples, outputs], for one epoch; weights and
+        optimizer slots are kept between calls. sample_weight: [samples]. Not available with solver="lbfgs"."""
         self._check_partial()
         with self._all_or_nothing():
             self._train_an_epoch(self._given(X, y, sample_weight, fresh=not hasattr(self, "_values")))
         return self
 
     def _start(self, n_outputs, dtype):
-        """Begins with nothing fitted."""
+        """Resets the estimator to nothing fitted."""
         self._begin(n_outputs, self._activation(), str(dtype))
 
     def _activation(self):
-        """What makes numbers of the outputs."""
+        """The function that turns the network's outputs into predictions: "exp" or "identity"."""
         return "exp" if self.loss == "poisson" else "identity"
 
     def _start_as(self, config):
@@ -153,11 +152,11 @@ class FCRegressor(RegressorMixin, FCEstimator):
         return Regression(self.loss, float(self.delta) if self.loss == "huber" else 1.0, self.n_outputs_)
 
     def _loss_of_guessing(self, y):
-        """Of always giving the mean of y; infinite where that is not known."""
+        """The loss of always predicting the mean of y; infinite for losses other than squared_error."""
         return float(np.var(y, axis=0).mean() / 2) if self.loss == "squared_error" else np.inf
 
     def _given(self, X, y, sample_weight, fresh):
-        """The samples of a fit as a `Part`. fresh: forget the fits before it."""
+        """The samples of a fit as a `Part`. fresh: forget earlier fits."""
         X, y = self._targets(X, y, reset=fresh)
         if fresh:
             self._start(y.shape[1], X.dtype)
@@ -187,20 +186,20 @@ class FCRegressor(RegressorMixin, FCEstimator):
         return samples.measured(X, y, sample_weight)
 
     def _labels(self, y):
-        """The targets that stand behind y of a `Part`."""
+        """The user's targets for y of a `Part`."""
         return y[:, 0] if self.n_outputs_ == 1 else y
 
     def _strata(self, y, smallest):
-        """None: a held-out part is any share."""
+        """None: a held-out part is not stratified."""
 
     # ---- runs
 
     @classmethod
     def from_run(cls, path):
-        """A fitted regressor from a run directory, with the weights that count: the last, or the best.
+        """A fitted regressor from a run directory, with the weights of the best epoch, if it is known, or the last.
 
-        From a fit with a `logdir` comes the regressor as fit left it, which can be trained on. From a run of the
-        command line comes one that predicts; its last layer answers in the unit of the labels.
+        A fit with a `logdir` gives the regressor as fit left it, which can be trained further. A run of the command
+        line gives one for prediction; the outputs of its last layer are in the unit of the labels.
         Raises RunError if there is no run that can be read, it classifies, or some of its columns hold texts or lack
         numbers.
         """
@@ -224,7 +223,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
             return opened
 
     def _own_config(self, given):
-        """What `RegressorConfig` has besides."""
+        """{setting: value} that only `RegressorConfig` has."""
         return {"n_outputs": self.n_outputs_}
 
     def _facts_size(self):
@@ -233,7 +232,7 @@ class FCRegressor(RegressorMixin, FCEstimator):
     # ---- predicting
 
     def predict(self, X):
-        """The predicted numbers, [samples], or [samples, outputs] where there are several outputs."""
+        """The predicted numbers, [samples], or [samples, outputs] if there are several outputs."""
         answers = self._answers(X)
         if self.out_activation_ == "exp":
             answers = np.exp(answers)

@@ -1,4 +1,4 @@
-"""The samples given to an estimator, checked by scikit-learn's rules, in its wording, and made arrays."""
+"""The samples given to an estimator, checked by scikit-learn's rules, with its messages, and converted to arrays."""
 
 import math
 
@@ -18,7 +18,7 @@ SPARSE = ["csr", "csc"]  # the sparse formats that are taken as they are; others
 
 
 def schema(estimator) -> Schema:
-    """What columns, where the samples had different names for them, and classes of a fit are called."""
+    """The names of a fit's columns, if the samples had distinct names for them, and of its classes."""
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     names = names if len(set(names)) == len(names) else []
     classes = tuple(map(str, getattr(estimator, "classes_", ())))
@@ -26,7 +26,7 @@ def schema(estimator) -> Schema:
 
 
 def features(estimator, X) -> np.ndarray:
-    """X, [samples, features], dense or in sparse rows, of the type of what was fitted."""
+    """X, [samples, features], checked, dense or CSR, in the dtype of the fit."""
     if _is_ready(estimator, X):
         return X
     X = validate_data(estimator, X, reset=False, dtype=estimator._dtype, order="C", accept_sparse=SPARSE)
@@ -34,7 +34,7 @@ def features(estimator, X) -> np.ndarray:
 
 
 def _is_ready(estimator, X):
-    """Whether X is what scikit-learn's checks would return: they take longer than the answer for a row."""
+    """Whether scikit-learn's checks would return X as it is. They take longer than predicting a row."""
     return (
         type(X) is np.ndarray
         and X.dtype == estimator._dtype
@@ -47,14 +47,14 @@ def _is_ready(estimator, X):
 
 
 def _is_finite(X):
-    """True if all numbers are finite; perhaps not, if some are so large that their sum is not."""
+    """Whether all numbers are finite; perhaps False if some are so large that their sum is not."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(X.sum()))
 
 
 def _types(estimator, reset):
-    """The types that samples may have; others become the first. reset: of a fit that goes on from no other. Raises
-    ValueError where a fit is to go on in another type."""
+    """The dtypes that samples may have; others are converted to the first. reset: the fit does not continue another.
+    Raises ValueError if a fit would continue in another dtype."""
     if not reset:
         if estimator.dtype not in (None, estimator._dtype):
             raise ValueError(
@@ -66,14 +66,14 @@ def _types(estimator, reset):
 
 
 def _validated(estimator, X, y, reset, **of_y):
-    """(X, y) as scikit-learn checks them. of_y: what its check is told of y."""
+    """(X, y) as scikit-learn checks them. of_y: arguments of its check that concern y."""
     given = {"dtype": _types(estimator, reset), "order": "C", "accept_sparse": SPARSE, "multi_output": True}
     return validate_data(estimator, X, y, reset=reset, **given, **of_y)
 
 
 def labelled(estimator, X, y, *, reset=False):
-    """(X, [samples, features]; y, the labels unchanged, [samples], or int32 [samples, labels] of ones and zeros where a
-    sample may have several). reset: note type, number and names of the features instead of comparing them."""
+    """(X, [samples, features]; y, the labels unchanged, [samples], or int32 [samples, labels] of ones and zeros if a
+    sample may have several). reset: record dtype, number and names of the features instead of comparing them."""
     X, y = _validated(estimator, X, _plain(y), reset)
     check_classification_targets(y)
     if type_of_target(y) == "multilabel-indicator":
@@ -85,7 +85,7 @@ def labelled(estimator, X, y, *, reset=False):
 
 
 def _plain(y):
-    """The labels; those of numpy's StringDType, which scikit-learn does not know, as its older texts."""
+    """The labels; those of numpy's StringDType, which scikit-learn does not support, as fixed-width strings."""
     return np.array(y.tolist()) if getattr(getattr(y, "dtype", None), "kind", "") == "T" else y
 
 
@@ -98,7 +98,7 @@ def check_known(y, classes):
 
 
 def samples(X, y, classes, sample_weight=None, class_weight=None) -> Part:
-    """The samples that `labelled` returned as a `Part`, whose y are places in `classes`."""
+    """The samples that `labelled` returned as a `Part`, whose y are indices into `classes`."""
     weights = None if sample_weight is None else _checked_weights(sample_weight, X)
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y).astype(X.dtype)
@@ -114,7 +114,7 @@ def _checked_weights(sample_weight, X):
 
 
 def targeted(estimator, X, y, *, reset=False):
-    """(X, [samples, features]; y, [samples, outputs]), of one type. reset: as for `labelled`."""
+    """(X, [samples, features]; y, [samples, outputs]), of the same dtype. reset: as for `labelled`."""
     X, y = _validated(estimator, X, y, reset, y_numeric=True)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
@@ -122,17 +122,17 @@ def targeted(estimator, X, y, *, reset=False):
 
 
 def measured(X, y, sample_weight=None) -> Part:
-    """Samples with numbers for a target, or ones and zeros, as a `Part`."""
+    """Samples whose targets are numbers, or ones and zeros, as a `Part`."""
     return Part(X, y, None if sample_weight is None else _checked_weights(sample_weight, X))
 
 
 def prepared(part: Part) -> Part:
-    """The part as a program takes it."""
+    """The part as a program takes it: scipy's sparse X as `rows_of` converts it."""
     return part._replace(X=rows_of(part.X)) if issparse(part.X) else part
 
 
 def as_fed(part: Part) -> Part:
-    """The part with dense samples where a session takes them as they are: others it would copy in every call."""
+    """The part with dense X in aligned memory; others a session would copy in every call."""
     if isinstance(part.X, Chosen):
         return part._replace(X=gathered(part.X, np.arange(len(part.X))))
     if part.is_sparse or not part.X.ctypes.data % ALIGNMENT:
@@ -143,7 +143,7 @@ def as_fed(part: Part) -> Part:
 
 
 def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
-    """{name: part} of a fit: the training part and, with early stopping, the validation part, which has weights."""
+    """{name: part} of a fit: the training part and, with early stopping, the validation part, always with weights."""
     own = [each is not None for each in (X_val, y_val, sample_weight_val)]
     if not estimator.early_stopping:
         if any(own):
@@ -159,7 +159,7 @@ def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) ->
 
 
 def _held_out(estimator, given, seed):
-    """A training and a validation part, with the same share of each of the strata. Raises ValueError if one is too
+    """(training part, validation part), with the same share of each of the strata. Raises ValueError if one is too
     small."""
     size, fraction = len(given.y), estimator.validation_fraction
     held_out = math.ceil(size * fraction)  # as scikit-learn counts
@@ -171,16 +171,16 @@ def _held_out(estimator, given, seed):
 
 
 def _chosen(given, rows):
-    """Some samples, by number; X of a memory map stay there."""
+    """Some samples of a part, given by number. X of a memory map are not read yet."""
     part = given._replace(X=Chosen(given.X, rows) if is_mapped(given.X) else given.X[rows], y=given.y[rows])
     return part if given.weights is None else part._replace(weights=given.weights[rows])
 
 
 def in_memory(part: Part) -> Part:
-    """The part with all its samples as an array."""
+    """The part with X as an array in memory."""
     return part._replace(X=part.X[:]) if isinstance(part.X, Chosen) else part
 
 
 def _with_weights(given):
-    """The part with weights of 1 if it has none."""
+    """The part, with weights of 1 if it has none."""
     return given if given.weights is not None else given._replace(weights=np.ones(len(given.y), given.X.dtype))

@@ -1,7 +1,7 @@
-"""Early stopping by any scorer of scikit-learn, which is asked after every epoch.
+"""Early stopping by any scorer of scikit-learn, which is called after every epoch.
 
-The rule of `fcclf.learning.rules`, outside the graph, which knows no scorers: so such a fit runs epoch by epoch and is
-not kept as a run.
+The rule of `fcclf.learning.rules` is applied outside the graph, which cannot call scorers. So such a fit runs epoch by
+epoch and cannot be kept as a run.
 """
 
 import copy
@@ -17,12 +17,12 @@ from fcclf.learning.rules import Rule
 class Scoring:
     """The scores of a fit's epochs on its validation part, and the weights of the best one.
 
-    best: the best score so far. values: {variable: value} of its epoch, {} before there is one. stopped: patience has
-    ended.
+    best: the best score so far. values: {variable: value} of its epoch, {} before there is one. stopped: patience is
+    exhausted.
     """
 
     def __init__(self, estimator, validation: Part, labels, patience: int):
-        """labels: of the validation part, as a user has them. A fit that goes on knows the best score already."""
+        """labels: of the validation part, as the user has them. A fit that continues one starts with its best score."""
         self.estimator, self.validation, self.labels, self.patience = estimator, validation, labels, patience
         self.scorer = check_scoring(estimator, estimator.scoring)
         self.rule = Rule("score", rising=True, lenient=True)
@@ -31,7 +31,7 @@ class Scoring:
             self.best, self.values = estimator.best_validation_score_, estimator._current_values()
 
     def note(self, values: dict[str, np.ndarray]) -> float:
-        """The score of an epoch that has ended. values: {variable: value} of all variables."""
+        """Records an epoch that has ended, and returns its score. values: {variable: value} of all variables."""
         score = self._score(values)
         improved, renewed = self.rule.compare(score, self.best, self.estimator.tol)
         if improved:
@@ -57,7 +57,7 @@ class Scoring:
 
 
 def check(estimator):
-    """Raises ValueError for parameters that a scorer cannot go with."""
+    """Raises ValueError for parameters that cannot be combined with a scorer."""
     if not estimator.early_stopping:
         raise ValueError("scoring decides early stopping: set early_stopping=True, or scoring=None.")
     if estimator.logdir is not None:

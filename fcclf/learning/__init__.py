@@ -1,4 +1,4 @@
-"""Logits into weights: the one training core.
+"""Training: everything between a network's logits and its new weights.
 
 objective    what is minimised: loss, score, penalties
 optimizers   the optimizers and the schedules of their learning rate
@@ -9,8 +9,8 @@ plan         what a program is compiled for, and what is fed to it
 loop         the compiled loop over epochs and batches
 predictor    a network in a session: logits in blocks of rows
 program      a network that learns, in a session
-full_batch   a network whose whole gradient an optimizer outside the graph asks for
-stretches    the loop in Python: one Session.run a stretch
-streaming    the same on samples that are read bit by bit
-fed          the graph as tutorials teach it, one fed batch a step
+full_batch   training by L-BFGS, an optimizer outside the graph, on the gradient of all samples
+stretches    the loop in Python: one Session.run for each stretch
+streaming    training on samples that are read piece by piece
+fed          the graph as tutorials teach it: one fed batch for each step
 """

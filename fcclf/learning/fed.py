@@ -1,7 +1,7 @@
 """The graph as tutorials of TensorFlow 1 teach it: inference -> loss -> training -> evaluation of fed samples.
 
-The loop does the same on tensors of its own, without a call for each batch. This graph is there to be read, to be drawn
-in TensorBoard, and to compare the loop with in the tests.
+The loop does the same on its own tensors, without a call for each batch. This graph exists to be read, to be drawn in
+TensorBoard, and to be compared with the loop in the tests.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ tf1 = tf.compat.v1
 
 
 class Loss(NamedTuple):
-    """Scalars. data: mean loss of the samples; penalty: of all kernels; total: what is trained on."""
+    """Scalars. data: mean loss of the samples; penalty: of all kernels; total: their sum, which is minimised."""
 
     data: tf.Tensor
     penalty: tf.Tensor
@@ -26,7 +26,7 @@ class Loss(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The network measured in prediction on the fed samples.
+    """Measurements of the network, in prediction, on the fed samples.
 
     loss, score: scalars. predictions: as the objective gives them. probabilities: [batch, classes], of a
     classification. summaries: a serialized Summary of loss and score.
@@ -40,7 +40,7 @@ class Evaluation(NamedTuple):
 
 
 class FedStep(NamedTuple):
-    """The only handle to the tensors: `Session.run` takes any part of it and gives back that part filled with numbers.
+    """The only handle to the tensors: `Session.run` takes any part of it and returns that part filled with numbers.
 
     X: [batch, features]; y: [batch]; given: placeholders of the hyperparameters; loss: in training.
     """
@@ -58,8 +58,8 @@ class FedStep(NamedTuple):
 
 
 def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters, X, logits) -> FedStep:
-    """Adds what follows inference to the current graph. given: placeholders; X: placeholder, [batch, features];
-    logits: of X in prediction."""
+    """Adds what follows inference to the current graph. given: placeholders; X: placeholder, [batch, features]; logits:
+    of X in prediction."""
     with tf1.name_scope("input/"):
         y = tf1.placeholder(plan.objective.label_type(plan.dtype), (None, *plan.objective.label_shape), "y")
     answered, updates = logits, {}
@@ -76,7 +76,7 @@ def build(plan: Plan, network: Network, storage: Storage, given: Hyperparameters
 
 
 def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Loss:
-    """The loss of the samples with the penalties of the kernels."""
+    """The mean loss of the samples, and the penalties of the kernels."""
     with tf1.name_scope("loss"):
         data = weighted_mean(plan.objective.losses(logits, y, training=True), None)
         alpha = given.alpha / tf.cast(tf.shape(y)[0], plan.dtype) if plan.alpha else 0.0
@@ -90,7 +90,7 @@ def loss(plan: Plan, network: Network, given: Hyperparameters, logits, y) -> Los
 
 def training(plan: Plan, network: Network, storage: Storage, total_loss, updates) -> tf.Operation:
     """One step of TensorFlow's optimizer down the gradient of `total_loss`. updates: {statistic: its new value}."""
-    with tf1.name_scope("train/"):  # where the optimizer has its variables
+    with tf1.name_scope("train/"):  # the scope of the optimizer's variables
         gradients, variables = zip(*storage.optimizer.compute_gradients(total_loss), strict=True)
         if plan.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, plan.clip_norm)

@@ -18,17 +18,17 @@ tf1 = tf.compat.v1
 
 
 class Minimum(NamedTuple):
-    """Where an optimizer ended. result: scipy's. losses: with the penalties, of each iteration."""
+    """Where an optimizer ended. result: scipy's. losses: the loss with penalties of each iteration."""
 
     result: OptimizeResult
     losses: list[float]
 
 
 class FullBatch(Program):
-    """A network whose loss and gradient on its whole training part are to be had. Call `begin` first."""
+    """A network trained by the loss and gradient of its whole training part. Call `begin` first."""
 
     def build_loop(self):
-        """Makes what stands in the place of the loop."""
+        """Makes the full-batch loss and gradient, and their placeholders, in place of the loop."""
         with tf1.name_scope("full-batch"):
             self.parts = {"train": self.part_placeholders("train", self.plan.sizes.train)}
             self.packed = self.storage.trained.pack(self.network.trained)
@@ -42,13 +42,13 @@ class FullBatch(Program):
             self.results = run(self.vectors, self.parts["train"])
 
     def minimize(self, parts: dict[str, Part], max_iter: int, max_fun: int, tolerance: float, note) -> Minimum:
-        """Minimises the loss from the weights of now; they are the best ones then.
+        """Minimises the loss from the current weights and assigns the best ones found.
 
-        parts: {"train": `Part`}. max_iter, max_fun: iterations, and evaluations of the loss, at most. tolerance: on the
-        largest component of the gradient. note(number, loss): called after each iteration.
+        parts: {"train": `Part`}. max_iter, max_fun: the largest numbers of iterations and of evaluations of the loss.
+        tolerance: on the largest component of the gradient. note(number, loss): called after each iteration.
         """
         feed = self.feed_hyperparameters() | self.feed_parts(parts)
-        seen, losses = [], []  # what was minimised with its loss, of the evaluations of an iteration
+        seen, losses = [], []  # seen: (minimised value, loss) of each evaluation in the current iteration
 
         def evaluated(vector):
             total, minimized, gradient = self.run(self.results, feed | self._vectors(vector))
@@ -68,12 +68,12 @@ class FullBatch(Program):
         return Minimum(result, losses or [seen[-1][1]])
 
     def _vectors(self, vector):
-        """The feed of the weights in one vector."""
+        """The feed of the weights, given as one vector."""
         sizes = [each.shape.num_elements() for each in self.vectors]
         pieces = np.split(vector.astype(self.dtype), np.cumsum(sizes)[:-1])
         return {each: piece.reshape(each.shape) for each, piece in zip(self.vectors, pieces, strict=True)}
 
 
 def _joined(packed):
-    """One float64 vector of packed arrays."""
+    """The packed arrays as one float64 vector."""
     return np.concatenate([np.ravel(each) for each in packed]).astype(np.float64)

@@ -21,13 +21,13 @@ from fcclf.network.network import Network, inference
 
 tf1 = tf.compat.v1
 
-EVALUATION_BATCH, EVALUATION_NUMBERS = 4096, 1 << 24  # samples, and their features, evaluated at once
+EVALUATION_BATCH, EVALUATION_NUMBERS = 4096, 1 << 24  # most samples, and most numbers in them, evaluated at once
 
 
 class Results(NamedTuple):
-    """The results of a stretch. metrics: [most epochs, metrics], zero in the rows of unfinished epochs. epochs:
-    int32, how many were finished. finite: bool, all weights, slots and statistics are. stopped: bool, the rule ended
-    training."""
+    """The results of a stretch. metrics: [most epochs, metrics], zero in the rows of unfinished epochs. epochs: int32,
+    how many were finished. finite: bool, whether all weights, slots and statistics are. stopped: bool, whether the rule
+    ended training."""
 
     metrics: tf.Tensor
     epochs: tf.Tensor
@@ -36,8 +36,8 @@ class Results(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What is measured of a batch as it is trained on, scalars. loss: the mean of its samples'; score: their sum;
-    weight, size: of its samples, and how many count."""
+    """Measurements of a batch as it is trained on, scalars. loss: weighted mean over its samples; score: weighted sum
+    over its samples; weight: their total weight; size: number of samples that count."""
 
     loss: tf.Tensor
     score: tf.Tensor
@@ -54,8 +54,8 @@ class Loop:
         self.penalty, self.spreads = None, {}
 
     def run(self, parts: dict[str, Part], order, n_epochs, first, last) -> Results:
-        """Trains n_epochs rows of order, int32 [most epochs, train samples], from batch `first` of the first row to
-        before batch `last` of the last row, or until the rule stops it."""
+        """Trains on `n_epochs` rows of `order`, int32 [most epochs, train samples], from batch `first` of the first row
+        to before batch `last` of the last row, or until the rule ends training."""
         self.penalty = self.fed_penalty()
         self.spreads = {name: self.spread(part) for name, part in parts.items()}
         state = begun = self.storage.read()
@@ -84,8 +84,9 @@ class Loop:
         return self.results(begun, state, metrics, finished, stopped)
 
     def results(self, begun: State, state: State, metrics, finished, stopped) -> Results:
-        """Assigns a state to the variables, which were read as `begun`; the `Results`."""
-        with tf.control_dependencies(tf.nest.flatten(begun)):  # what ends as a constant waits for nothing else
+        """Assigns a state to the variables and returns the `Results`. begun: the state that was read from the
+        variables."""
+        with tf.control_dependencies(tf.nest.flatten(begun)):  # which a constant would not wait for otherwise
             assigned = self.storage.assign(state)
         with tf.control_dependencies(assigned):
             finite = all_finite(state.learner)
@@ -106,17 +107,19 @@ class Loop:
         return self.plan.objective.spread(part.y, part.weights)
 
     def begin(self, state: State, start) -> State:
-        """Keeps the weights that an epoch begins with. start: int32, the number of the next batch."""
+        """Remembers the weights that an epoch begins with. start: int32, the number of the next batch; 0 begins an
+        epoch."""
         pairs = zip(state.learner.weights, state.epoch_start, strict=True)
         return state._replace(epoch_start=tuple(tf.where(tf.equal(start, 0), new, old) for new, old in pairs))
 
     def train(self, state: State, part: Part, order, start, stop) -> State:
-        """Trains on batches start to stop of an epoch. order: int32 [samples]; start, stop: int32 scalars."""
+        """Trains on batches `start` to before `stop` of an epoch. order: int32 [samples]; start, stop: int32
+        scalars."""
 
         def batch(number, learner):
             return number + 1, self.numbered_batch(number, learner, state.learning_rate, part, order)
 
-        if self.plan.n_batches == 1:  # what would begin and end a loop takes a tenth of a small step's time
+        if self.plan.n_batches == 1:  # starting and ending a loop takes a tenth of a small step's time
             return state._replace(learner=batch(0, state.learner)[1])
         _, learner = tf.while_loop(lambda number, _: number < stop, batch, (start, state.learner))
         return state._replace(learner=learner)
@@ -133,12 +136,13 @@ class Loop:
         return window(number, self.plan.batch_size, self.plan.sizes.train, self.plan.dtype)
 
     def taken(self, part: Part, take):
-        """(X, y, weights) of some samples of a part, X dense. take(array): the same rows of each of its arrays."""
+        """(X, y, weights) of some samples of a part, X dense. take(array): the rows of these samples in an array of the
+        part."""
         X = dense(*map(take, part.X), self.plan.n_features) if part.is_sparse else take(part.X)
         return X, take(part.y), None if part.weights is None else take(part.weights)
 
     def batch(self, learner: Learner, kept_rate, X, y, given, counted) -> Learner:
-        """One step. given: [batch], weights of the samples, or None. counted: weights that `window` gave."""
+        """One step. given: [batch], weights of the samples, or None. counted: weights from `window`."""
         weights = product(given, counted)
         size = float(self.plan.batch_size) if counted is None else tf.reduce_sum(counted)
         weight = size if weights is None else tf.reduce_sum(weights)
@@ -152,7 +156,8 @@ class Loop:
         return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
 
     def moved(self, learner: Learner, kept_rate, slopes, measured: Measured) -> Learner:
-        """The learner after a step down the packed gradient of a batch's mean loss, with what was measured of it."""
+        """The learner after one step, with the batch's measurements added to its sums. slopes: packed gradient of the
+        batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
         norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
         learner = self.step(learner, gradients, norm, kept_rate)
@@ -166,8 +171,8 @@ class Loop:
         return learner._replace(sums=learner.sums + tf.stack([added[name] for name in SUMS]))
 
     def descent(self, packed, statistics, X, y, weights, phase):
-        """(logits, loss, its packed gradient) of a batch in training, where the packed weights of the network are
-        `packed`. weights: of the samples, [batch], or None."""
+        """(logits, loss, packed gradient of the loss) of a batch in training. packed: the trained weights of the
+        network. weights: of the samples, [batch], or None."""
         trained = self.storage.trained.unpack(packed)
         logits = self.logits(X, {**trained, **statistics}, phase)
         loss = weighted_mean(self.plan.objective.losses(logits, y, training=True), weights)
@@ -175,15 +180,16 @@ class Loop:
         return logits, loss, self.storage.trained.pack(dict(zip(trained, gradients, strict=True)))
 
     def penalized(self, packed, gradients, weight):
-        """(the penalty, packed gradients with its own). weight: of the samples that the gradients are of."""
+        """(penalty, packed gradients with the penalty's added). weight: total weight of the samples that `gradients`
+        are of."""
         penalty, slopes = self.penalty.value_and_gradient(packed, weight)
         return penalty, [part if slope is None else part + slope for part, slope in zip(gradients, slopes, strict=True)]
 
     def full_descent(self, packed, part: Part):
-        """(loss with penalties, what is minimised, its packed gradient) of a whole part, where the packed weights of
-        the network are `packed`.
+        """(loss with penalties, minimised value, packed gradient of that value) of a whole part. packed: the trained
+        weights of the network.
 
-        Steps follow the sum over outputs, whose mean the loss is.
+        What is minimised is the sum over outputs, while the loss is their mean.
         """
 
         def batch(X, y, weights):
@@ -199,8 +205,8 @@ class Loop:
         return loss + penalty, loss * self.plan.objective.averaged + penalty, gradients
 
     def _summed(self, part, total, batch, zeros):
-        """The sums of what batch(X, y, weights) makes, of the same structure as `zeros`, over all samples of a part, so
-        many at a time that they do not take much memory."""
+        """The sums of what batch(X, y, weights) returns over all samples of a part, which it takes a limited number at
+        a time to save memory. zeros: the initial sums, in the structure that `batch` returns."""
         size = evaluated_at_once(total, self.plan.n_features)
 
         def add(number, sums):
@@ -214,7 +220,7 @@ class Loop:
         return tf.while_loop(lambda number, _: number < n_batches, add, (0, zeros))[1]
 
     def values(self, learner: Learner):
-        """({variable name: tensor} of what is trained, and of the statistics)."""
+        """({variable name: tensor} of the trained variables, the same of the statistics)."""
         return self.storage.trained.unpack(learner.weights), self.storage.statistics.unpack(learner.statistics)
 
     def logits(self, X, values, phase=None):
@@ -224,7 +230,7 @@ class Loop:
         return inference(X, self.network, context)["output"]
 
     def step(self, learner: Learner, gradients, norm, kept_rate) -> Learner:
-        """Moves the weights against packed gradients of that global norm."""
+        """The learner after one step of the optimizer. gradients: packed; norm: their global norm."""
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clip_norm is not None:
             gradients = optimizers.clipped(gradients, norm, plan.clip_norm)
@@ -272,7 +278,8 @@ class Loop:
         return found
 
     def judge(self, state: State, measured):
-        """(whether to stop, the state), after the rule has compared the epoch and the learning rate has followed."""
+        """(whether to stop, the state), after the rule has judged the epoch and the schedule has set the learning
+        rate."""
         rule, best, exhausted = self.plan.rule, state.best, tf.constant(False)
         if rule:
             value = measured[rule.metric]
@@ -299,8 +306,8 @@ class Loop:
         return means(self._summed(part, total, batch, tf.zeros(3, self.plan.dtype)))
 
     def measuring(self, values, spread):
-        """A function of (X, y, weights) of some samples: their loss, score and weight, added up, [3]. spread: what the
-        scores of their part are relative to."""
+        """A function of (X, y, weights) that returns the weighted sums of the losses and scores of some samples, and
+        their total weight, [3]. spread: what the scores of their part are relative to."""
         objective = self.plan.objective
 
         def batch(X, y, weights):
@@ -313,20 +320,20 @@ class Loop:
 
 
 def means(sums):
-    """(loss, score) of a part, of their sums and of that of the weights, [3]."""
+    """(mean loss, mean score) of a part. sums: of losses, scores and weights, [3]."""
     return divided(sums[0], sums[2]), divided(sums[1], sums[2])
 
 
 def evaluated_at_once(total: int, n_features: int) -> int:
-    """Number of samples that are evaluated at once, of a part that has `total`."""
+    """Number of samples that are evaluated at once, out of `total` in a part."""
     return min(EVALUATION_BATCH, max(1, EVALUATION_NUMBERS // n_features), total)
 
 
 def window(number, size, total, dtype="float32"):
     """Where batch `number` of `size` out of `total` samples begins, and the weights of its samples, [size].
 
-    XLA needs batches of one shape. If the last would run over the end it begins earlier, and the samples that the batch
-    before it had already get weight 0. Where no batch does, the weights are None.
+    XLA needs batches of one shape. If the last would run over the end it begins earlier, and samples that were already
+    in the batch before it get weight 0. If all batches are full, the weights are None.
     """
     if total % size == 0:
         return number * size, None
@@ -335,7 +342,7 @@ def window(number, size, total, dtype="float32"):
 
 
 def dense(columns, values, n_features):
-    """The samples that are given sparse, [batch, features]."""
+    """Sparse samples as a dense tensor, [batch, features]. columns, values: [batch, places], as in `SparseRows`."""
     batch, places = values.shape
     rows = tf.repeat(tf.range(batch), places)
     indices = tf.stack([rows, tf.reshape(columns, [-1])], axis=1)
@@ -343,7 +350,7 @@ def dense(columns, values, n_features):
 
 
 def some_rows(array, first, count):
-    """`count` rows of an array from the first."""
+    """`count` rows of an array, beginning with row `first`."""
     return tf.slice(array, [first, 0][: array.shape.rank], [count, *array.shape[1:]])
 
 
@@ -359,7 +366,7 @@ def _chosen(condition, one, other):
 
 
 def _changed_by_finish(stopped, state, metrics):
-    """What the end of an epoch changes: a conditional that passed the weights through would copy them."""
+    """What the end of an epoch changes; the weights are left out because a conditional would copy them."""
     return stopped, state.learner.sums, state.epoch, state.learning_rate, state.best, metrics
 
 
@@ -369,6 +376,6 @@ def _with_changes(state, stopped, sums, epoch, learning_rate, best, metrics):
 
 
 def all_finite(learner: Learner):
-    """Whether all weights, slots and statistics are numbers: a bool tensor."""
+    """Whether all weights, slots and statistics are finite: a bool tensor."""
     changing = tf.nest.flatten([learner.weights, learner.slots, learner.statistics])
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in changing])

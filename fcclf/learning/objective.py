@@ -1,9 +1,9 @@
 """What a network is trained for: the loss of its outputs, the score of its answers, and the penalties.
 
 An objective is one of `Classification`, `Multilabel` and `Regression`, which have the same members. label_type(dtype),
-label_shape: of the y of one sample, where the network's numbers are of a dtype. score: the name of what `scores` gives,
-in metrics and curves. averaged: number of outputs whose mean the loss is, while steps follow their sum. Losses and
-scores are of the type of the logits.
+label_shape: of the y of one sample, where the network's numbers have type dtype. score: the name of what `scores`
+gives, in metrics and curves. averaged: number of outputs that the loss is the mean of, while steps follow their sum.
+Losses and scores have the type of the logits.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ tf1 = tf.compat.v1
 class Classification:
     """One class for each sample, by the cross-entropy of the logits.
 
-    Two classes may have one output, the logit of class 1 against 0 for class 0. label_smoothing: share of each label
-    that is spread over all classes in training (Szegedy et al. 2016).
+    Two classes may have one output, the logit of class 1 against 0 for class 0. label_smoothing: the share of each
+    label that is spread over all classes in training (Szegedy et al. 2016).
     """
 
     label_smoothing: float = 0.0
@@ -31,11 +31,11 @@ class Classification:
     averaged: ClassVar[int] = 1
 
     def label_type(self, dtype: str) -> str:
-        """That of class numbers."""
+        """The type of class numbers."""
         return "int32"
 
     def spread(self, y, weights):
-        """What scores are relative to: nothing."""
+        """None: scores are not relative to anything."""
 
     def losses(self, logits, y, training=False):
         """The loss of each sample, [batch]. logits: [batch, outputs]; y: int32 [batch]."""
@@ -57,7 +57,7 @@ class Classification:
         return tf.argmax(class_logits(logits), axis=1, output_type=tf.int32)
 
     def probabilities(self, logits):
-        """[batch, classes]; each row sums to 1."""
+        """The probabilities of the classes, [batch, classes]; each row sums to 1."""
         return tf.nn.softmax(class_logits(logits), name="probabilities")
 
 
@@ -72,15 +72,15 @@ class Multilabel:
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """1 for each label that the sample has, 0 for the others."""
+        """The shape of the y of one sample: 1 for each label that it has, 0 for the others."""
         return (self.outputs,)
 
     def label_type(self, dtype: str) -> str:
-        """That of ones and zeros."""
+        """The type of ones and zeros."""
         return "int32"
 
     def spread(self, y, weights):
-        """What scores are relative to: nothing."""
+        """None: scores are not relative to anything."""
 
     def losses(self, logits, y, training=False):
         """The loss of each sample, [batch]. logits: [batch, outputs]; y: int32 [batch, outputs]."""
@@ -96,7 +96,7 @@ class Multilabel:
         return tf.cast(logits > 0, tf.int32)
 
     def probabilities(self, logits):
-        """[batch, outputs], each on its own."""
+        """The probability of each label independently of the others, [batch, outputs]."""
         return tf.sigmoid(logits, name="probabilities")
 
 
@@ -104,10 +104,10 @@ class Multilabel:
 class Regression:
     """Numbers for each sample, one for each output.
 
-    loss: "squared_error", half of it; "poisson", half of its deviance, for numbers of at least 0, where the outputs are
-    logarithms; "absolute_error"; "huber", which is squared up to an error of delta and grows in a line from there
-    (Huber 1964). As in `sklearn.neural_network.MLPRegressor`, steps follow the gradient of the sum over the outputs;
-    the value of the loss is their mean, of "poisson" their sum.
+    loss: "squared_error", half of the square; "poisson", half of the deviance, for numbers of at least 0, where the
+    outputs are logarithms; "absolute_error"; "huber", quadratic up to an error of delta and linear beyond (Huber 1964).
+    As in `sklearn.neural_network.MLPRegressor`, steps follow the gradient of the sum over the outputs; the value of the
+    loss is their mean, except that of "poisson", which is their sum.
     """
 
     loss: str = "squared_error"
@@ -117,17 +117,17 @@ class Regression:
     score: ClassVar[str] = "r2"
 
     def label_type(self, dtype: str) -> str:
-        """That of the outputs."""
+        """The type of the network's outputs."""
         return dtype
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """A number for each output."""
+        """The shape of the y of one sample: a number for each output."""
         return (self.outputs,)
 
     @property
     def averaged(self) -> int:
-        """Number of outputs whose mean the loss is."""
+        """Number of outputs that the loss is the mean of; 1 if it is their sum."""
         return 1 if self.loss == "poisson" else self.outputs
 
     def spread(self, y, weights):
@@ -141,8 +141,8 @@ class Regression:
         return total if self.averaged == 1 else total - tf.stop_gradient(total - total / self.averaged)
 
     def scores(self, logits, y, spread):
-        """The score of each sample, [batch], whose mean over a part is R2, the mean of the outputs'. An output
-        that is the same for all samples counts 1 where it is hit, else 0."""
+        """The score of each sample, [batch], whose mean over a part is R2, averaged over the outputs. An output whose
+        labels are all equal counts 1 if it is predicted exactly, else 0."""
         squares = tf.square(y - self.predictions(logits))
         constant = tf.cast(tf.equal(squares, 0), squares.dtype)
         return tf.reduce_mean(tf.where(spread > 0, 1 - tf.math.divide_no_nan(squares, spread), constant), axis=1)
@@ -152,7 +152,7 @@ class Regression:
         return tf.exp(logits) if self.loss == "poisson" else logits
 
     def probabilities(self, logits):
-        """None of them: an empty tuple, as `Session.run` takes it."""
+        """An empty tuple, which `Session.run` accepts: there are no probabilities."""
         return ()
 
 
@@ -188,8 +188,8 @@ class Penalty:
     """The penalties on the kernels: l1 * sum(|W|) + (l2 + alpha / weight) / 2 * sum(W^2), each kernel with its own l1
     and l2.
 
-    They are computed on packed weights: `l1` and `l2` hold a number for each weight, 0 where it is no kernel's, or are
-    None where no kernel has such a penalty; `alpha` holds the same number for every kernel's weight.
+    They are computed on packed weights: `l1` and `l2` hold a number for each weight, 0 for weights outside kernels, or
+    are None if no kernel has such a penalty; `alpha` holds the same number for every weight of a kernel.
     """
 
     def __init__(self, packing, dtype, l1: dict | None, l2: dict | None, alpha: dict | None):
@@ -200,7 +200,8 @@ class Penalty:
         )
 
     def value_and_gradient(self, weights, weight):
-        """The penalty, a scalar, and its gradient, packed as `weights` are. weight: of the batch, for alpha."""
+        """The penalty, a scalar, and its gradient, packed like `weights`. weight: total weight of the batch, for
+        alpha."""
         value, gradient = tf.zeros((), weights[0].dtype), [None] * len(weights)
         for number, part in enumerate(weights):
             squares = self._squares(number, weight)
@@ -213,7 +214,7 @@ class Penalty:
         return value, gradient
 
     def _squares(self, number, weight):
-        """The factors of half the squares in one part of the packed weights; None if there are none."""
+        """The factors of W^2 / 2 in one part of the packed weights; None if there are none."""
         l2 = None if self.l2 is None else self.l2[number]
         return l2 if self.alpha is None else _sum(l2, divided(self.alpha[number], weight))
 
@@ -224,7 +225,7 @@ def _sum(one, other):
 
 
 def weighted_mean(values, weights):
-    """Mean of values, [batch, ...], over the batch; weights: [batch], or None where all count the same."""
+    """Mean of values, [batch, ...], over the batch; weights: [batch], or None if all samples count the same."""
     if weights is None:
         return tf.reduce_mean(values, axis=0)
     weights = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))

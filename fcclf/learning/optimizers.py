@@ -1,8 +1,8 @@
 """Optimizers and learning-rate schedules.
 
 An optimizer is one of `tf.compat.v1.train`, which makes its variables and takes the fed steps. The loop takes the same
-steps on tensors: `step` is the rule that the kernels of TensorFlow follow (tensorflow/core/kernels/training_ops.cc),
-on packed weights. A test compares the two for every optimizer.
+steps on tensors: `step` follows the formula of TensorFlow's kernels (tensorflow/core/kernels/training_ops.cc), on
+packed weights. A test compares the two for every optimizer.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ tf1 = tf.compat.v1
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer by its name and, for those that have them, scikit-learn's parameters."""
+    """An optimizer, given by its name and, if it has them, scikit-learn's parameters."""
 
     name: str
     momentum: float = 0.9
@@ -29,7 +29,7 @@ class Optimizer:
 
     @classmethod
     def named(cls, name: str) -> "Optimizer":
-        """The optimizer by an entry of `fcclf.settings.config.OPTIMIZERS`, with its default parameters."""
+        """The optimizer for an entry of `fcclf.settings.config.OPTIMIZERS`, with its default parameters."""
         return cls("momentum", nesterov=True) if name == "nesterov" else cls(name)
 
     def of_tensorflow(self, learning_rate, dtype: str = "float32") -> tf1.train.Optimizer:
@@ -38,7 +38,7 @@ class Optimizer:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Names of what is kept for each weight, as TensorFlow's optimizer has them."""
+        """Names of the slots, which hold numbers for each weight, as TensorFlow's optimizer calls them."""
         return KINDS[self.name].slots
 
     @property
@@ -94,8 +94,8 @@ def _adadelta(settings, weight, gradient, slots, rate, powers):
 
 
 class Kind(NamedTuple):
-    """An optimizer's rule. step: on tensors; slots: names of what TensorFlow's optimizer keeps for each weight;
-    of_tensorflow: (settings, learning rate, dtype) -> that optimizer."""
+    """An optimizer's rule. step: on tensors; slots: names of TensorFlow's slots for each weight; of_tensorflow:
+    (settings, learning rate, dtype) -> TensorFlow's optimizer."""
 
     step: Callable
     slots: tuple[str, ...]
@@ -107,7 +107,7 @@ def _plain(optimizer):
 
 
 def _adam_of_tensorflow(settings, rate, dtype):
-    """Its powers are of the type of what it is given."""
+    """TensorFlow's Adam. Its powers take the type of the betas, so these are tensors of type `dtype`."""
     betas = (tf.constant(each, dtype) for each in (settings.beta_1, settings.beta_2))
     return tf1.train.AdamOptimizer(rate, *betas, settings.epsilon)
 
@@ -127,7 +127,7 @@ KINDS = {
 
 
 def clipped(gradient, norm, most):
-    """A packed gradient of that global norm, scaled down to a norm of `most`; NaN where its norm is infinite."""
+    """A packed gradient of global norm `norm`, scaled down to a norm of at most `most`; NaN if its norm is infinite."""
     factor = most * tf.minimum(1 / norm, 1 / most) + (norm - norm)
     return [part * factor for part in gradient]
 
@@ -142,7 +142,7 @@ FACTORED = ("step", "exponential", "adaptive")  # ... and a factor
 class Schedule:
     """How the learning rate changes: with the steps, or after an epoch.
 
-    name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: of those in STEPPED and FACTORED.
+    name: one of `fcclf.settings.config.SCHEDULES`. steps, factor: used by those in STEPPED and FACTORED.
     """
 
     name: str = "constant"
@@ -158,7 +158,7 @@ class Schedule:
         return initial
 
     def after_epoch(self, kept, exhausted, given) -> "Rated":
-        """The kept rate after an epoch. exhausted: bool, patience has ended. given: `Given`."""
+        """The `Rated` after an epoch. kept: the kept rate. exhausted: bool, patience has run out. given: `Given`."""
         if self.name == "invscaling":
             return Rated(given.initial / tf.cast(given.samples + 1, kept.dtype) ** given.power_t, exhausted, None)
         if self.name == "adaptive":
@@ -177,7 +177,8 @@ class Given(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """rate: float, of the next epoch. stopped: bool, training ends. slowed: bool, patience begins again; or None."""
+    """What an epoch does to the learning rate. rate: float, the kept rate of the next epoch. stopped: bool, training
+    ends. slowed: bool, patience begins again; or None."""
 
     rate: tf.Tensor
     stopped: tf.Tensor

@@ -1,14 +1,14 @@
 """Many small tensors as one vector, so that what is done to all of them takes one operation.
 
-The loop of training carries its weights, slots and best weights packed: an optimizer's step is then a few operations
-on one vector instead of a few for each variable. Large tensors stay alone, for packing would copy them.
+The training loop carries its weights, slots and best weights packed: an optimizer's step is then a few operations on
+one vector instead of a few for each variable. Large tensors stay separate, because packing would copy them.
 """
 
 import math
 
 import tensorflow as tf
 
-LARGEST_PACKED = 4096  # numbers in a tensor; copying more takes longer than an operation of its own
+LARGEST_PACKED = 4096  # numbers in a tensor; copying more takes longer than a separate operation
 
 
 class Packing:
@@ -41,7 +41,7 @@ class Packing:
         return {name: values[name] for name in self.names}
 
     def spread(self, values: dict, dtype) -> tuple[tf.Tensor, ...]:
-        """One number for each tensor, {name: scalar}, in a form that multiplies a packed one."""
+        """One number for each tensor, {name: scalar}, packed so that it can be multiplied with packed tensors."""
         small = [tf.fill([math.prod(shape)], tf.cast(values[name], dtype)) for name, shape in self.small.items()]
         vector = [tf.concat(small, axis=0)] if small else []
         return (*vector, *(values[name] for name in self.large))

@@ -24,13 +24,13 @@ from fcclf.settings.run_config import CPU, GPU, LONGEST_PATIENCE, DataShape
 from fcclf.system import memory
 from fcclf.system.memory import Needed
 
-MOST_EPOCHS_PER_RUN = 64  # rows of the fed order, at most
-MOST_SAMPLES_PER_RUN = 2_000_000  # entries of the fed order, at most, unless one epoch has more
-FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # of samples that are streamed, in one `Session.run` at most
-READ_BYTES, READ_AHEAD = 1 << 26, 2  # of streamed samples that are read at once, and how many times that is held
+MOST_EPOCHS_PER_RUN = 64  # largest number of rows of the fed order
+MOST_SAMPLES_PER_RUN = 2_000_000  # largest number of entries of the fed order, unless one epoch has more
+FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # most bytes and rows of streamed samples in one `Session.run`
+READ_BYTES, READ_AHEAD = 1 << 26, 2  # bytes of streamed samples read at once, and number of such reads held in memory
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
-LEAST_FOR_THREADS = 1_000_000  # multiplications forward of a step; fewer take longer on several threads than on one
-THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; of each further core
+LEAST_FOR_THREADS = 1_000_000  # multiplications in a step's forward pass; with fewer, one thread is the fastest
+THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; number for each further core
 
 
 class Sizes(NamedTuple):
@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
 
 
 def places(parts: dict[str, Part]) -> Sizes:
-    """The numbers of places in the rows of each part that is sparse; 0 of the others."""
+    """The numbers of places in the rows of each sparse part; 0 for the others."""
     return Sizes(**{"train": 0} | {name: part.X.places for name, part in parts.items() if part.is_sparse})
 
 
@@ -61,12 +61,12 @@ class Plan:
     """All that a program is compiled for.
 
     layers: (name, block) of the network, without penalties. dtype: of its numbers, "float32" or "float64". places: in
-    the rows of each part that is sparse, 0 of the others. weighted: parts whose samples have weights. rule: of early
-    stopping, None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such
-    penalties. fed_dropout: a fed rate counts instead of those of the blocks. compiled: by XLA. threads: of the
-    session. device: CPU or GPU. fed_batches: number of batches that are fed to one `Session.run` where samples are
-    streamed, as in `fcclf.learning.streaming`; 0: all samples are fed. shards: that a batch is cut into, as in
-    `fcclf.sharded`; None: it is not.
+    the rows of each sparse part, 0 for the others. weighted: parts whose samples have weights. rule: of early stopping,
+    None without one. clip_norm: None to leave gradients as they are. l1, l2, alpha: whether there are such penalties.
+    fed_dropout: whether a fed rate replaces those of the blocks. compiled: by XLA. threads: of the session. device: CPU
+    or GPU. fed_batches: number of batches that are fed to one `Session.run` where samples are streamed, as in
+    `fcclf.learning.streaming`; 0: all samples are fed. shards: number of shards that a batch is cut into, as in
+    `fcclf.sharded`; None: it is not cut.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -92,8 +92,8 @@ class Plan:
     shards: int | None = None
 
     def streamed(self) -> "Plan":
-        """The plan by which the same is trained on samples that are streamed, to the same bits; this one where a batch
-        has all samples, or they are sparse or in shards."""
+        """The plan for the same training on streamed samples, with bit-identical results. It is this plan itself if a
+        batch has all samples, or if they are sparse or in shards."""
         if self.n_batches == 1 or any(self.places) or self.shards:
             return self
         rows = min(FED_ROWS, FED_BYTES // (self.n_features * np.dtype(self.dtype).itemsize))
@@ -116,17 +116,17 @@ class Plan:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """Names of the kernels, which the penalties are on, in the order of their blocks."""
+        """Names of the kernels that penalties apply to, in the order of their blocks."""
         every = blocks.placed(dict(self.layers), (self.n_features,))
         return tuple(name for placed in every for name in placed.trained if name.endswith("/kernel"))
 
     @property
     def memory(self) -> Needed:
-        """What training takes beside the data, about.
+        """The memory that training needs in addition to the data, approximately.
 
-        The session, its copy of the data, the orders of the epochs at hand and those made ahead, the weights with what
-        is kept beside them (in variables, in the loop, and once as numpy), and a batch on its way through the layers:
-        what goes into each, what comes out, and the gradient.
+        It is that of the session, its copy of the data, the orders of the current epochs and those made ahead, the
+        weights with what is stored for each of them (in variables, in the loop, and once in numpy arrays), and a batch
+        on its way through the layers: the inputs, outputs and gradient of each.
         """
         rows = list(blocks.rows(dict(self.layers), self.n_features))
         kept = 2 + len(self.optimizer.slots) + self.keeps_best
@@ -145,7 +145,7 @@ class Plan:
 
     @property
     def _numbers_of_samples(self):
-        """How many numbers of samples are held at once, labels included."""
+        """How many numbers are held at once for samples, labels included."""
         if self.fed_batches:
             read = READ_AHEAD * READ_BYTES // np.dtype(self.dtype).itemsize
             return sum(self.sizes) + read + self.fed_rows * self.n_features
@@ -154,7 +154,7 @@ class Plan:
         )
 
     def that_fits(self) -> "Plan":
-        """This plan; where there is no memory for it, the streamed one if that takes less."""
+        """This plan, or the streamed one if this does not fit in memory and that needs less."""
         if self.memory.resident <= memory.available_memory():
             return self
         return min(self, self.streamed(), key=lambda plan: plan.memory.resident)
@@ -187,9 +187,10 @@ class Plan:
 class Hyperparameters(NamedTuple):
     """What is fed to a program.
 
-    seed: of initial weights, masks and orders. l1, l2: [kernels], for each kernel of the plan. alpha: adds to
-    l2, divided by the weight of a batch. dropout: the rate where the plan has fed_dropout. tolerance, patience: of the
-    rule. power_t, samples: of the invscaling schedule, its exponent and the samples trained on before epoch 0.
+    seed: of initial weights, dropout masks and orders. l1, l2: [kernels], for each kernel of the plan. alpha: added to
+    l2 after division by the weight of a batch. dropout: the rate where the plan has fed_dropout. tolerance, patience:
+    of the rule. power_t, samples: of the invscaling schedule, its exponent and the number of samples trained on before
+    epoch 0.
     """
 
     seed: int
@@ -228,9 +229,9 @@ def planned(
 ) -> Plan:
     """The plan of a run on data.
 
-    sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings ask for
-    none; by default one for each core, or a single one for a small network or in shards. device: by default as the
-    settings ask. Raises ConfigError if it is not there.
+    sizes: as in `Sizes`. weighted: names of the parts with weights. threads: of the session, where the settings do not
+    say; by default one for each core, or a single one for a small network or in shards. device: by default as the
+    settings say. Raises ConfigError if that device is not available.
     """
     training, layers, sizes = config.training, config.layers(shape), Sizes(*sizes)
     l1, l2 = penalties(layers, shape.n_features)
@@ -258,7 +259,8 @@ def planned(
 
 
 def _largest_batch(size, shards):
-    """The whole training part; in shards, as many rows of each as the longest has."""
+    """Number of samples in the largest batch: the whole training part; in shards, the longest shard's number for each
+    of them."""
     return size if shards is None else -(-size // shards) * shards
 
 
@@ -275,7 +277,8 @@ def _is_small(layers, n_features, batch_size):
 
 
 def kernel_weights(layers, n_features: int) -> int:
-    """Number of weights that a sample meets on its way through a network of dense layers."""
+    """Number of weights in the kernels of a network; if its layers are dense, each sample is multiplied once by
+    each."""
     placed = blocks.placed(dict(layers), (n_features,))
     return sum(math.prod(shape) for each in placed for name, shape in each.trained.items() if name.endswith("/kernel"))
 
@@ -286,7 +289,7 @@ def cores() -> int:
 
 
 def hyperparameters(config: Config, shape: DataShape) -> Hyperparameters:
-    """What is fed to the program of a run on data of a shape."""
+    """What is fed to the program of a run on data of a certain shape."""
     training, stopping = config.training, config.stopping
     l1, l2 = penalties(config.layers(shape), shape.n_features)
     watched = {"tolerance": stopping.tolerance, "patience": stopping.patience} if stopping else {}
@@ -294,7 +297,7 @@ def hyperparameters(config: Config, shape: DataShape) -> Hyperparameters:
 
 
 def _schedule(training):
-    """The schedule with those parameters alone that it has: others would compile another program."""
+    """The schedule with only the parameters that it uses: others would needlessly compile another program."""
     steps = training.decay_steps if training.schedule in STEPPED else 1
     factor = training.decay_rate if training.schedule in FACTORED else 1.0
     return Schedule(training.schedule, steps, factor)

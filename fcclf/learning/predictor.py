@@ -1,8 +1,8 @@
 """A network in a session: values in, answers out.
 
-How a product is split over threads, and how many rows it has, decides its last bits. So a session has exactly the
-threads it asks for, whatever the process did before and however many cores there are; and answers are computed in
-blocks of one number of rows, so that a row's answer depends on that row alone.
+How a matrix product is split over threads, and how many rows it has, decides the last bits of its results. So a session
+has exactly the threads it asks for, whatever the process did before and however many cores there are; and answers are
+computed in blocks of a fixed number of rows, so that a row's answer depends on that row alone.
 """
 
 import contextlib
@@ -25,35 +25,38 @@ from fcclf.settings.run_config import CPU, GPU
 
 tf1 = tf.compat.v1
 
-MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # given to the graph at once, if they are more than one block
-PROBED = 16  # threads
-CALLERS_THREAD = -1  # a pool of TensorFlow's: handing one block over to another thread takes a third of its time
-PLACES = {CPU: None, GPU: "/device:GPU:0"}  # of the operations of a network; None: where its session has them
+MOST_BLOCKS, MOST_NUMBERS = 128, 1 << 24  # most that are fed to the graph at once, but at least one block
+PROBED = 16  # threads of the session that tells whether sessions have their own
+CALLERS_THREAD = -1  # a pool of TensorFlow's: handing a block to another thread takes a third of the block's time
+PLACES = {CPU: None, GPU: "/device:GPU:0"}  # of a network's operations; None: where its session puts them
 
-# Otherwise the first device of the process decides how many threads all sessions share. Read when a device is made.
+# Without this the first device of the process decides how many threads all sessions share. Read when a device is made.
 OVERRIDE = "TF_OVERRIDE_GLOBAL_THREADPOOL"
 os.environ[OVERRIDE] = "1"
 _probing = threading.Lock()
 
 
 def session_config(threads: int, device: str = CPU) -> tf1.ConfigProto:
-    """threads: 1 or more, of the CPU. device: CPU, where bit-equality is promised and GPUs are not even seen, or GPU,
-    of which the session takes the first, and of its memory what it needs."""
+    """The configuration of a session.
+
+    threads: 1 or more, of the CPU. device: CPU, where results are bit-identical and GPUs are hidden from TensorFlow, or
+    GPU, where the session takes the first GPU, and as much of its memory as it needs.
+    """
     return tf1.ConfigProto(
         device_count={"GPU": int(device == GPU)},
-        allow_soft_placement=True,  # what is there for the CPU alone, such as the saver, stays on it
+        allow_soft_placement=True,  # operations that exist only for the CPU, such as the saver's, stay on it
         gpu_options=tf1.GPUOptions(allow_growth=True),
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=threads,
-        use_per_session_threads=True,  # between operations too, or they are those of the first session of the process
+        use_per_session_threads=True,  # between operations too; else all use the first session's
         # XLA optimizes the compiled loop; for the rest, rewriting costs more time than it saves.
         graph_options=tf1.GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True)),
     )
 
 
 def without_own_threads(config: tf1.ConfigProto) -> tf1.ConfigProto:
-    """The config of a session that shares its threads between operations, as those of a server must: with others of the
-    process, or of the server."""
+    """Changes a config, and returns it, so that its session shares the threads between operations with others of the
+    process or server, as the sessions of a server must."""
     config.use_per_session_threads = False
     return config
 
@@ -74,15 +77,16 @@ def sees_gpu() -> bool:
 
 
 def sessions_own_threads() -> bool:
-    """Whether a session has the threads it asks for. Not where the process used TensorFlow before it imported this
-    module: then it warns, once."""
+    """Whether a session has the threads it asks for. If not, because the process used TensorFlow before it imported
+    this module, it warns, once."""
     with _probing:  # the threads are counted, so no other session may begin or end meanwhile
         return _own_threads()
 
 
 @functools.cache
 def _own_threads():
-    few, many = (without_own_threads(session_config(threads)) for threads in (1, PROBED))  # what counts is inside them
+    # The probe counts the threads inside operations; those between operations are shared.
+    few, many = (without_own_threads(session_config(threads)) for threads in (1, PROBED))
     with tf1.Session(graph=tf.Graph(), config=few):  # starts what all sessions share
         before = len(os.listdir("/proc/self/task"))
         with tf1.Session(graph=tf.Graph(), config=many):
@@ -100,13 +104,13 @@ class Predictor:
     """A network in a session.
 
     layers: (name, block) of the network. threads: of the session. dtype: of the network's numbers, "float32" or
-    "float64". device: CPU or GPU. variables: {name: variable} of the graph. failed: a run of its session did.
+    "float64". device: CPU or GPU. variables: {name: variable} of the graph. failed: whether a run of the session has.
     """
 
     def __init__(self, layers, n_features: int, threads: int, dtype: str = "float32", device: str = CPU):
         self.layers, self.n_features, self.threads, self.dtype = dict(layers), n_features, threads, dtype
         self.device, self.failed = device, False
-        self.loaded, self.calls = {}, {}  # {name: values}; {what is asked for: the function that answers it}
+        self.loaded, self.calls = {}, {}  # {name: values}; {(chosen, axes of blocks): function}
         with tf.Graph().as_default() as graph, tf1.device(PLACES[device]), tf1.variable_scope("", use_resource=True):
             self.build()
             self.variables = {each.op.name: each for each in tf1.global_variables()}
@@ -115,15 +119,15 @@ class Predictor:
         self.session = self.open_session(graph)
 
     def open_session(self, graph: tf.Graph) -> tf1.Session:
-        """The session that the network is in."""
+        """Opens the session of the network."""
         return tf1.Session(graph=graph, config=session_config(self.threads, self.device))
 
     def build(self):
-        """The network, its placeholder and its outputs, in the current graph."""
+        """Builds the network in the current graph."""
         self.build_network(seed=0)
 
     def build_network(self, seed):
-        """seed: int32 scalar, of the initial values."""
+        """Builds the network. seed: int32 scalar, for the initial values."""
         self.network = Network(self.layers, self.n_features, seed, self.dtype)
 
     @functools.cached_property
@@ -134,28 +138,28 @@ class Predictor:
 
     @functools.cached_property
     def layer_outputs(self) -> dict[str, tf.Tensor]:
-        """{scope: what each block makes of X} in prediction."""
+        """{scope: output of each block for X}, in prediction."""
         X = self.X
         with self._outside_scopes():
             return inference(X, self.network, Context(self.network.variables, 0))
 
     @contextlib.contextmanager
     def _outside_scopes(self):
-        """For what belongs to the network, whoever asks for it first."""
+        """Enters the graph outside all name scopes, so that names do not depend on who asks first."""
         with self.session.graph.as_default(), tf1.name_scope(None):
             yield
 
     def close(self):
-        """Ends the session."""
+        """Closes the session."""
         self.session.close()
 
     def run(self, fetches, feed=None):
-        """`Session.run`. Raises RunError if the memory does not suffice."""
+        """Calls `Session.run`. Raises RunError if there is not enough memory."""
         with self._noting_failure():
             return self.session.run(fetches, feed)
 
     def load(self, values: dict[str, np.ndarray]):
-        """Gives variables their values, by name."""
+        """Assigns values to variables, by name."""
         self.loaded = {}
         assigns = [self.variables[name].initializer for name in values]
         feeds = {assign.inputs[1]: value for assign, value in zip(assigns, values.values(), strict=True)}
@@ -166,28 +170,29 @@ class Predictor:
         return self.run(self.variables)
 
     def load_if_other(self, values: dict[str, np.ndarray]):
-        """`load`, unless these values are what was loaded last, where nothing else changes the variables."""
+        """Calls `load` unless these values were the last ones loaded; right only where nothing else changes the
+        variables."""
         if not _same_bits(values, self.loaded):
             self.load(values)
             self.loaded = {name: np.array(value) for name, value in values.items()}  # the caller's may change
 
     def answers(self, X) -> np.ndarray:
-        """[samples, outputs] of X, [samples, features], an array or a sparse one of rows; each row's depend on that row
-        alone."""
+        """The network's outputs, [samples, outputs], for X, [samples, features], an array or a sparse one that can be
+        sliced by rows. Each row's outputs depend on that row alone."""
         return self._in_blocks(_answers, X)[0]
 
     def logits(self, X) -> np.ndarray:
-        """[samples, classes] of X, [samples, features]; each row's depend on that row alone."""
+        """The logits, [samples, classes], for X, [samples, features]. Each row's logits depend on that row alone."""
         return class_logits(self.answers(X))
 
     def outputs(self, X) -> dict[str, np.ndarray]:
-        """{layer: [samples, units]} of X, [samples, features]; the last layer's are the logits. Each row's depend on
-        that row alone."""
+        """{layer: [samples, units]} for X, [samples, features]; the last layer's outputs are the logits. Each row's
+        outputs depend on that row alone."""
         return dict(zip(self.layer_outputs, self._in_blocks(_outputs, X), strict=True))
 
     def _in_blocks(self, chosen, X):
-        """What `chosen` takes of the outputs for X. Zeros fill the last block; there is one at least, so that no
-        samples have answers of the right shape."""
+        """What `chosen` selects from the outputs for X. Zeros fill the last block; there is at least one block, so that
+        X without samples gets outputs of the right shape too."""
         X = X if issparse(X) else np.asarray(X, self.dtype)
         if X.shape[0] <= self.block_rows:
             return self._of_block(chosen, X)
@@ -197,7 +202,7 @@ class Predictor:
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def _of_block(self, chosen, X):
-        """Of one block at most: a loop in the graph would take longer than the block."""
+        """What `_in_blocks` returns, for at most one block: a loop in the graph would take longer than the block."""
         found = self._call(chosen, self._blocks(1, X)[0])
         return [each[: X.shape[0]] for each in found]
 
@@ -206,18 +211,19 @@ class Predictor:
         return [each.reshape(-1, *each.shape[2:])[: X.shape[0]] for each in found]
 
     def _blocks(self, count, X):
-        """X in so many blocks, [count, block_rows, features]."""
+        """X in `count` blocks, [count, block_rows, features], padded with zeros."""
         blocks = np.zeros((count, self.block_rows, self.n_features), self.dtype)
         blocks.reshape(-1, self.n_features)[: X.shape[0]] = X.toarray() if issparse(X) else X
         return blocks
 
     @functools.cached_property
     def block_rows(self) -> int:
-        """Rows in a block."""
+        """Number of rows in a block."""
         return blockwise.block_rows(self.network)
 
     def _call(self, chosen, blocks):
-        """The arrays that `chosen` takes of the outputs for a block, or several: [rows, ...] or [number, rows, ...]."""
+        """The arrays that `chosen` selects from the outputs for one block, [rows, ...], or several, [number, rows,
+        ...]."""
         key = chosen, blocks.ndim
         if key not in self.calls:
             self.calls[key] = self._prepared_call(chosen, several=blocks.ndim == 3)
@@ -226,7 +232,8 @@ class Predictor:
 
     @contextlib.contextmanager
     def _noting_failure(self):
-        """For a run of the session. Raises RunError if the memory does not suffice."""
+        """Sets `failed` if a run of the session inside the block raises. Raises RunError if there is not enough
+        memory."""
         try:
             with _memory_sufficing():
                 yield
@@ -235,8 +242,8 @@ class Predictor:
             raise
 
     def _prepared_call(self, chosen, several):
-        """A function of blocks. `Session.run` would take longer to find out what is fed and fetched than one block
-        takes."""
+        """A function of blocks. `Session.run` would take longer to resolve what is fed and fetched than one block takes
+        to compute."""
         shape = (self.block_rows, self.n_features)
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True), tf1.name_scope("blocks/"):
             X = tf1.placeholder(self.dtype, (None, *shape) if several else shape, "X")
@@ -260,7 +267,7 @@ def _outputs(outputs):
 
 
 def _same_bits(values, others):
-    """Whether two {name: array} hold the same, also signs of zeros."""
+    """Whether two {name: array} hold the same values, bit for bit: 0 and -0 differ."""
     return values.keys() == others.keys() and all(
         value.shape == others[name].shape and value.tobytes() == others[name].tobytes()
         for name, value in values.items()
@@ -269,7 +276,7 @@ def _same_bits(values, others):
 
 @contextlib.contextmanager
 def _memory_sufficing():
-    """Raises RunError if the memory does not suffice inside the block."""
+    """Raises RunError if there is not enough memory inside the block."""
     try:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -277,5 +284,6 @@ def _memory_sufficing():
 
 
 def class_logits(answers) -> np.ndarray:
-    """[samples, classes] of answers, [samples, outputs], like `fcclf.network.network.class_logits`."""
+    """The logits, [samples, classes], from a network's outputs, [samples, outputs], as
+    `fcclf.network.network.class_logits` gives them."""
     return answers if answers.shape[1] > 1 else np.concatenate([np.zeros_like(answers), answers], axis=1)

@@ -1,7 +1,7 @@
-"""Programs: a network that learns, in a session, for every training of one plan.
+"""Programs: networks that learn, each in a session, for every training of one plan.
 
-A program is borrowed. Each use begins by giving all variables their values and ends by taking them out, as numpy arrays
-or in a checkpoint. So what was built and compiled once serves every later training of that plan in the process, and two
+A program is borrowed. Each use begins by assigning all its variables and ends by reading them, as numpy arrays or into
+a checkpoint. So what was built and compiled once serves every later training of that plan in the process, while two
 threads borrow different programs.
 """
 
@@ -24,17 +24,17 @@ from fcclf.learning.state import Storage
 
 tf1 = tf.compat.v1
 
-MOST_IDLE = 32  # programs that are kept
+MOST_IDLE = 32  # largest number of idle programs that are kept
 SAMPLES_SEEN = 1000  # samples whose activations are recorded
-TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others: the plan's
+TYPES = {"seed": tf.int32, "patience": tf.int64, "samples": tf.int64}  # of hyperparameters; the others have the plan's
 UNSAVED = ("state/epoch_start/", "state/sums")  # prefixes of variables that matter only inside an epoch
 
 
 class Stretch(NamedTuple):
     """What one `Session.run` trained.
 
-    first_epoch: number of epochs finished before. metrics: {name: [epochs finished in it]}, as `Plan.metrics`
-    names them. finite: every weight, slot and statistic is a number. stopped: the rule ended training.
+    first_epoch: number of epochs finished before it. metrics: {name: [epochs finished in it]}, as `Plan.metrics` names
+    them. finite: every weight, slot and statistic is finite. stopped: the rule ended training.
     """
 
     first_epoch: int
@@ -52,8 +52,8 @@ class Program(Predictor):
     """A network that learns. Call `begin` first, then perhaps `resume`.
 
     plan: what it is made for. given: the hyperparameters of this training. step: number of batches trained on, counted
-    from epoch 0. unfinished: all batches of an epoch are done, but it has not been measured. stopped: the rule has
-    ended training.
+    from epoch 0. unfinished: all batches of an epoch have been trained on, but it has not been measured. stopped: the
+    rule has ended training.
     """
 
     def __init__(self, plan: Plan):
@@ -94,7 +94,7 @@ class Program(Predictor):
             self.results = run(self.parts, self.order, *self.bounds)
 
     def part_placeholders(self, name: str, size: int) -> Part:
-        """Placeholders of a part of the data of that size."""
+        """Placeholders of a part of the data with `size` samples."""
         weighted, objective = name in self.plan.weighted, self.plan.objective
         return Part(
             X=self._samples_placeholder(name, size, getattr(self.plan.places, name)),
@@ -104,8 +104,8 @@ class Program(Predictor):
 
     @staticmethod
     def spread_placeholders(spreads: dict) -> dict:
-        """{name of a part: placeholder of what its scores are relative to}, None where that is nothing. spreads: the
-        tensors that give it."""
+        """{name of a part: placeholder of what its scores are relative to, or None if they are not}. spreads: {name:
+        tensor that computes it, or None}."""
         return {
             name: None if each is None else tf1.placeholder(each.dtype, each.shape, f"spread_{name}")
             for name, each in spreads.items()
@@ -122,14 +122,15 @@ class Program(Predictor):
     # ---- a training
 
     def begin(self, given: Hyperparameters, values: dict[str, np.ndarray] | None = None, epoch: int = 0):
-        """Fresh weights and state, except for the `values` of variables, by name. epoch: finished before."""
+        """Begins a training with fresh weights and state, except for the `values` of variables, by name. epoch: number
+        of epochs finished before it."""
         self.given, self.step, self.unfinished, self.stopped = given, epoch * self.plan.n_batches, False, False
         self.run(self.initializer, {self.fed.seed: given.seed, self.fed.learning_rate: given.learning_rate})
         self.load({name: value for name, value in (values or {}).items() if name in self.variables})
 
     def resume(self):
-        """Goes on from what the variables hold, as after a checkpoint was restored. Returns (epochs finished, batches
-        of the next one)."""
+        """Continues from the values of the variables, for example after a checkpoint was restored. Returns (epochs
+        finished, batches done of the next one)."""
         epoch, step = self.run([self.storage.epoch, self.storage.global_step])
         self.step = int(step)
         batch = self.step - int(epoch) * self.plan.n_batches
@@ -144,12 +145,12 @@ class Program(Predictor):
 
     @property
     def batch(self) -> int:
-        """Number of batches done of the epoch after those."""
+        """Number of batches done of the current epoch, the one after the finished ones."""
         return self.step - self.epoch * self.plan.n_batches
 
     @property
     def furthest_stop(self) -> int:
-        """The step that one call of `advance` may end before at most."""
+        """The largest `stop` that one call of `advance` may be given."""
         return (self.epoch + self.plan.most_epochs) * self.plan.n_batches
 
     def compile(self, parts: dict[str, Part]):
@@ -157,7 +158,8 @@ class Program(Predictor):
         self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
 
     def ahead(self, parts: dict[str, Part], order: Order):
-        """What `advance` needs of the epochs to come, made ahead; to be closed. order: of their samples."""
+        """What `advance` needs of the coming epochs, made ahead in a thread; the caller closes it. order: of their
+        samples."""
         return EpochOrders(order, self.plan.most_epochs)
 
     def advance(self, parts: dict[str, Part], orders, stop: int) -> Stretch:
@@ -173,14 +175,16 @@ class Program(Predictor):
         return self.stretch(first_epoch, results, stop)
 
     def stretch(self, first_epoch: int, results: Results, stop: int) -> Stretch:
-        """What results are of a stretch that was to end before step `stop`, where the program stands now."""
+        """The `Stretch` described by results; updates `step` and `stopped`. stop: the step before which it was to
+        end."""
         count, self.stopped = int(results.epochs), bool(results.stopped)
         self.step = (first_epoch + count) * self.plan.n_batches if self.stopped else stop
         metrics = dict(zip(self.plan.metrics, results.metrics[:count].T, strict=True))
         return Stretch(first_epoch, metrics, bool(results.finite), self.stopped)
 
     def run_loop(self, parts: dict[str, Part], rows, n_epochs: int, first: int, last: int) -> Results:
-        """One `Session.run` of the loop, which does not count in `step`. The arguments are those of `Loop.run`."""
+        """Runs the loop in one `Session.run`, without counting its batches in `step`. The arguments are those of
+        `Loop.run`."""
         bounds = dict(zip(self.bounds, (n_epochs, first, last), strict=True))
         feed = self.feed_hyperparameters() | bounds | {self.order: rows} | self.feed_parts(parts)
         return self.run(self.results, feed)
@@ -203,12 +207,12 @@ class Program(Predictor):
         return int(self.run(self.storage.best.epoch)) or None if self.plan.keeps_best else None
 
     def kept_values(self) -> dict[str, np.ndarray]:
-        """{name: values} of every variable that a later training can go on from."""
+        """{name: values} of every variable that a later training can continue from."""
         return self.run({name: each for name, each in self.variables.items() if not name.startswith(UNSAVED)})
 
     @functools.cached_property
     def saver(self) -> tf1.train.Saver:
-        """The saver of every variable."""
+        """The saver of all variables."""
         with self.session.graph.as_default():
             return tf1.train.Saver(self.variables, max_to_keep=None)
 
@@ -221,13 +225,13 @@ class Program(Predictor):
 
     @functools.cached_property
     def fed_step(self) -> fed.FedStep:
-        """The tutorials' graph beside the loop: a training step on fed samples, and their evaluation."""
+        """The tutorials' graph alongside the loop: a training step on fed samples, and their evaluation."""
         with self.session.graph.as_default(), tf1.variable_scope("", use_resource=True):
             return fed.build(self.plan, self.network, self.storage, self.fed, self.X, self.layer_outputs["output"])
 
     def histograms(self, X) -> bytes:
-        """A serialized Summary of the weights, their updates since the epoch began, and the activations that the first
-        samples of X, dense or sparse, [samples, features], give."""
+        """A serialized Summary of the weights, their updates since the epoch began, and the activations for the first
+        samples of X, dense or sparse, [samples, features]."""
         return self.run(self._histograms, {self.X: first_rows(X, SAMPLES_SEEN, self.n_features)})
 
     @functools.cached_property
@@ -245,20 +249,20 @@ class Program(Predictor):
 
 
 def best_weights(last: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{name: values} of a network: `last`, or the best epoch's where `values`, of all variables, hold them."""
+    """{name: values} of a network: the best epoch's if `values`, of all variables, hold them; else `last`."""
     found = best_epoch(values)
     return {name: values.get(f"best/{name}", value) if found else value for name, value in last.items()}
 
 
 def best_epoch(values: dict[str, np.ndarray]) -> int | None:
-    """The best epoch of a training, {name: values} of all variables, where its weights are kept."""
+    """The best epoch of a training if its weights are kept, else None. values: {name: values} of all variables."""
     kept = any(name.startswith("best/") and name.count("/") > 1 for name in values)
     return int(values["best/epoch"]) or None if kept else None
 
 
 # ---- the programs that are kept --------------------------------------------------------------------------------------
 
-_idle: list[tuple[object, Predictor]] = []  # the last used at the end
+_idle: list[tuple[object, Predictor]] = []  # most recently used last
 _lock = threading.Lock()
 
 
@@ -266,8 +270,8 @@ _lock = threading.Lock()
 def borrowed(make, *key):
     """A program, made by make(*key) if none is idle, that no other thread uses inside the block.
 
-    A program whose session failed, or whose use was broken off, is closed instead of kept. Other errors, as of a
-    callback that ends a fit or of weights that diverged, leave it to the next training.
+    A program whose session failed, or whose use was interrupted, is closed instead of kept. After other errors, such as
+    one from a callback that ends a fit, or weights that diverged, the next training can use it.
     """
     key = (make, *key)
     with _lock:
@@ -297,13 +301,13 @@ def _keep(key, program):
 
 
 def kept_plans() -> list[Plan]:
-    """The plans of the programs of training that this process keeps, the last used at the end."""
+    """The plans of the idle training programs that this process keeps, the most recently used last."""
     with _lock:
         return [program.plan for _, program in _idle if isinstance(program, Program)]
 
 
 def clear_programs():
-    """Closes the programs that are kept, which frees their sessions and their memory."""
+    """Closes all idle programs, which frees their sessions and their memory."""
     with _lock:
         dropped = [_idle.pop()[1] for _ in range(len(_idle))]
     for each in dropped:

@@ -1,7 +1,7 @@
 """When an epoch is the best so far, and when there has been no better one for too long.
 
-The comparison is written once, with operators alone, so that the loop can make it on tensors, and a reader of a history
-on the same numbers.
+The comparison is written once, with operators alone, so that it serves both the loop, on tensors, and a reader of a
+history, on the same numbers.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 
 from fcclf.settings.run_config import Stopping
 
-SLOWEST_RATE = 1e-6  # below it the adaptive schedule ends training
+SLOWEST_RATE = 1e-6  # at or below it the adaptive schedule ends training instead of lowering the rate
 
 
 class Rule(NamedTuple):
@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """The value that the best one begins with."""
+        """The worst value of the metric, from which the best one starts."""
         most = float(np.finfo(np.float32).max)
         return -most if self.rising else most
 
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a training stands. best_epoch: None before there is one. stopped: training is over."""
+    """How far training has come under a rule. best_epoch: None before there is one. stopped: training is over."""
 
     best_epoch: int | None
     stopped: bool

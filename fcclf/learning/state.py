@@ -21,8 +21,8 @@ SUMS = ("loss", "total", "score", "weight", "gradient_norm")  # over the samples
 class Learner(NamedTuple):
     """The part of the state that every step changes.
 
-    weights, statistics: packed. slots: packed, one for each of the optimizer's. powers: {name: scalar}.
-    global_step: int64, number of batches trained on. sums: [SUMS].
+    weights, statistics: packed. slots: packed, one item for each slot of the optimizer. powers: {name: scalar}.
+    global_step: int64, number of batches trained on. sums: in the order of SUMS.
     """
 
     weights: tuple[tf.Tensor, ...]
@@ -47,7 +47,7 @@ class Best(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that a stretch changes. Numbers are of the plan's type.
+    """Everything that a stretch changes. Numbers have the plan's type.
 
     epoch: int64, number of epochs finished. learning_rate: the kept rate, which a schedule by steps scales.
     epoch_start: packed weights that the epoch began with. best: () without a rule.
@@ -63,7 +63,7 @@ class State(NamedTuple):
 class Storage:
     """The variables of a `State`, made in the current graph.
 
-    trained, statistics: `Packing`s of the network's variables. optimizer: of TensorFlow, whose slots these are.
+    trained, statistics: `Packing`s of the network's variables. optimizer: TensorFlow's, which has made the slots.
     """
 
     def __init__(self, network: Network, plan: Plan, learning_rate):
@@ -81,7 +81,7 @@ class Storage:
         self._make_best(plan.rule, plan.keeps_best, plan.dtype)
 
     def _make_slots(self, optimizer, dtype):
-        """Makes the slots of TensorFlow's optimizer, under its own names, without a step of it."""
+        """Makes the slots of TensorFlow's optimizer, under its own names, without a step that uses them."""
         variables = self.network.trained
         with tf1.name_scope("train"):
             self.optimizer = optimizer.of_tensorflow(self._rate, dtype)
@@ -172,7 +172,7 @@ def _scalar(name, dtype, value=0):
 
 
 def _copies(scope, variables):
-    """{name: variable}, zero at first, with the shapes and names of the given ones inside a scope, or "" for none."""
+    """{name: variable}, initially zero, with the shapes and names of the given ones, inside a scope, or "" for none."""
     with tf1.variable_scope(scope) if scope else contextlib.nullcontext():
         return {
             name: tf1.get_variable(name, initializer=tf.zeros(each.shape, each.dtype), trainable=False)

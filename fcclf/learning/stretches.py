@@ -1,4 +1,4 @@
-"""The one training loop in Python. Each turn is a stretch: one `Session.run` of the loop in the graph.
+"""The one training loop in Python. Each iteration is a stretch: one `Session.run` of the loop in the graph.
 
 Where a stretch ends depends on the clock and on the intervals of checkpoints and pictures, and changes no bit of the
 result.
@@ -12,10 +12,10 @@ from fcclf.data.dataset import Part
 from fcclf.data.order import Order
 from fcclf.learning.program import Program, Stretch
 
-SECONDS = 0.4  # what a stretch aims at; an interrupt is answered after one stretch and one save
-FIRST_STRETCH = 16  # steps, before the speed is known
-MOST_GROWTH = 16  # of the next stretch over the last
-MOST_IN_EPOCH = 1000  # stretches, or what each costs, however short, may take over where an epoch is very long
+SECONDS = 0.4  # target duration of a stretch; an interrupt is answered after one stretch and one save
+FIRST_STRETCH = 16  # steps of the first stretch, when the speed is not known yet
+MOST_GROWTH = 16  # factor by which a stretch may exceed the one before it
+MOST_IN_EPOCH = 1000  # stretches; in very long epochs, the fixed cost of shorter ones could dominate
 
 
 def stretches(
@@ -29,11 +29,11 @@ def stretches(
     asked_to_stop: Callable[[], bool] = lambda: False,
     longest: int | None = None,
 ) -> Iterator[Stretch]:
-    """Trains a program that has begun up to epoch `n_epochs`, or until its rule or `asked_to_stop` ends it.
+    """Trains a program that has begun, up to epoch `n_epochs` or until its rule or `asked_to_stop` ends training.
 
     Yields each `Stretch` as soon as it is trained. parts: {name: `Part` of arrays}. sampling, shuffle_window: as in
-    `fcclf.data.order.epoch_order`. next_stop: the step that the next stretch ends before at the latest. longest: steps
-    in a stretch at most, whatever the clock says.
+    `fcclf.data.order.epoch_order`. next_stop: returns the step before which the next stretch must end. longest: the
+    largest number of steps in a stretch, used in place of the clock.
     """
     end, budget = n_epochs * program.plan.n_batches, longest or FIRST_STRETCH
     order = Order(program.given.seed, program.plan.sizes.train, sampling, shuffle_window)
@@ -48,5 +48,6 @@ def stretches(
 
 
 def within_seconds(steps, seconds):
-    """Number of steps of the next stretch, after one of `steps` that took `seconds`, what followed it included."""
+    """Number of steps for the next stretch, after one of `steps` that took `seconds`, including the work that followed
+    it."""
     return max(1, min(MOST_GROWTH * steps, int(steps * SECONDS / seconds)))

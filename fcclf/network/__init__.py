@@ -1,4 +1,4 @@
-"""Arrays into logits.
+"""Networks: from arrays to logits.
 
 layers      the operations of the building blocks, one function for each
 network     a network and its variables

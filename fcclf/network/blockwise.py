@@ -1,6 +1,6 @@
-"""Inference block by block, in the graph: a row's answer depends on that row alone.
+"""Inference in blocks of rows, in the graph, so that the outputs for a row depend on that row alone.
 
-How many rows a product has decides its last bits, so every product has the rows of one block.
+The number of rows in a matrix product decides its last bits, so every product has the rows of one block.
 """
 
 import math
@@ -11,12 +11,12 @@ from fcclf.network.layers import Context
 from fcclf.network.network import Network, inference
 
 SMALL_NETWORK = 16384  # weights
-ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # in a block: many, for a block takes 100 us besides, but few for one row's sake
+ROWS_OF_SMALL, ROWS_OF_LARGE = 480, 48  # rows in a block: many, as each costs 100 us; few, for single rows
 
 
 def block_rows(network: Network) -> int:
-    """Rows in a block. A multiple of 48: that many rows a kernel of a product takes with AVX-512, two times 24 with
-    AVX2, and what is left over is computed by another kernel, with other bits."""
+    """Number of rows in a block. A multiple of 48: the code for matrix products takes 48 rows at a time with AVX-512,
+    24 with AVX2, and other code would compute the remaining rows, with other last bits."""
     weights = sum(math.prod(variable.shape) for variable in network.trained.values())
     return ROWS_OF_SMALL if weights < SMALL_NETWORK else ROWS_OF_LARGE
 
@@ -27,10 +27,10 @@ def of_block(X, network: Network) -> dict[str, tf.Tensor]:
 
 
 def mapped(blocks, network: Network, chosen, signature):
-    """chosen(outputs of a block, as `inference` gives them) of all blocks, [number, block_rows, features]. signature:
-    what `chosen` returns."""
+    """chosen(outputs of a block, as `inference` gives them) for all blocks, stacked. blocks: [number, block_rows,
+    features]. signature: the TensorSpecs of what `chosen` returns."""
 
-    @tf.autograph.experimental.do_not_convert  # which would take a second, to no purpose
+    @tf.autograph.experimental.do_not_convert  # it would take a second, to no purpose
     def answer(X):
         return chosen(of_block(X, network))
 
@@ -38,10 +38,10 @@ def mapped(blocks, network: Network, chosen, signature):
 
 
 def answered(X, network: Network, meaning) -> dict[str, tf.Tensor]:
-    """{name: [batch, ...]} of what `meaning` makes of the network's answers for X, [batch, features].
+    """{name: [batch, ...]} that `meaning` makes of the network's outputs for X, [batch, features].
 
-    meaning: a function of the answers for a block, [block_rows, outputs], that gives {name: [block_rows, ...]}. Zeros
-    fill the last block; there is one at least, so that no samples have answers of the right shape.
+    meaning: a function of the outputs for a block, [block_rows, outputs], that gives {name: [block_rows, ...]}. Zeros
+    fill up the last block. There is at least one block, so that results have the right shape for an empty X too.
     """
     rows, samples, (*_, last) = block_rows(network), tf.shape(X)[0], network.layers.values()
     with tf.Graph().as_default():

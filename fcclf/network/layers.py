@@ -1,11 +1,11 @@
 """The operations of the building blocks: tensors in, tensors out.
 
-`call` adds a block's operations to the current graph. The values of its variables are given to it, as variables or as
+`call` adds a block's operations to the current graph. The values of its variables are passed in, as variables or as
 tensors, so one definition serves the fed step, the loop, which carries its values along, and prediction.
 
-Some blocks behave differently in training than in prediction; a `Phase` tells them which it is. Random masks are
-functions of (seed, place in the stack, global step): there is no generator to save, and a run that is resumed draws
-what it would have drawn.
+Some blocks behave differently in training than in prediction; a `Phase` tells them that they are in training. Random
+masks are functions of (seed, position in the network, global step): there is no generator state to save, and a resumed
+run draws the masks that it would have drawn.
 """
 
 import functools
@@ -57,7 +57,7 @@ LARGEST_FUSED_KERNEL = 64
 # TensorFlow's own (`python benchmarks/peers.py lenet`: 7.5 against 22.8 ms for the first layer of the LeNet).
 LARGEST_KERNEL_OF_ONE_CHANNEL = 64
 
-LARGEST_TILE = 4  # pixels along an edge, of a pool that is trained as maxima of pairs, in half the time
+LARGEST_TILE = 4  # pixels along the edge of a pool that is trained as maxima of pairs, in half the time
 
 SELU_LIMIT = -1.7580993408473766  # -alpha * scale: what SELU gives for minus infinity
 
@@ -66,8 +66,8 @@ STEPS = 1 << 40  # more than any run has; keeps the seeds of the layers' masks a
 
 
 class Phase(NamedTuple):
-    """Training, to the blocks that behave differently in it. step: int64 scalar, the global step; weights: float
-    [batch], or None where every sample counts the same; updates: {variable name: new value}, which blocks add to."""
+    """What blocks that behave differently in training need for it. step: int64 scalar, the global step; weights: float
+    [batch], or None if every sample counts the same; updates: {variable name: new value}, which blocks add to."""
 
     step: tf.Tensor
     weights: tf.Tensor | None
@@ -78,8 +78,8 @@ class Context(NamedTuple):
     """What a network is built with.
 
     values: {variable name: variable or tensor}; seed: int32 scalar, of the masks; fused: the graph will be compiled;
-    phase: None to predict; dropout: float scalar that counts instead of the rate of every `Dropout`, None for theirs;
-    outputs: {scope: what the block makes}, which every block adds to, None if nobody asks.
+    phase: None for prediction; dropout: float scalar that replaces the rate of every `Dropout`, None to keep their own;
+    outputs: {scope: outputs of the block}, which every block adds to; None if they are not needed.
     """
 
     values: dict
@@ -95,7 +95,7 @@ class Context(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a block stands. scope: begins the names of its variables; number: its place among its neighbours, which
+    """The position of a block. scope: the prefix of the names of its variables; number: its number in its stack, which
     its initial values and masks depend on."""
 
     scope: str
@@ -103,7 +103,7 @@ class Place(NamedTuple):
 
 
 def call(block: Block, inputs, place: Place, context: Context):
-    """What `block` makes of inputs, float [batch, *shape]: of their type, [batch, *block.output_shape(shape)]."""
+    """The outputs of `block` for inputs, float [batch, *shape]: [batch, *block.output_shape(shape)], of their dtype."""
     shape = tuple(inputs.shape[1:].as_list())
     names = (*block.trained(shape), *block.statistics(shape))
     own = {name: context.values[f"{place.scope}/{name}"] for name in names}
@@ -115,15 +115,15 @@ def call(block: Block, inputs, place: Place, context: Context):
 
 
 def stack(layers: dict[str, Block], inputs, context: Context, scope: str = ""):
-    """What blocks, each on top of the one before it, make of inputs; `scope` begins the names of their variables."""
+    """The outputs of a stack of blocks for inputs. scope: the prefix of the names of their variables."""
     for number, (name, block) in enumerate(layers.items()):
         inputs = call(block, inputs, Place(scope + name, number), context)
     return inputs
 
 
 def stack_seed(seed, path: tuple[int, ...]):
-    """int32 scalar: the seed of a stack inside a block, a function of the network's seed and of its place. path: the
-    number of a block and that of a stack inside it, and so on; () for the network itself."""
+    """The seed of a nested stack, int32 scalar, a function of the network's seed and the position of the stack. path:
+    the number of a block, the number of a stack in it, and so on inwards; () for the network itself."""
     for number in path:
         drawn = tf.random.stateless_uniform((), tf.stack([seed, number]), None, None, tf.int32, alg="philox")
         seed = tf.bitwise.bitwise_and(drawn, 2**31 - 1)
@@ -131,16 +131,16 @@ def stack_seed(seed, path: tuple[int, ...]):
 
 
 def initial_value(distribution: str, seed, shape, dtype="float32"):
-    """Initial values of a variable: `shape`, a function of its arguments alone. distribution: as in `Block.initial`;
-    seed: two integers. Those of float64 are the same numbers as those of float32."""
+    """Initial values of a variable, `shape`: a function of the arguments alone. distribution: as in `Block.initial`;
+    seed: two integers. Values of float64 are the same numbers as those of float32."""
     if distribution in ("zeros", "ones"):
         return tf.zeros(shape, dtype) if distribution == "zeros" else tf.ones(shape, dtype)
     return tf.cast(initial_kernel(distribution, seed, shape), dtype)
 
 
 def initial_bias(kernel, seed, shape, dtype="float32"):
-    """Initial values of a bias, `shape`, within the limits of a kernel of that shape that begins as glorot_uniform, as
-    scikit-learn draws them. seed: two integers, those of the kernel."""
+    """Initial values of a bias, `shape`, within the limits of glorot_uniform for the kernel, as scikit-learn draws
+    them. kernel: its shape; seed: two integers, those of the kernel."""
     limit = math.sqrt(6 / sum(kernel))
     first, second = seed
     return tf.cast(tf.random.stateless_uniform(shape, (first, second + BLOCKS), -limit, limit), dtype)
@@ -150,7 +150,7 @@ def initial_kernel(name, seed, shape):
     """Initial values of a kernel: float32 `shape` (..., fan_in, fan_out), a function of (name, seed) alone.
 
     name: an entry of `fcclf.settings.blocks.INITIALIZERS`, a scheme and a distribution joined by "_". seed: two
-    integers. Axes before the last two are places: fan_in and fan_out are counted once for each.
+    integers. Axes before the last two are the kernel's positions: fan_in and fan_out are counted once for each.
     """
     scheme, distribution = name.rsplit("_", 1)
     places = math.prod(shape[:-2])
@@ -167,7 +167,7 @@ def initial_kernel(name, seed, shape):
 
 @functools.singledispatch
 def _outputs(block, inputs, own, place, context):
-    """own: {name: value} of the block's own variables."""
+    """The outputs of a block. own: {name: value} of its own variables."""
     raise TypeError(f"{block} is not a block")
 
 
@@ -179,7 +179,7 @@ def _(block: Dense, inputs, own, place, context):
 @_outputs.register
 def _(block: Conv2D, inputs, own, place, context):
     one_channel = inputs.shape[-1] == 1 and block.size**2 <= LARGEST_KERNEL_OF_ONE_CHANNEL
-    if context.phase and one_channel:  # in prediction there are too many samples at once for so many copies
+    if context.phase and one_channel:  # in prediction, too many samples at once for so many copies
         return _activated(block, _convolved_as_product(inputs, own["kernel"], block), own)
     return _activated(block, tf.nn.conv2d(inputs, own["kernel"], block.strides, block.padding.upper()), own)
 
@@ -283,8 +283,8 @@ def _product(inputs, kernel, fused):
 
 
 def _convolved_as_product(images, kernel, block):
-    """The convolution of images, [batch, height, width, 1], as `tf.nn.conv2d` gives it: each weight of the kernel meets
-    a shifted copy of the images, and all copies are multiplied at once."""
+    """The convolution of images, [batch, height, width, 1], like `tf.nn.conv2d`, as one matrix product of the kernel's
+    weights and copies of the images, one shifted for each weight."""
     *_, height, width, _ = images.shape
     *places, filters = block.output_shape((height, width, 1))
     if block.padding == "same":
@@ -298,11 +298,11 @@ def _convolved_as_product(images, kernel, block):
 
 
 def _largest_of_tiles(images, block):
-    """The same numbers as `tf.nn.max_pool2d` gives for squares side by side, and a gradient in half its time: first the
-    largest of the rows of a square, then of the columns. Of several equal ones the gradient is that of one."""
+    """The same numbers as `tf.nn.max_pool2d` gives for adjacent squares, with a gradient in half the time: first the
+    maximum over the rows of a square, then over its columns. Of equal numbers, one gets the gradient."""
     height, width, channels = block.output_shape(tuple(images.shape[1:].as_list()))
     covered = height * block.size, width * block.size
-    if covered != tuple(images.shape[1:3]):  # the gradient of a cut takes time also where nothing is cut off
+    if covered != tuple(images.shape[1:3]):  # the gradient of a slice takes time even if nothing is cut off
         images = images[:, : covered[0], : covered[1]]
     rows = tf.reshape(images, (-1, height, block.size, width * block.size * channels))
     columns = tf.reshape(_largest(rows, 2), (-1, height, width, block.size, channels))
@@ -310,24 +310,23 @@ def _largest_of_tiles(images, block):
 
 
 def _largest(values, axis):
-    """The largest along an axis; the gradient of `tf.reduce_max` takes longer."""
+    """The maximum along an axis. The gradient of `tf.reduce_max` would take longer."""
     return functools.reduce(tf.maximum, tf.unstack(values, axis=axis))
 
 
 def _padding(length, places, block):
-    """(pixels before, pixels after) an edge of that length, so that a kernel has so many places."""
+    """(pixels before, pixels after) to pad an edge of that length with, so that a kernel has `places` positions."""
     lacking = max(0, (places - 1) * block.strides + block.size - length)
     return lacking // 2, lacking - lacking // 2
 
 
 def _met(first, places, block):
-    """The pixels along an edge that the weight number `first` of a kernel meets in so many places."""
+    """The pixels along an edge that weight number `first` of a kernel is multiplied with in its `places` positions."""
     return slice(first, first + block.strides * (places - 1) + 1, block.strides)
 
 
 def _encoded(places, count, embedding):
-    """Places, [batch], in a list of `count` categories, as vectors: [batch, width]. Other places give
-    zeros."""
+    """Indices of `count` categories, [batch], as vectors: [batch, width]. An index out of range gives zeros."""
     known = tf.logical_and(places >= 0, places < count)
     numbers = tf.cast(tf.where(known, places, tf.zeros_like(places)), tf.int32)
     vectors = tf.one_hot(numbers, count, dtype=places.dtype) if embedding is None else tf.gather(embedding, numbers)
@@ -335,7 +334,7 @@ def _encoded(places, count, embedding):
 
 
 def _moments(inputs, weights):
-    """Mean and biased variance of each feature or channel; samples that weigh nothing do not count."""
+    """Mean and biased variance of each feature or channel, over samples by their weights."""
     axes = list(range(inputs.shape.rank - 1))
     if weights is None:
         return tf.nn.moments(inputs, axes)
@@ -343,10 +342,10 @@ def _moments(inputs, weights):
 
 
 def _kept(inputs, rate, number, context):
-    """bool, as inputs: which of them a dropout keeps in this step.
+    """Which inputs a dropout keeps in this step: bool, of their shape.
 
-    XLA draws by ThreeFry ten times faster than by Philox (0.8 and 8.7 ns a number on two cores); TensorFlow's own
-    kernels have Philox alone. So compiled and uncompiled runs draw different masks.
+    XLA draws with ThreeFry ten times as fast as with Philox (0.8 and 8.7 ns a number on two cores); TensorFlow's own
+    kernels have only Philox. So compiled and uncompiled runs draw different masks.
     """
     seed = tf.stack([tf.cast(context.seed, tf.int64), (number + 1) * STEPS + context.phase.step])
     drawn = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry" if context.fused else "philox")

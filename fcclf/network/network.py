@@ -1,7 +1,7 @@
-"""A network and what it answers: its variables, which it owns, and inference.
+"""A network: its variables, which it owns, and inference.
 
-Variables are named as the blocks they belong to, `fc1/kernel`, `bn1/moving_mean`, `output/bias`, so a checkpoint of
-these names restores whatever wrote it.
+Variables are named after their blocks, `fc1/kernel`, `bn1/moving_mean`, `output/bias`, so any checkpoint with these
+names can be restored, whatever wrote it.
 """
 
 import functools
@@ -17,14 +17,14 @@ tf1 = tf.compat.v1
 
 
 class Network:
-    """The blocks of a model under their names, with their variables, which are made in the current graph.
+    """The blocks of a model under their names, with their variables, which are created in the current graph.
 
-    layers: {name: block}, the output last. trained, statistics: {name: variable} of what an optimizer changes and of
-    what is measured, in the order of the blocks.
+    layers: {name: block}, the output last. trained, statistics: {name: variable} of those that an optimizer changes and
+    of those that are measured, in the order of the blocks.
     """
 
     def __init__(self, named: dict[str, Block], n_features: int, seed, dtype="float32"):
-        """seed: int32 scalar, of the initial values; None: zeros, where others are loaded."""
+        """seed: int32 scalar, of the initial values; None: zeros, to be replaced by loaded values."""
         self.layers, self.dtype, self.trained, self.statistics = named, dtype, {}, {}
         self.phased = False
         for placed in blocks.placed(named, (n_features,)):
@@ -35,7 +35,7 @@ class Network:
             self._make_variables(placed, own_seed)
 
     def _make_variables(self, placed, seed):
-        """seed: two integers, of the block's initial values, or None."""
+        """Creates a block's variables. seed: two integers, of their initial values; None: zeros."""
         for found, shapes in ((self.trained, placed.trained), (self.statistics, placed.statistics)):
             for name, shape in shapes.items():
                 distribution = "zeros" if seed is None else placed.block.initial(name.rpartition("/")[2])
@@ -47,12 +47,12 @@ class Network:
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
-        """{name: variable} of all that makes the network what it is."""
+        """{name: variable} of all variables, trained and measured."""
         return {**self.trained, **self.statistics}
 
 
 def _initial(distribution, seed, kernel, shape, dtype=None, partition_info=None):
-    """As get_variable wants its initializers."""
+    """The initial values of a variable. The last three arguments are those of an initializer for get_variable."""
     if distribution == "uniform":
         return layers.initial_bias(kernel, seed, shape, dtype)
     return layers.initial_value(distribution, seed, shape, dtype)
@@ -68,6 +68,6 @@ def inference(X, network: Network, context: Context) -> dict[str, tf.Tensor]:
 
 
 def class_logits(logits):
-    """[batch, classes]. A single output is that of class 1 against 0 for class 0, which makes the softmax of
-    the two a sigmoid."""
+    """The logits of all classes, [batch, classes]. A single output is the logit of class 1; that of class 0 is then 0,
+    which makes the softmax of the two a sigmoid."""
     return logits if logits.shape[1] > 1 else tf.concat([tf.zeros_like(logits), logits], axis=1)

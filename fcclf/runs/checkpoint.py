@@ -105,7 +105,7 @@ def save(
 
 
 def recommit(found: Checkpoint, committed: dict[str, list]) -> Checkpoint:
-    """Notes other measures of history and events, which were repaired, in the manifest of a checkpoint."""
+    """Replaces the measures of history and events, which were repaired, in the manifest of a checkpoint."""
     manifest = _manifest(found.path)
     durable.replace_file(found.path / "manifest.json", durable.seal({**manifest, "committed": committed}))
     return found._replace(committed=committed)
@@ -123,7 +123,7 @@ def _write(temporary, session, savers):
 
 
 def _point_to(final):
-    """TensorFlow's own pointer file, so that tf.train.latest_checkpoint(checkpoints/) works."""
+    """Writes TensorFlow's own pointer file, so that tf.train.latest_checkpoint(checkpoints/) works."""
     pointer, prefix = final.parent / "checkpoint", f"{final.name}/model.ckpt"
     text = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
     with durable.explained("read", pointer):
@@ -132,7 +132,8 @@ def _point_to(final):
 
 
 def prune(directory: Path, keep: int):
-    """Deletes all but the newest `keep` checkpoints, each after a rename: it is there whole or not at all."""
+    """Deletes all but the newest `keep` checkpoints, each after a rename, so that it is complete or not there at
+    all."""
     for path in committed_paths(directory)[:-keep]:
         doomed = path.with_name(f".tmp-{path.name}")
         with durable.explained("delete", path):
@@ -194,8 +195,8 @@ def newest_sound(directory: Path, fingerprint: str, warn) -> Checkpoint | None:
 def verified(path: Path, fingerprint: str) -> Checkpoint:
     """The checkpoint at `path`, every byte checked against its manifest.
 
-    Raises DamagedCheckpointError if it is not as it was written or cannot be read for the disk's sake, RunError if
-    something else stands in the way, and FileNotFoundError if it was pruned meanwhile.
+    Raises DamagedCheckpointError if it is not as it was written or the disk cannot read it, RunError if something else
+    prevents reading it, and FileNotFoundError if it was pruned meanwhile.
     """
     try:
         return _verified(path, fingerprint)
@@ -222,7 +223,7 @@ def _verified(path, fingerprint):
 def restore(found: Checkpoint, session, saver):
     """Loads a checkpoint into the session's variables. Raises FileNotFoundError if it was pruned meanwhile.
 
-    Variables that releases before the present one did not have yet keep their initial values where it lacks them.
+    Variables that earlier releases did not have yet keep their initial values if the checkpoint lacks them.
     """
     variables = session.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)
     try:
@@ -241,7 +242,7 @@ def restore(found: Checkpoint, session, saver):
 
 
 def values(found: Checkpoint) -> dict:
-    """{variable name: its values}. Raises RunError if they cannot be read, FileNotFoundError as `restore` does."""
+    """{variable name: its values}. Raises RunError if they cannot be read, FileNotFoundError as in `restore`."""
     try:
         names, reader = _shapes(found), tf.train.load_checkpoint(found.prefix)
         read = {name: reader.get_tensor(name) for name in names}
@@ -254,7 +255,7 @@ def values(found: Checkpoint) -> dict:
 
 
 def _shapes(found):
-    """{name: shape} of what it holds. Raises RunError or FileNotFoundError."""
+    """{name: shape} of the variables in a checkpoint. Raises RunError or FileNotFoundError."""
     try:
         return bundle.shapes(found.prefix)
     except RunError as error:
@@ -268,7 +269,8 @@ def _unreadable(found, error):
 
 
 def _lacking(found, variables):
-    """The `variables` that it lacks. Raises RunError unless the others have their shapes: a Saver does not look."""
+    """Those of the `variables` in LATER that a checkpoint lacks. Raises RunError if it lacks others, or if shapes
+    differ, which a Saver does not check."""
     shapes, lacking = _shapes(found), []
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
@@ -327,7 +329,8 @@ def _set_aside(path):
 
 
 def find(path: str) -> str:
-    """The prefix of the TF1 checkpoint at `path`, a prefix itself or a directory with a pointer. Raises ConfigError."""
+    """The prefix of the TF1 checkpoint at `path`, which is a prefix itself or a directory with a pointer. Raises
+    ConfigError."""
     for candidate in (
         path,
         tf.train.latest_checkpoint(path),
@@ -344,7 +347,8 @@ def find(path: str) -> str:
 def load_matching(session, prefix: str, variables) -> tuple[list[str], list[str]]:
     """Restores those `variables` that the checkpoint holds under the same name and shape.
 
-    Returns (names restored, names not). Raises RunError if nothing matches or the checkpoint cannot be read.
+    Returns (names of those restored, names of the others). Raises RunError if nothing matches or the checkpoint cannot
+    be read.
     """
     with durable.explained("read", prefix, tf.errors.OpError):
         shapes = bundle.shapes(prefix)

@@ -1,8 +1,8 @@
 """What TensorBoard shows of a run besides its curves: serialized Summaries, made by TensorBoard's own plugins.
 
 `about` is what does not change: the layout of the Custom Scalars tab, the settings as a session of the HParams tab, and
-the command, the settings and the data as text; so is `graph_picture`, the graph made fit to be looked at. `pr_curves`
-and `image` are measured again and again.
+the command, the settings and the data as text; so is `graph_picture`, the graph simplified to be looked at. `pr_curves`
+and `image` are made again and again in the course of training.
 """
 
 import struct
@@ -40,12 +40,12 @@ BOOKKEEPING = {
     "updates",
     "outputs",
 }  # scopes that would clutter the picture of the graph
-HIDDEN = "full-connect-layer"  # the scope that hidden layers do their work in
-LARGEST_PART = 20_000  # samples that precision-recall curves are drawn from, at most
+HIDDEN = "full-connect-layer"  # the scope of the operations of hidden layers
+LARGEST_PART = 20_000  # largest number of samples that precision-recall curves are drawn from
 
 
 def about(description: Description, run_name: str) -> bytes:
-    """Layout, session and text of a run."""
+    """The layout, the HParams session and the texts of a run."""
     settings = description.config.for_display()
     facts = {**description.data.to_dict(), **description.versions}
     hparams = {name: value if isinstance(value, int | float) else _plain(value) for name, value in settings.items()}
@@ -60,8 +60,8 @@ def about(description: Description, run_name: str) -> bytes:
 
 def graph_picture(graph: tf.Graph) -> tf1.GraphDef:
     """The graph for the Graphs tab: each hidden layer's variables inside the box of all layers, what layers do in
-    training inside the box of what they do, no bookkeeping, and of the epoch loop one box, without the functions inside
-    it. To be looked at, not to be run."""
+    training inside the box of what they do, no bookkeeping, and the epoch loop as one box, without the functions inside
+    it. It can be looked at, but not run."""
     definition = graph.as_graph_def(add_shapes=True)
     hidden = {node.name.split("/")[1] for node in definition.node if _scope(node.name) == HIDDEN}
     picture = tf1.GraphDef(versions=definition.versions)
@@ -105,7 +105,7 @@ def _scope(name):
 
 
 def _moved(name, hidden):
-    """The name in the picture of a node, or of an input. hidden: the scopes of the hidden layers."""
+    """The name that a node or an input has in the picture. hidden: the scopes of the hidden layers."""
     bare = name.lstrip("^")
     scope, _, inside = bare.partition("/")
     if scope in hidden:
@@ -135,7 +135,7 @@ def _layout(score):
 
 
 def _table(first, second, rows):
-    """Markdown."""
+    """A Markdown table of rows, {name: value}."""
     lines = [f"{name} | {_plain(value)}" for name, value in rows.items()]
     return "\n".join([f"{first} | {second}", "--- | ---", *lines])
 
@@ -145,5 +145,6 @@ def _plain(value):
 
 
 def _merged(*summaries):
-    """One Summary of several: serialized messages add up. (TensorBoard's are of other classes than TensorFlow's.)"""
+    """Several summaries as one: serialized messages can be concatenated. (TensorBoard's classes are not
+    TensorFlow's.)"""
     return b"".join(summary.SerializeToString() for summary in summaries)

@@ -1,13 +1,13 @@
 """TensorBoard for one run directory: an `EventLog` writes the event file of one attempt in one of `DIRECTORIES`.
 
 The directories use the same tags, so that TensorBoard overlays their curves. An attempt is one start of the program;
-each has a file of its own, numbered rather than dated, because two starts in one second or a clock set back would mix
-dated names up. On resume the files are cut back to the lengths that the checkpoint notes, so no step stands in them
-twice. The SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut.
-Files with other names, such as a profiler's or a FileWriter's, are other programs': they are neither read nor touched.
+each has its own file, numbered rather than dated, because two starts in one second or a clock set back would mix up
+dated names. On resume the files are cut back to the lengths that the checkpoint notes, so no step is in them twice. The
+SessionLog START at the head of every file makes a TensorBoard that is already open drop what was cut. Files with other
+names, such as a profiler's or a FileWriter's, belong to other programs: they are neither read nor touched.
 
 Records go through tf.io.TFRecordWriter, not FileWriter: it writes in the calling thread and reports every failure,
-where FileWriter reports the first one and then claims success.
+whereas FileWriter reports the first one and then claims success.
 """
 
 import os
@@ -44,12 +44,12 @@ def _files(directory):
 
 
 def attempt_of(file: Path) -> int:
-    """The attempt that wrote an event file, by its name."""
+    """The attempt that wrote an event file, from the file's name."""
     return int(NAME.fullmatch(file.name)[1])
 
 
 def next_attempt(run_path: Path) -> int:
-    """A number above that of every event file of the run."""
+    """A number above those of all event files of the run."""
     return max(map(attempt_of, event_files(run_path)), default=0) + 1
 
 
@@ -63,9 +63,10 @@ def read_curves(directory: Path) -> dict[str, dict[int, float]]:
 
 
 def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
-    """(step, value) of every summary in a directory's event files, as they stand there.
+    """(step, value) of every summary in a directory's event files, in file order.
 
-    A file that breaks off, as while it is written, ends there. Raises RunError if one holds anything but events.
+    A truncated file, such as one that is being written, is read up to where it breaks off. Raises RunError if a file
+    holds anything but events.
     """
     for file in _files(directory):
         with durable.explained("read", file, tf.errors.OpError, DecodeError):
@@ -77,7 +78,7 @@ def read_values(directory: Path) -> Iterator[tuple[int, tf1.Summary.Value]]:
 
 
 def _check_lengths(path):
-    """Raises RunError if a record gives itself a length that TensorFlow could not take memory for."""
+    """Raises RunError if a record claims a length that TensorFlow could not allocate memory for."""
     durable.check_file(path)
     with open(path, "rb") as file:
         while len(head := file.read(12)) == 12:  # length, checksum of the length, then the data and their checksum
@@ -94,7 +95,7 @@ def read_pictures(run_path: Path, tag: str) -> list[bytes]:
 
 
 def rewrite(run_path: Path, name: str, attempt: int, metrics: dict[str, np.ndarray]):
-    """Replaces the event files of directory `name` by one of that attempt with these curves, {tag: values from step 1
+    """Replaces the event files of directory `name` with one of that attempt with these curves, {tag: values from step 1
     on}. The file is renamed into its place before the others are deleted."""
     directory, temporary = run_path / name, run_path / ".tmp-events"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -119,7 +120,7 @@ class EventLog:
         self.path, self.committed = directory / f"{PREFIX}{attempt:06d}", 0
         with self._explained():
             durable.make_directory(directory)
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # no link, as TensorFlow follows
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # TensorFlow would follow a link
             self.writer = tf.io.TFRecordWriter(str(self.path))
             self._write(file_version="brain.Event:2")
             self._write(step=first_step, session_log=tf1.SessionLog(status=tf1.SessionLog.START))
@@ -131,7 +132,7 @@ class EventLog:
             self._write(graph_def=definition.SerializeToString())
 
     def curves(self, first_step: int, metrics: dict[str, np.ndarray]):
-        """Adds a stretch of each tag's curve. metrics: {tag: values of first_step and the steps after it}."""
+        """Adds points to each tag's curve. metrics: {tag: values of first_step and the steps after it}."""
         if not metrics:
             return
         rows = np.column_stack(list(metrics.values())).tolist()
@@ -150,12 +151,12 @@ class EventLog:
             self._write(step=step, summary=tf1.Summary.FromString(serialized))
 
     def flush(self):
-        """Keeps no event back."""
+        """Writes all buffered events to the file."""
         with self._explained():
             self.writer.flush()
 
     def commit(self) -> int:
-        """Brings every event to the disk; the file's length in bytes."""
+        """Writes every event to disk, with an fsync; returns the file's length in bytes."""
         self.flush()
         with self._explained():
             length = self.path.stat().st_size

@@ -16,11 +16,11 @@ from fcclf.settings.blocks import Encode
 
 
 class LeftOutError(Exception):
-    """A figure makes no sense for a run. The message is the reason, a clause."""
+    """A figure that makes no sense for a run. The message is the reason, a clause."""
 
 
 class Shown(NamedTuple):
-    """What figures are made of. run: an open `trained.TrainedRun`; dataset: its data; answers: for the test part,
+    """What figures are made from. run: an open `trained.TrainedRun`; dataset: its data; answers: for the test part,
     probabilities, float32 [samples, classes], or the numbers predicted, float64 [samples]; title: of every figure."""
 
     run: object
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
     @property
     def predictions(self):
-        """The answers of a regression. Raises LeftOutError if the run is none."""
+        """The answers of a regression. Raises LeftOutError if the run is not one."""
         if not self.dataset.is_regression:
             raise LeftOutError("the run predicts classes, not numbers")
         return self.answers
@@ -77,7 +77,7 @@ def _check_plane(shown):
 
 
 def _features(dataset):
-    """What the data have, for people."""
+    """A phrase on the features that the data have."""
     return f"{dataset.n_features} features" + (", some of them categories or missing" if not dataset.axes else "")
 
 
@@ -141,7 +141,7 @@ def _weights(shown):
 
 
 def _inputs(dataset):
-    """What the first layer gets, by name, in the order of `blocks.Encode`: the columns of numbers, then of every other
+    """Names of the first layer's inputs, in the order of `blocks.Encode`: the columns of numbers, then for every other
     column its texts, or the numbers of its embedding."""
     names, categories = dataset.schema.names or [*map(str, range(1, dataset.n_features + 1))], dataset.categories
     numbers = [name for column, name in enumerate(names) if not (categories and categories[column])]
@@ -192,8 +192,8 @@ FORMATS = ("png", "svg")
 def write(run, directory: Path, names: Iterable[str] = NAMES, formats=FORMATS, say=None) -> Iterator[Path]:
     """Writes the figures `names` of a run into `directory`; yields the path of each file.
 
-    run: an open `trained.TrainedRun`. say(sentence): called for each figure left out, with the reason.
-    Raises RunError, after the others are written, if one cannot be, or what it is made of cannot be read.
+    run: an open `trained.TrainedRun`. say(sentence): called for each figure left out, with the reason. Raises RunError
+    if a figure cannot be written or what it is made from cannot be read, after the others are written.
     """
     from fcclf.views.frames import MOST_DRAWN
 
@@ -220,7 +220,7 @@ def _write(shown, name, directory, formats):
 
 
 def _animate(shown, path):
-    """Writes the animation; its path."""
+    """Writes the animation and returns its path."""
     from fcclf.runs import events
     from fcclf.views import animation
 

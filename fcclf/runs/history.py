@@ -17,8 +17,8 @@ FIRST, LAST = "epoch", "seconds"  # columns; seconds: wall-clock time of the epo
 
 
 class History:
-    """The open history file of a run that is being trained. metrics: names of the columns between epoch and seconds;
-    a file that has other columns keeps them, as that of a run that an older release began."""
+    """The open history file of a run that is being trained. metrics: names of the columns between epoch and seconds. A
+    file with other columns keeps them, such as that of a run that an older release began."""
 
     def __init__(self, run_path: Path, metrics: tuple[str, ...]):
         self.path = run_path / FILE
@@ -32,19 +32,19 @@ class History:
                 self.file.write(",".join([FIRST, *metrics, LAST]) + "\n")
 
     def append(self, first_epoch: int, metrics, seconds: float):
-        """Rows for the epochs from `first_epoch` on. metrics: {name: float32 or float64 array}."""
+        """Appends rows for the epochs from `first_epoch` on. metrics: {name: float32 or float64 array}."""
         with durable.explained("write", self.path):
             columns = (metrics[name] for name in self.metrics)
             for epoch, row in enumerate(zip(*columns, strict=True), start=first_epoch):
                 self.file.write(f"{epoch},{','.join(map(str, row))},{seconds:.6f}\n")
 
     def flush(self):
-        """Keeps no row back."""
+        """Writes all buffered rows to the file."""
         with durable.explained("write", self.path):
             self.file.flush()
 
     def commit(self) -> int:
-        """Brings every row to the disk; the file's length in bytes."""
+        """Writes every row to disk, with an fsync; returns the file's length in bytes."""
         self.flush()
         with durable.explained("write", self.path):
             os.fsync(self.file.fileno())
@@ -57,7 +57,7 @@ class History:
 
 
 def _heading(path):
-    """The columns between the first and the last, () where there is no file yet."""
+    """The columns between the first and the last; () if there is no file yet."""
     with durable.explained("read", path):
         if not path.exists():
             return ()
@@ -76,9 +76,9 @@ def rewrite(run_path: Path, epochs: int, columns: dict[str, dict[int, float]]):
 
 
 def read(run_path: Path) -> dict[str, np.ndarray]:
-    """{column: values} of a run's history; epoch is int64, the others float64. A torn last line is left out.
+    """{column: values} of a run's history; epoch is int64, the others float64. An incomplete last line is left out.
 
-    Raises RunError if the file cannot be read or is no history.
+    Raises RunError if the file cannot be read or is not a history.
     """
     path = run_path / FILE
     try:
@@ -95,7 +95,7 @@ def read(run_path: Path) -> dict[str, np.ndarray]:
 
 
 def read_until(run_path: Path, epochs: int) -> dict[str, np.ndarray]:
-    """The first `epochs` rows of `read`; nothing of no epochs. Raises RunError if one is missing."""
+    """The first `epochs` rows of `read`; {} if `epochs` is 0. Raises RunError if one is missing."""
     columns = {name: values[:epochs] for name, values in read(run_path).items()} if epochs else {}
     if epochs and len(columns[FIRST]) < epochs:
         raise RunError(f"{run_path / FILE} lacks epochs before {epochs}: train the run again, which mends it.")

@@ -1,4 +1,4 @@
-"""Runs at a glance: how far they are, how good, and in which settings they differ.
+"""Runs at a glance: how far they have come, how good they are, and in which settings they differ.
 
 Read from config.json, history.csv and the manifests of the checkpoints alone, without TensorFlow and without a lock.
 Nothing is verified: `fcclf verify` does that.
@@ -16,7 +16,7 @@ from fcclf.runs import history, run_directory
 from fcclf.settings.run_config import RunConfig
 from fcclf.system import durable
 
-MEASURES = ("_loss", "_total", "_accuracy", "_r2")  # end the names of what is shown with four decimals
+MEASURES = ("_loss", "_total", "_accuracy", "_r2")  # names that end so are shown with four decimals
 FINISHED, UNFINISHED, TRAINING, DAMAGED = "finished", "unfinished", "being trained", "damaged"
 
 
@@ -24,7 +24,7 @@ class Overview(NamedTuple):
     """One run. epochs: those committed; best_epoch: with early stopping, the one whose weights count.
 
     metrics: {name: value} after the epoch whose weights count, empty before the first. columns: the history up to
-    `epochs`. Of a damaged run only path, state and problem, a sentence, are there.
+    `epochs`. A damaged run has only path, state and problem, a sentence.
     """
 
     path: Path
@@ -114,13 +114,13 @@ def comparison(runs: list[Overview]) -> list[dict]:
 
 
 def names(runs: list[Overview]) -> list[str]:
-    """The names of their directories, or the whole paths where two have one name."""
+    """The names of the runs' directories, or their whole paths if two have the same name."""
     short = [run.path.resolve().name for run in runs]
     return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
 
 
 def table(rows: list[dict]) -> str:
-    """Rows with the same keys as aligned text under a heading, numbers to the right."""
+    """Rows with the same keys as aligned text under a heading, numbers aligned to the right."""
     heading = [[key.replace("_", " ") for key in rows[0]]]
     cells = heading + [[_cell(*item) for item in row.items()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

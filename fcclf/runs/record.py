@@ -1,8 +1,8 @@
-"""What a run writes down epoch by epoch: history.csv and the event files, kept in step with the checkpoints.
+"""What a run records epoch by epoch: history.csv and the event files, kept in step with the checkpoints.
 
-A checkpoint notes length and sha256 of these files. Before a run goes on they are cut back to those lengths, and event
-files begun later are deleted, so that every epoch stands in them exactly once, however the run was stopped. The history
-and the event files hold the same numbers: where one is damaged, it is rewritten from the other.
+A checkpoint notes the length and sha256 of these files. Before a run resumes they are cut back to those lengths, and
+event files begun later are deleted, so that they hold every epoch exactly once, however the run was stopped. The
+history and the event files hold the same numbers: if one is damaged, it is rewritten from the other.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ class Record:
         self.tallies = [_Tally(file) for file in (self.history, *self.logs.values())]
 
     def epochs(self, first_epoch: int, metrics, seconds: float):
-        """Writes the epochs from `first_epoch` on; metrics: {name: values}; seconds: what each of them took."""
+        """Writes the epochs from `first_epoch` on. metrics: {name: values}; seconds: what each of them took."""
         self.history.append(first_epoch, metrics, seconds)
         times = np.full(len(next(iter(metrics.values()))), seconds)
         columns = _with_derived({**metrics, history.LAST: times})
@@ -69,24 +69,26 @@ class Record:
         self.logs[directory].summary(epoch, serialized)
 
     def flush(self):
-        """Keeps nothing back that closing would write, perhaps into a file that is another writer's by then."""
+        """Writes all buffers to the files, so that closing writes nothing, perhaps into a file that another writer has
+        by then."""
         for file in (self.history, *self.logs.values()):
             file.flush()
 
     def commit(self) -> dict[str, list]:
-        """Brings everything to the disk; {file: [length, sha256]}, earlier attempts' event files included."""
+        """Writes everything to disk, with an fsync; returns {file: [length, sha256]}, event files of earlier attempts
+        included."""
         for tally in self.tallies:
             self.committed[str(tally.file.path.relative_to(self.path))] = tally.commit()
         return self.committed
 
 
 def _directories(metrics):
-    """The part of CURVES that a run with these metrics has."""
+    """The directories of CURVES that a run with these metrics has."""
     return [name for name, tags in CURVES.items() if not tags or set(tags.values()) & set(metrics)]
 
 
 def _with_derived(columns):
-    """Columns of the history, and what follows from them."""
+    """Columns of the history, and those derived from them."""
     total = {"test_total": columns["test_loss"] + columns["penalty"]} if "test_loss" in columns else {}
     return {**columns, **total, "epochs_per_second": 1 / columns[history.LAST]}
 
@@ -97,13 +99,14 @@ def _tagged(name, columns):
 
 
 class _Tally:
-    """Length and sha256 of a file that grows, from its new bytes alone. file: an object with `path` and `commit()`."""
+    """Length and sha256 of a growing file, updated from its new bytes alone. file: an object with `path` and
+    `commit()`."""
 
     def __init__(self, file):
         self.file, self.length, self.digest = file, 0, hashlib.sha256()
 
     def commit(self):
-        """Commits the file; its [length, sha256]."""
+        """Commits the file and returns its [length, sha256]."""
         self.file.commit()
         with durable.explained("read", self.file.path), open(self.file.path, "rb") as file:
             file.seek(self.length)
@@ -113,14 +116,14 @@ class _Tally:
         return [self.length, self.digest.hexdigest()]
 
 
-# ---- going on after a stop -------------------------------------------------------------------------------------------
+# ---- resuming after a stop -------------------------------------------------------------------------------------------
 
 
 def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[str, ...], say) -> dict[str, list]:
-    """Brings the files back to what they were when `epoch` epochs were committed; `committed` as it then is.
+    """Restores the files to what they were when `epoch` epochs were committed; returns their new `committed`.
 
     Damaged and missing files are repaired, each with a sentence to `say`; the caller notes the new measures in the
-    checkpoint. Raises RunError if the damage cannot be mended.
+    checkpoint. Raises RunError if the damage cannot be repaired.
     """
     damaged = unlike(path, committed)
     if history.FILE in damaged and any(os.path.dirname(file) for file in damaged):
@@ -136,15 +139,15 @@ def recover(path: Path, epoch: int, committed: dict[str, list], metrics: tuple[s
 
 
 def unlike(path: Path, committed: dict[str, list]) -> list[str]:
-    """The files that are missing or do not begin as they were committed."""
+    """The files that are missing, or whose beginning differs from what was committed."""
     return [file for file, measured in committed.items() if durable.measure(path / file, measured[0]) != measured]
 
 
 def check_new(path: Path, remedy: str):
-    """Raises RunError if a run without a checkpoint has had one: what is left of it must not be taken for rubbish.
+    """Raises RunError if a run without a checkpoint had one before: what remains of it must not be deleted.
 
-    remedy: a clause, besides restoring a copy. A run makes checkpoints/ before history and events, and saves before its
-    first epoch; it is evaluated and drawn from a checkpoint.
+    remedy: what to do other than restoring a copy, a clause. A run makes checkpoints/ before history and events, and
+    saves before its first epoch; it is evaluated and drawn from a checkpoint.
     """
     evaluated, recorded = [run_directory.METRICS, "figures"], [history.FILE, *filter(None, events.DIRECTORIES)]
     if (path / "checkpoints").is_dir():
@@ -160,7 +163,7 @@ def _has(path, names):
 
 
 def _holds_an_epoch(path):
-    """The history has more than its heading, or the events more than the state before the first epoch."""
+    """Whether the history has more than its heading, or the events more than the state before the first epoch."""
     file = path / history.FILE
     with durable.explained("read", file):
         if file.exists() and file.read_bytes().count(b"\n") > 1:

@@ -1,4 +1,5 @@
-"""What is written down of a training as it goes on, and when it is saved: for runs, and for fits that are kept."""
+"""What is recorded of a training while it runs, and when it is saved: for runs, and for fits that have a run
+directory."""
 
 import contextlib
 import time
@@ -35,24 +36,24 @@ class Claimed(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """Epochs finished at the newest checkpoint."""
+        """Number of epochs finished at the newest checkpoint."""
         return self.start.epoch if self.start else 0
 
     def record(self, metrics: tuple[str, ...]) -> contextlib.closing[Record]:
-        """The `Record` to write on in; closed at the end of a `with` block."""
+        """The `Record` that continues the run's files; closed at the end of a `with` block."""
         return contextlib.closing(Record(self.path, self.committed, self.epoch + 1, metrics))
 
     def restore(self, program: Program):
-        """Gives a program that has begun the state of the newest checkpoint. Raises RunError if that is another than
-        its name says."""
+        """Restores the newest checkpoint into a program that has begun. Raises RunError if it is not what its name
+        says."""
         restore(self.start, program)
 
 
 def continued(path: Path, config: RunConfig, data: Facts, schema: Schema, plan: Plan, say) -> Claimed:
-    """The run of `config` in directory `path`, whose lock the caller holds; new, or as its newest checkpoint has it.
+    """The run of `config` in directory `path`, whose lock the caller holds: new, or at its newest checkpoint.
 
-    say(sentence): called with what was mended. Raises ConfigError if another run is there,
-    RunError if it cannot go on.
+    say(sentence): called with what was repaired. Raises ConfigError if another run is there, RunError if it cannot
+    continue.
     """
     threads = plan.threads if sessions_own_threads() else "shared"
     description = run_directory.described(path, config, data, schema, say, threads, plan.device)
@@ -71,16 +72,16 @@ def continued(path: Path, config: RunConfig, data: Facts, schema: Schema, plan: 
 
 
 def restore(found: Checkpoint, program: Program):
-    """Gives a program that has begun the state of a checkpoint. Raises RunError if it is not what its name says."""
+    """Restores a checkpoint into a program that has begun. Raises RunError if it is not what its name says."""
     checkpoint.restore(found, program.session, program.saver)
     if program.resume() != (found.epoch, found.batch):
         raise RunError(f"{found.path} holds epoch {program.epoch}, batch {program.batch}, not what its name says.")
 
 
 class Recorder:
-    """Writes down what stretches give, and saves.
+    """Records what stretches return, and saves checkpoints.
 
-    samples: float32 [samples, features], whose activations are recorded. frames: the pictures, None for none.
+    samples: float32 [samples, features], whose activations are recorded. frames: what draws the pictures, or None.
     """
 
     def __init__(self, run: Claimed, program: Program, record: Record, session: Session, samples, frames=None):
@@ -90,7 +91,7 @@ class Recorder:
         self.epoch_began = time.perf_counter()
 
     def begin(self):
-        """Writes down what is there before the first epoch. Raises RunError like `save`."""
+        """Records what there is before the first epoch. Raises RunError as `save` does."""
         run_directory.check_lock(self.path, self.lock)
         program = self.program
         program.fed_step  # noqa: B018 - the picture shows the tutorial's graph too
@@ -107,10 +108,10 @@ class Recorder:
         return min(stops, default=self.program.furthest_stop)
 
     def note(self, stretch: Stretch) -> dict[str, float]:
-        """Writes down the epochs of a stretch; the last one's metrics, {} if none was finished.
+        """Records the epochs of a stretch; returns the last one's metrics, {} if none was finished.
 
-        Raises DivergedError if a weight or metric is no number: the last good checkpoint stays. Raises RunError like
-        `save`.
+        Raises DivergedError if a weight or metric is not finite; the last good checkpoint stays. Raises RunError as
+        `save` does.
         """
         run_directory.check_lock(self.path, self.lock)
         metrics, count = stretch.metrics, stretch.epochs
@@ -131,7 +132,7 @@ class Recorder:
         return {name: values[-1] for name, values in metrics.items()} if count else {}
 
     def observe(self):
-        """Records histograms and pictures of the network as it is now, each at its interval."""
+        """Records histograms and pictures of the network in its present state, each at its interval."""
         epoch = self.program.epoch
         if self._is_interval(self.session.histogram_every):
             self.record.summary("train", epoch, self.program.histograms(self.samples))
@@ -139,7 +140,7 @@ class Recorder:
             self._draw(epoch)
 
     def _draw(self, epoch):
-        """Records the pictures, and of classes how well each is told from the others."""
+        """Records the pictures and, for classes, how well each is distinguished from the others."""
         dataset, test = self.frames.dataset, self.frames.dataset.test
         if dataset.is_regression:
             answers = self.program.answers(test.X)
@@ -152,11 +153,12 @@ class Recorder:
             self.record.summary(directory, epoch, dashboard.image(tag, png))
 
     def _is_interval(self, interval):
-        """The run stands at a multiple of `interval` epochs; 0 is never."""
+        """Whether the run is at a multiple of `interval` epochs; 0 is never."""
         return interval > 0 and not self.program.batch and self.program.epoch % interval == 0
 
     def _is_round(self):
-        """The intervals between pictures so far are 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take over."""
+        """Whether the number of picture intervals so far is 0 to 10, 20, 30 ... 100, 200 ...: drawing must not take
+        over."""
         count = self.program.epoch // self.session.image_every
         return count % 10 ** (len(str(count)) - 1) == 0
 
@@ -168,7 +170,7 @@ class Recorder:
         )
 
     def _save_is_due(self):
-        """By epochs or by time, if anything was trained since."""
+        """Whether a checkpoint is due, by epochs or by time, and anything was trained since the last one."""
         late = time.monotonic() - self.saved_at > self.session.checkpoint_seconds
         return self._has_moved() and (late or self._is_interval(self.session.checkpoint_every))
 
@@ -194,6 +196,6 @@ class Recorder:
 
 
 def _leading_finite(metrics, count):
-    """How many of the first `count` epochs have finite metrics, up to the first that has not."""
+    """How many of the first `count` epochs have finite metrics, before the first that does not."""
     finite = np.all(np.isfinite(list(metrics.values())), axis=0)[:count]
     return count if finite.all() else int(np.argmin(finite))

@@ -1,4 +1,4 @@
-"""One run's directory: who may write to it, what it is a run of, and how far its files are committed.
+"""One run's directory: who may write to it, what run it holds, and how far its files are committed.
 
     logs/<run>/config.json       the settings, the data's fingerprint, the versions; written before any step
     logs/<run>/checkpoints/      see fcclf.runs.checkpoint
@@ -8,7 +8,7 @@
     logs/<run>/.lock             flock; its holder's pid is in it, and the kernel frees it when the holder dies
 
 Paths inside are relative: a moved or copied directory is the same run. It may be reached through links, but has none
-inside: a link is never followed, because what it points to is not the run's.
+inside: a link is never followed, because what it points to does not belong to the run.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ class Description(NamedTuple):
 
     config: the settings, of the command line or of a fit. data: what is known of the samples. versions: of libraries,
     and what else may change the last bits, as it was when the run began. fingerprint: of settings and data together,
-    when the run began; its checkpoints carry it. schema: what columns and classes are called; nothing is known of them
-    in a run of an older release.
+    when the run began; its checkpoints carry it. schema: the names of columns and classes; empty in a run of an older
+    release.
     """
 
     config: RunConfig
@@ -57,27 +57,27 @@ class Description(NamedTuple):
 
     @property
     def threads(self) -> int | None:
-        """Number of threads that the run began with, None if that is not known."""
+        """Number of threads that the run began with; None if that is not known."""
         noted = str(self.versions.get("threads"))
         return int(noted) if noted.isdecimal() and len(noted) < 5 else None
 
     @property
     def devices(self) -> list[str]:
-        """CPU or GPU, where it was trained, one after the other. Older releases trained on the CPU alone."""
+        """The devices, CPU or GPU, that the run was trained on, in order. Older releases trained on the CPU alone."""
         noted = str(self.versions.get("device")).split(", ")
         return [each for each in noted if each in (CPU, GPU)] or [CPU]
 
 
 def fingerprint(config: RunConfig, data: Facts) -> str:
-    """sha256 of all that decides the result: equal for the same settings and data only."""
+    """sha256 of everything that decides the result: equal only for the same settings and data."""
     return hashlib.sha256(
         json.dumps([config.identity(), data.to_dict()], sort_keys=True, default=repr).encode()
     ).hexdigest()
 
 
 def versions(threads: int | str, device: str) -> dict[str, str]:
-    """Of everything that may change the last bits of a result. threads: of a session, or "shared"; device: CPU or
-    GPU."""
+    """Everything that may change the last bits of a result: versions of libraries, and what is used of the machine.
+    threads: of a session, or "shared"; device: CPU or GPU."""
     packages = {name: importlib.metadata.version(name) for name in ("fcclf", "tensorflow", "numpy", "scikit-learn")}
     switches = {name: os.environ.get(name, "") for name in SWITCHES}
     machine = {"machine": platform.machine(), "cpu": _instruction_sets(), "device": device, "threads": str(threads)}
@@ -85,7 +85,7 @@ def versions(threads: int | str, device: str) -> dict[str, str]:
 
 
 def _instruction_sets():
-    """Those of `INSTRUCTION_SETS` that the processor has."""
+    """The names in `INSTRUCTION_SETS` that the processor supports."""
     with contextlib.suppress(OSError):
         words = set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
         return " ".join(name for name in INSTRUCTION_SETS if name in words)
@@ -93,14 +93,14 @@ def _instruction_sets():
 
 
 def changed(description: Description, threads: int | str, device: str) -> list[str]:
-    """What of the versions has changed since the run began, as far as it was noted then: "name: before -> now"."""
+    """The versions that have changed since the run began, of those noted then: "name: before -> now"."""
     before, now = {"device": CPU, **description.versions}, versions(threads, device)
     return _changes(before, {name: now[name] for name in now if name in before})
 
 
 def moved_to(description: Description, device: str, say) -> Description:
-    """The same of a run that goes on on a device, which is noted. say(sentence): told where it is another than
-    before."""
+    """The description of a run that continues on `device`, which it notes. say(sentence): called if that is not the
+    last one."""
     *_, before = devices = description.devices
     if device == before:
         return description
@@ -146,7 +146,8 @@ def _is_strange(entry):
 def claimed(path: Path, fresh=False):
     """Makes the run directory and holds its lock inside the block. `fresh` moves an old run aside first.
 
-    Yields where the old run went, or None. Raises RunError if another process holds the lock, or links are inside.
+    Yields the path that the old run was moved to, or None. Raises RunError if another process holds the lock, or there
+    are links inside.
     """
     refuse_patterns(path)
     if not fresh:  # a run with links in it may be moved aside
@@ -161,7 +162,7 @@ def claimed(path: Path, fresh=False):
 
 
 def refuse_patterns(path: Path):
-    """Raises RunError if TensorFlow would take the path for a pattern."""
+    """Raises RunError if TensorFlow would interpret the path as a pattern."""
     if set(str(path)) & set("*?[\\"):
         raise RunError(
             f"{path} has one of * ? [ \\ in it, which TensorFlow takes for a pattern: name another directory."
@@ -194,7 +195,7 @@ def _take(descriptor, path):
 
 
 def in_use(path: Path) -> bool:
-    """A process holds the run's lock. Looking takes a shared lock, for a moment."""
+    """Whether a process holds the run's lock. To find out, this takes a shared lock for a moment."""
     try:
         descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -209,7 +210,7 @@ def in_use(path: Path) -> bool:
 
 
 def _holder(descriptor):
-    """Which process holds the lock. Between locking and writing its pid it has a moment without one."""
+    """A phrase on which process holds the lock. For a moment after locking, the holder has not written its pid yet."""
     for _ in range(100):
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         if holder == str(os.getpid()):
@@ -226,7 +227,7 @@ def _is_file(descriptor, path):
 
 
 def lock_file(path: Path) -> tuple[int, int] | None:
-    """Which file the lock of the run in `path` is now, by device and inode; None if there is none.
+    """(device, inode) of the lock file of the run in `path`; None if there is none.
 
     As long as a lock is held, no other file has its inode.
     """
@@ -261,10 +262,10 @@ def _move_aside(path):
 def described(
     path: Path, config: RunConfig, data: Facts, schema: Schema, warn, threads: int | str = 1, device: str = CPU
 ) -> Description:
-    """What the run in `path` is a run of, now that it goes on or begins. The caller has `claimed` it.
+    """The description of the run in `path`, which begins or resumes. The caller has `claimed` it.
 
     threads, device: as in `versions`. Raises ConfigError if the run there has other settings or data, RunError if
-    something else is there; warns of other versions.
+    something else is there; warns if versions have changed.
     """
     now = Description(config, data, versions(threads, device), fingerprint(config, data), schema)
     if (path / "config.json").exists():
@@ -281,7 +282,7 @@ def described(
 
 
 def write(path: Path, description: Description):
-    """Writes config.json, unless it says the same already. Raises RunError if it could not be read again."""
+    """Writes config.json unless it has the same content already. Raises RunError if it could not be read back."""
     if (path / "config.json").exists() and read(path) == description:
         return
     document = {"format": FORMAT, **description._asdict(), **_in_json(description)}
@@ -293,12 +294,12 @@ def write(path: Path, description: Description):
 
 
 def _in_json(description):
-    """Those members of a description that are not JSON as they are."""
+    """The members of a description that are not JSON-ready, converted."""
     return {name: getattr(description, name).to_dict() for name in ("config", "data", "schema")}
 
 
 def _members(path):
-    """What is in the directory besides the lock and what a killed writer left."""
+    """Members of the directory except the lock and what a killed writer left."""
     return [member for member in path.iterdir() if member.name != ".lock" and not member.name.startswith(".tmp-")]
 
 
@@ -319,9 +320,10 @@ def _changes(old, new):
 
 
 def read(path: Path) -> Description:
-    """What the run in `path` is a run of. Raises RunError if there is none, config.json is damaged or links are inside.
+    """The description of the run in `path`. Raises RunError if there is none, config.json is damaged or links are
+    inside.
 
-    Whoever reads a run begins here.
+    Everything that reads a run begins here.
     """
     check_begun(path)
     refuse_links(path)
@@ -335,7 +337,7 @@ def read(path: Path) -> Description:
 
 
 def check_begun(path: Path):
-    """Raises RunError if there is no run in `path`: quickly, whatever else is there."""
+    """Raises RunError if there is no run in `path`. It looks for config.json alone, which is quick."""
     if not os.path.lexists(path / "config.json"):
         raise RunError(f"{path} is not a run directory: it has no config.json.")
 

@@ -1,6 +1,7 @@
-"""A trained run, opened from its directory alone: its answers for any samples, and its weights, as numpy.
+"""A trained run, opened from its directory alone: its answers for any samples, and its weights, as numpy arrays.
 
-No lock is taken: a run may be read while it is trained. If a checkpoint is pruned while it is read, the next is taken.
+No lock is taken: a run may be read while it is trained. If a checkpoint is pruned while it is read, the newest one is
+read instead.
 """
 
 import contextlib
@@ -25,23 +26,23 @@ from fcclf.runs.checkpoint import Checkpoint
 from fcclf.runs.run_directory import Description
 from fcclf.settings.run_config import CLASSIFICATION, MULTILABEL, REGRESSION
 
-BEST, LATEST = "best", "latest"  # whose weights: those of the best epoch, if one is known, or of the last
+BEST, LATEST = "best", "latest"  # which weights: those of the best epoch, if one is known, or of the last
 ATTEMPTS = 10  # at opening a run whose writer prunes while we read
 
 
 class TrainedRun:
     """A context manager around the session that holds the weights of a run.
 
-    path: the run directory; description: a `run_directory.Description`; schema: what columns and classes are called;
+    path: the run directory; description: a `run_directory.Description`; schema: the names of columns and classes;
     epoch: the one whose weights these are, the last or, with early stopping, the best.
 
-    What it predicts from, X, is an array [samples, features]; or a DataFrame, rows of cells, or the path of a file,
+    X, the samples to predict, is an array [samples, features]; or a DataFrame, rows of cells, or the path of a file,
     whose columns are found by the names that the run knows. Raises RunError if samples do not fit.
     """
 
     def __init__(self, path: Path, which: str = BEST):
-        """which: the weights, of the BEST epoch where early stopping knows one, else the last; of the LATEST epoch; or
-        of "epoch-N", one of the checkpoints."""
+        """Opens a run. which: the weights, of the BEST epoch if early stopping knows one, else the last; of the LATEST
+        epoch; or of "epoch-N", one of the checkpoints."""
         self.path = Path(path)
         self.description = run_directory.read(self.path)
         epoch, values = chosen_values(self.path, self.description, which)
@@ -73,13 +74,13 @@ class TrainedRun:
 
     @functools.cached_property
     def schema(self) -> Schema:
-        """What columns and classes are called; classes without names by their numbers."""
+        """The names of columns and classes; classes without names are called by their numbers."""
         known, facts = self.description.schema, self.description.data
         return known if self.is_regression else known._replace(classes=tuple(known.class_names(facts.n_classes)))
 
     @property
     def expected(self) -> Expected:
-        """What it expects of its samples."""
+        """What samples of the run must look like."""
         config = self.description.config
         return Expected(self.schema, self.description.data.shape, config.dtype, config.format)
 
@@ -88,7 +89,7 @@ class TrainedRun:
         return new_samples.features(X, self.expected, warnings.warn)
 
     def logits(self, X) -> np.ndarray:
-        """[samples, classes] of X. Raises RunError if the run predicts numbers."""
+        """The logits of X, [samples, classes]. Raises RunError if the run predicts numbers."""
         if self.is_regression:
             raise RunError(f"{self.path} predicts numbers, which have no logits and no probabilities: see predictions.")
         answers = self.predictor.answers(self.features(X))
@@ -96,35 +97,35 @@ class TrainedRun:
         return answers if several else class_logits(answers)[:, : self.description.data.n_classes]
 
     def probabilities(self, X) -> np.ndarray:
-        """[samples, classes]; each row sums to 1, unless a sample may have several of the classes. Raises RunError as
-        `logits` does."""
+        """The probabilities of X, [samples, classes]; each row sums to 1, unless a sample may have several of the
+        classes. Raises RunError as `logits` does."""
         return self.shares(self.logits(X))
 
     def shares(self, logits) -> np.ndarray:
-        """The probabilities that logits stand for, both [samples, classes]."""
+        """The probabilities that correspond to logits, both [samples, classes]."""
         return expit(logits) if self.task == MULTILABEL else softmax(logits, axis=1)
 
     def predictions(self, X) -> np.ndarray:
-        """int64 [samples], class numbers; or float64, the numbers predicted, [samples] or [samples, outputs]; or int64
-        [samples, classes] of ones and zeros, where a sample may have several."""
+        """The predictions for X: class numbers, int64 [samples]; or numbers, float64 [samples] or [samples, outputs];
+        or ones and zeros, int64 [samples, classes], where a sample may have several classes."""
         if self.is_regression:
             answers, facts = self.predictor.answers(self.features(X)), self.description.data
             return numbers(answers, facts, self.description.config.logarithms)
         return self.decisions(self.logits(X))
 
     def decisions(self, logits) -> np.ndarray:
-        """The `predictions` that logits, [samples, classes], stand for."""
+        """The `predictions` that follow from logits, [samples, classes]."""
         return (logits > 0).astype(np.int64) if self.task == MULTILABEL else logits.argmax(axis=1)
 
     def labels(self, X) -> np.ndarray:
-        """What the predicted class of each sample is called, texts [samples]. Raises RunError if the run does not
-        predict one class for a sample."""
+        """The name of the predicted class of each sample, texts [samples]. Raises RunError if the run does not predict
+        one class for a sample."""
         if self.task != CLASSIFICATION:
             raise RunError(f"{self.path} does not predict one class for a sample: see predictions.")
         return np.array(self.schema.classes)[self.predictions(X)]
 
     def weights(self) -> dict[str, np.ndarray]:
-        """{variable name: values} of every kernel and bias, and of the statistics of a network that has some."""
+        """{variable name: values} of every kernel and bias, and of the statistics of a network that has any."""
         return self.predictor.values()
 
     def dataset(self) -> Dataset:
@@ -137,8 +138,8 @@ class TrainedRun:
 
 
 def open_run(path: Path | str, which: str = BEST) -> TrainedRun:
-    """The trained run in directory `path`, a context manager. which: the weights, as `TrainedRun` takes it. Raises
-    RunError if there is none that can be read."""
+    """The trained run in directory `path`, a context manager. which: the weights, as in `TrainedRun`. Raises RunError
+    if there is no run that can be read."""
     return TrainedRun(Path(path), which)
 
 
@@ -168,7 +169,7 @@ def newest_values(path: Path, description: Description) -> tuple[int, dict[str, 
 
 
 def chosen_values(path: Path, description: Description, which: str) -> tuple[int, dict[str, np.ndarray]]:
-    """The same of the checkpoint that is chosen, as `TrainedRun` takes it. Raises RunError if there is none."""
+    """The same of the checkpoint that `which` chooses, as in `TrainedRun`. Raises RunError if there is none."""
 
     def read():
         named = which not in (BEST, LATEST)
@@ -179,7 +180,7 @@ def chosen_values(path: Path, description: Description, which: str) -> tuple[int
 
 
 def _named_checkpoint(path, description, name):
-    """The checkpoint "epoch-N" of the run in `path`, verified; N need not have all its zeros."""
+    """The checkpoint "epoch-N" of the run in `path`, verified; N may lack its leading zeros."""
     known = checkpoint.committed_paths(path / "checkpoints")
     found = [each for each in known if name in (each.name, f"epoch-{checkpoint.position(each)[0]}")]
     if not found:
@@ -189,7 +190,7 @@ def _named_checkpoint(path, description, name):
 
 
 def _while_pruned(path, read):
-    """What read() returns, once it is not disturbed by the writer's pruning."""
+    """What read() returns once the writer's pruning does not interfere with it."""
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
             return read()

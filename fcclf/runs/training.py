@@ -30,8 +30,8 @@ from fcclf.system.interrupts import Interrupts
 
 
 class Outcome(NamedTuple):
-    """How `train` ended. epoch: epochs finished; begun_at: those finished before; interrupted: a signal ended it;
-    with early stopping, best_epoch: the epoch whose weights count, stopped: it ended the run."""
+    """How `train` ended. epoch: epochs finished; begun_at: those finished before; interrupted: a signal ended it. With
+    early stopping, best_epoch: the epoch whose weights count; stopped: early stopping ended the run."""
 
     epoch: int
     begun_at: int
@@ -41,12 +41,12 @@ class Outcome(NamedTuple):
 
 
 class Machines(Protocol):
-    """Other machines that compute shards. program(plan): a program of which they compute a part."""
+    """Other machines that compute shards. program(plan): makes a program of which they compute a part."""
 
     program: Callable[[Plan], Program]
 
     def gather(self, config: Config, planned: Plan, facts: Facts):
-        """Makes them ready for a run. Raises RunError if they cannot be."""
+        """Prepares them for a run. Raises RunError if that fails."""
 
 
 def train(
@@ -62,11 +62,11 @@ def train(
 ) -> Outcome:
     """Trains the run in directory `path` up to `config.training.epochs`, from its newest checkpoint if it has one.
 
-    path: by default logs/ and the name that the settings give, as on the command line. fresh: move a run that is there
-    aside and start over. interrupts: answer signals while the loop runs.
-    say(sentence): called with what a user should know. progress(epochs finished, {metric: last value}): called first
-    and after stretches. longest_stretch: steps in a stretch at most. machines: that compute shards beside this one.
-    Raises ConfigError if the run has other settings or data, RunError if it cannot go on, DivergedError if it diverged.
+    path: by default logs/ and the name that the settings give, as on the command line. fresh: move an existing run
+    aside and start over. interrupts: answers signals while the loop runs. say(sentence): called with what a user should
+    know. progress(epochs finished, {metric: last value}): called first and after stretches. longest_stretch: the
+    largest number of steps in a stretch. machines: others that compute shards. Raises ConfigError if the run has other
+    settings or data, RunError if it cannot continue, DivergedError if it diverged.
     """
     path = Path(path or Path("logs") / config.run_name())
     if config.training.warm_start is not None and (fresh or not path.exists()):
@@ -96,22 +96,23 @@ def train(
 
 
 def _tell_of_batches(config, planned, say):
-    """Says it where a batch has fewer samples than asked for, because there are no more."""
+    """Tells the user if a batch has fewer samples than asked for, because there are no more."""
     if planned.batch_size < config.training.batch_size:
         size, asked = planned.sizes.train, config.training.batch_size
         say(f"a batch is the whole training part, {size} samples, as it has no {asked} (--batch-size)")
 
 
 def _check_warm_start(source, path):
-    """Before anything is made or moved."""
+    """Raises ConfigError if the warm start would be moved aside with the old run; called before anything is made or
+    moved."""
     if path.resolve() in Path(checkpoint.find(source)).resolve().parents:
         raise ConfigError("warm_start", f"is {source!r}, in the run that --fresh moves aside: copy it first.")
 
 
 def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, device: str | None = None) -> Plan:
-    """The plan of a run on its data. begun: of a run that goes on, with the threads it began with unless the settings
-    ask for others. device: by default as the settings ask. Raises ConfigError if the network does not fit the data or
-    the device is not there, RunError if it does not fit into the memory."""
+    """The plan of a run on its data. begun: the description of a run that resumes, with the threads it began with
+    unless the settings ask for others. device: by default as the settings ask. Raises ConfigError if the network does
+    not fit the data or the device is not available, RunError if it does not fit into memory."""
     parts = loading.parts(config, dataset)
     sizes, weighted = Sizes.of(parts), plan.weighted_parts(parts)
     threads = begun.threads if begun else None
@@ -123,12 +124,12 @@ def plan_on(config: Config, dataset: Dataset, begun: Description | None = None, 
 
 
 def program_for(planned: Plan) -> type[Program]:
-    """The class whose programs train such a plan."""
+    """The class of the programs that train such a plan."""
     return ShardedProgram if planned.shards else program_of(planned)
 
 
 def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | None = None, say=lambda sentence: None):
-    """Gives the program the state that a run goes on from: of its newest checkpoint, or of its beginning."""
+    """Gives the program the state that a run starts from: that of its newest checkpoint, or the initial one."""
     fed = plan.hyperparameters(config, dataset.shape)
     measured = {} if run and run.start else layer_statistics(program.layers, dataset)  # a checkpoint has them
     program.begin(fed, measured)
@@ -145,7 +146,7 @@ def begin(program: Program, config: Config, dataset: Dataset, run: Claimed | Non
 
 @contextlib.contextmanager
 def _compiling(program, parts):
-    """The loop is compiled while the block is at work: the compiler takes one core, and no part in Python's lock."""
+    """Compiles the loop while the block runs: the compiler takes one core, and does not hold Python's lock."""
     with ThreadPoolExecutor(1) as beside:
         compiled = beside.submit(program.compile, parts)
         yield
@@ -153,7 +154,7 @@ def _compiling(program, parts):
 
 
 def _pictures(program, config, dataset):
-    """The `Frames` of the run, or None where none are wanted: what draws them takes half a second to import."""
+    """The `Frames` of the run, or None if no pictures are wanted: importing what draws them takes half a second."""
     if not config.session.image_every:
         return None
     from fcclf.views.frames import MOST_DRAWN, Frames
@@ -162,7 +163,7 @@ def _pictures(program, config, dataset):
 
 
 def _train(program, parts, written, config, interrupts, progress, longest):
-    """Stretches until the last epoch, the rule or a signal."""
+    """Trains in stretches until the last epoch, the rule or a signal ends training."""
     begun_at = program.epoch
     if progress:
         progress(begun_at, {})

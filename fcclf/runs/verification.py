@@ -1,11 +1,11 @@
-"""Is a run directory sound, and does training really lead where its newest checkpoint says?
+"""Checks whether a run directory is sound, and whether training again leads to its newest checkpoint.
 
 `check` changes nothing. It reads config.json and the data it describes; every file of every checkpoint, and whether the
 variables are finite; history and event files, up to where the newest checkpoint committed them; and metrics.json. It
-does not judge figures, other programs' files, and TensorFlow's pointer, which is never trusted.
+does not check figures, other programs' files, and TensorFlow's pointer, which is never trusted.
 
-`replay` trains again from the checkpoint before the newest, or from the beginning if there is none, in memory, and
-compares bit for bit; on the device that the run was trained on last, where that is there.
+`replay` trains again in memory, from the checkpoint before the newest, or from the beginning if there is none, and
+compares bit for bit. It uses the device that the run was trained on last, if that is available.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from fcclf.system import durable
 
 
 def check(path: Path) -> Iterator[str]:
-    """Yields a sentence for each thing that is wrong with the run in `path`. Raises RunError if it is no run."""
+    """Yields a sentence for each thing that is wrong with the run in `path`. Raises RunError if it is not a run."""
     description = run_directory.read(path)
     config = description.config
     if config.loadable and loading.load(config).facts != description.data:
@@ -66,7 +66,7 @@ def _check_record(path, found):
 
 
 def _check_metrics(path, found, fingerprint):
-    """Whether metrics.json, if there is one, is as it was written, and of this run."""
+    """Yields a sentence if there is a metrics.json that is damaged, of another run or of a later epoch."""
     file = path / run_directory.METRICS
     try:
         epoch, of = durable.read_sealed(file, lambda metrics: (int(metrics["epoch"]), metrics["fingerprint"]))
@@ -79,7 +79,7 @@ def _check_metrics(path, found, fingerprint):
 
 
 def replay(path: Path, say=lambda sentence: None) -> str | None:
-    """None if training again gives the newest checkpoint of the run in `path`; else what differs first.
+    """None if training again gives the newest checkpoint of the run in `path`; else a sentence on what differs first.
 
     Raises RunError if there is no sound checkpoint to compare with.
     """
@@ -110,7 +110,7 @@ def replay(path: Path, say=lambda sentence: None) -> str | None:
 
 
 def _device(description, say):
-    """Where the run was trained last; the CPU where there is no GPU."""
+    """The device that the run was trained on last; the CPU if that was a GPU and there is none."""
     *_, last = description.devices
     if last == CPU or sees_gpu():
         return last
@@ -126,7 +126,7 @@ def _two_newest(path, description: Description) -> list[Checkpoint]:
 
 
 def _reason(description, plan):
-    """Why training again may rightly give other bits; empty if it may not."""
+    """Why training again may legitimately give other bits, a sentence; empty if it may not."""
     changes = run_directory.changed(description, plan.threads if sessions_own_threads() else "shared", plan.device)
     if description.threads is None:
         changes.append(f"threads: not noted -> {plan.threads}")

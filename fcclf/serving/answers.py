@@ -1,8 +1,8 @@
 """What a run answers for the samples of a file: rows of CSV, or JSON lines, written as they are computed.
 
-CSV has a heading: the column of ids under its own name, if one is asked for; `class` and `probability`, and with all
-probabilities a column `p_CLASS` for each class; `prediction` where numbers are predicted, `prediction_1` and so on
-where several are; where a sample may have several classes a column for each, of ones and zeros.
+CSV begins with a header: the column of ids under its own name, if one is asked for; `class` and `probability`, and with
+all probabilities a column `p_CLASS` for each class; `prediction` where a number is predicted, `prediction_1` and so on
+where several are; where a sample may have several classes, a column of ones and zeros for each.
 """
 
 import csv
@@ -21,7 +21,7 @@ from fcclf.settings.run_config import AS_IT_LOOKS, CLASSIFICATION, Format
 
 
 class Wanted(NamedTuple):
-    """What is asked for. label, ids: the name or number of a column, or None; probabilities: those of all classes."""
+    """What is asked for. label, ids: the name or number of a column, or None; probabilities: whether of all classes."""
 
     label: str | None = None
     ids: str | None = None
@@ -32,14 +32,15 @@ def write(
     run: TrainedRun, data: Path, file, wanted: Wanted, warn, as_json=False, form: Format = AS_IT_LOOKS
 ) -> "Iterator[Score]":
     """Writes what the run answers for the samples in `data` into an open text file; yields the score so far after each
-    block. form: how the file is written, as in training where that is not said.
+    block.
 
-    Raises RunError, also after some blocks, if the samples do not fit; ConfigError for a column that is not there.
+    form: how the samples are written; where it does not say, as in training. Raises RunError, possibly after some
+    blocks, if the samples do not fit; ConfigError for a column that is not there.
     """
     score, names = _score(run), _names(run, wanted)
     lines = _JsonLines(file, names, {wanted.ids, "class"}) if as_json else csv.writer(file, lineterminator="\n")
     blocks = new_samples.read(data, run.expected, warn, wanted.label, wanted.ids, form)
-    first = list(itertools.islice(blocks, 1))  # nothing is written before something could be read
+    first = list(itertools.islice(blocks, 1))  # writes nothing before something has been read
     if not as_json:
         lines.writerow(names)
     for samples in itertools.chain(first, blocks):
@@ -51,7 +52,7 @@ def write(
 
 
 def _names(run, wanted):
-    """Those of the columns that are written."""
+    """The names of the columns that are written."""
     ids = [] if wanted.ids is None else [wanted.ids]
     if run.is_regression:
         outputs = run.description.data.n_classes
@@ -81,13 +82,13 @@ def _answered(run, X, probabilities):
 
 
 def _columns(values):
-    """The columns of numbers, as the shortest texts that are read back as the same number."""
+    """The columns of numbers, as the shortest texts that read back as the same number."""
     return [column.astype(str).tolist() for column in values.T]
 
 
 class _JsonLines:
-    """Writes rows as a `csv.writer` does, each as an object on a line of its own. texts: names of the columns that are
-    no numbers."""
+    """Writes rows like a `csv.writer`, but each as a JSON object on its own line. texts: names of the columns that are
+    not numbers."""
 
     def __init__(self, file, names, texts):
         self.file, self.names, self.texts = file, names, texts
@@ -103,7 +104,7 @@ class _JsonLines:
 
 
 class Score:
-    """How good answers are. rows: how many there are; labelled: to how many there is a label."""
+    """How good answers are. rows: how many there are; labelled: how many of them have a label."""
 
     def __init__(self):
         self.rows = self.labelled = 0
@@ -117,11 +118,11 @@ class Score:
             self.add_labelled(predictions[known], [labels[place] for place in known])
 
     def add_labelled(self, predictions, labels):
-        """Counts samples that have labels; several values for a sample are not compared."""
+        """Counts samples that have labels; several values for one sample are not compared."""
 
 
 class Accuracy(Score):
-    """The share of predicted classes that are the labels."""
+    """The share of labelled rows whose predicted class is the label."""
 
     def __init__(self, classes):
         super().__init__()

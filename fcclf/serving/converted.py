@@ -1,7 +1,7 @@
 """A model as ONNX and as TFLite: small files for runtimes that start fast and answer a single row fast.
 
 Both have one input, X [batch, features], and the outputs of serving_default except the texts of `classes`, which are in
-the metadata of ONNX. They compute in their own order, so their last bits differ from a run's.
+the metadata of ONNX. They add up in their own order, so their last bits differ from a run's.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def check(served: ServedModel, format: str):
 
 
 class _Plain(Predictor):
-    """A predictor whose graph answers samples, however many, at once. inputs, outputs: {name: tensor}."""
+    """A predictor whose graph answers any number of samples at once. inputs, outputs: {name: tensor}."""
 
     def __init__(self, served: ServedModel, predicted: str):
         self.served, self.predicted = served, predicted
@@ -78,7 +78,7 @@ def write_onnx(served: ServedModel, file: Path):
         described = plain.session.graph.as_graph_def()
         frozen = tf1.graph_util.convert_variables_to_constants(plain.session, described, list(plain.outputs))
         inputs, outputs = ({f"{name}:0": name for name in names} for names in (plain.inputs, plain.outputs))
-        with durable.explained("convert the model to", "ONNX", Exception):  # whatever a converter meets
+        with durable.explained("convert the model to", "ONNX", Exception):  # a converter may raise anything
             found, _ = tf2onnx.convert.from_graph_def(
                 frozen,
                 input_names=list(inputs),
@@ -91,7 +91,7 @@ def write_onnx(served: ServedModel, file: Path):
 
 
 def _describe(found, served):
-    """Names what tf2onnx numbers, and adds the metadata."""
+    """Names the graph and the axis of the batch, and adds the metadata."""
     import onnx.helper
 
     found.graph.name = "fcclf"
@@ -103,7 +103,7 @@ def _describe(found, served):
 
 
 def onnx_answers(file: Path, X, threads: int) -> dict[str, np.ndarray]:
-    """{name: array} of what onnxruntime answers for X, [samples, features], with so many threads."""
+    """{name: array} of what onnxruntime answers for X, [samples, features], on `threads` threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -125,14 +125,14 @@ def write_tflite(served: ServedModel, file: Path):
             signature = tf1.saved_model.predict_signature_def(plain.inputs, plain.outputs)
             builder.add_meta_graph_and_variables(plain.session, [SERVE], {DEFAULT: signature}, strip_default_attrs=True)
             builder.save()
-        with ThreadPoolExecutor(1) as aside:  # whose context is eager, also where the caller builds a graph
+        with ThreadPoolExecutor(1) as aside:  # its context is eager even if the caller builds a graph
             durable.write_file(file, aside.submit(_converted, scratch).result())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _converted(saved):
-    """The bytes of a SavedModel as TFLite."""
+    """The bytes of a SavedModel converted to TFLite."""
     if not tf.executing_eagerly():
         raise RunError("TFLite's converter needs eager execution, which was disabled: use the command fcclf export.")
     with muted.warnings_logged(), durable.explained("convert the model to", "TFLite", Exception):
@@ -140,9 +140,9 @@ def _converted(saved):
 
 
 def tflite_answers(file: Path, X, threads: int) -> dict[str, np.ndarray]:
-    """{name: array} of what LiteRT answers for X, [samples, features], with so many threads."""
+    """{name: array} of what LiteRT answers for X, [samples, features], on `threads` threads."""
     from ai_edge_litert.interpreter import Interpreter
 
-    with muted.stderr():  # of what it makes of the graph
+    with muted.stderr():  # it reports what it does with the graph
         answer = Interpreter(str(file), num_threads=threads).get_signature_runner(DEFAULT)
         return answer(X=X)

@@ -1,4 +1,4 @@
-"""An export: a trained model in a numbered folder, in formats that other programs open, tested before it is shown.
+"""An export: a trained model in a numbered folder, in formats that other programs open, tested before it can be seen.
 
     DIR/<version>/saved_model.pb  variables/  assets/    see fcclf.serving.savedmodel
     DIR/<version>/model.onnx, model.tflite               see fcclf.serving.converted
@@ -29,19 +29,19 @@ from fcclf.system import durable
 
 DOCUMENT = "assets.extra/model.json"
 FORMAT = 1  # of that document
-ROW = re.compile(r"\[\n[-+.,\de\s]+\]")  # of numbers, which fits one line
+ROW = re.compile(r"\[\n[-+.,\de\s]+\]")  # a list of numbers, which is written on one line
 DEFAULT = ("savedmodel",)  # formats
 MEASURED = ("logits", "probabilities", "predictions")  # outputs
 MOST_TESTED, MOST_EXAMPLES = 2000, 5  # rows
 DRAWN = 500  # rows of random numbers
 CONVERTED = 1e-5  # how far answers of a converted model may be from the run's
 ROUNDING = 8  # ... or how many times as far as the run's are from those of the same network in float64
-ULPS = 16  # ... and probabilities of a SavedModel, which TensorFlow computes where the run takes scipy
+ULPS = 16  # ... and probabilities of a SavedModel, which TensorFlow computes where the run uses scipy
 
 
 class Format(NamedTuple):
-    """file: where the model is in the folder. write(model, path): writes it. answers(path, X, threads): {output: array}
-    of what it answers. exact: it computes as the run does."""
+    """A format of exports. file: where the model is in the folder. write(model, path): writes it. answers(path, X,
+    threads): {output: array} of what it answers. exact: it computes as the run does."""
 
     file: str
     write: object
@@ -66,8 +66,8 @@ class Samples(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """A version that was exported. path: its folder. tested: what on, in words. differences: {format: {output: largest
-    difference}} from the run's answers, relative to those beyond 1."""
+    """A version that was exported. path: its folder. tested: what it was tested on, in words. differences: {format:
+    {output: largest difference}} from the run's answers, relative to those beyond 1."""
 
     path: Path
     tested: str
@@ -79,7 +79,7 @@ def export_run(
 ) -> Exported:
     """Exports an open run, tested on its own data, as the next version in `directory`.
 
-    say(sentence): called where the data cannot be loaded again, and as by `export_model`. Raises RunError as that does.
+    say(sentence): called if the data cannot be loaded again, and as in `export_model`. Raises RunError as that does.
     """
     return export_model(of_run(run), run.predictor.answers, directory, formats, _of_run(run, say), say)
 
@@ -94,11 +94,10 @@ def export_model(
 ) -> Exported:
     """Exports a model as the next version in `directory`.
 
-    trained(X): what the trained network puts out, [samples, outputs], which the exported ones are held against.
-    formats: of "savedmodel", "onnx" and "tflite". samples: by default drawn at random. say(sentence): called where the
-    SavedModel has no signature for the columns because of their names.
-    Raises RunError if a format is unknown, a package is missing, the folder cannot be written, or answers differ by
-    more than their bound.
+    trained(X): the trained network's outputs, [samples, outputs], which those of the exported models are compared with.
+    formats: of "savedmodel", "onnx" and "tflite". samples: by default drawn at random. say(sentence): called if the
+    SavedModel has no signature for the columns because of their names. Raises RunError if a format is unknown, a
+    package is missing, the folder cannot be written, or answers differ by more than their bound.
     """
     formats, samples = _checked(served, formats), samples or drawn(served)
     with versions.begun(Path(directory)) as folder:
@@ -125,7 +124,7 @@ def _say_nameless(schema, say):
 
 
 def _checked(served, formats):
-    """The formats, a SavedModel first, as it wants an empty folder."""
+    """The formats, the SavedModel first, because it needs an empty folder."""
     formats = [formats] if isinstance(formats, str) else list(formats)
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
@@ -140,7 +139,8 @@ def _checked(served, formats):
 
 
 def drawn(served: ServedModel) -> Samples:
-    """Random samples, always the same: normally distributed, of a column with categories any of their places."""
+    """Random samples, always the same: normally distributed, or any of the categories' numbers in a column that has
+    some."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((DRAWN, served.n_features))
     for number, column in enumerate(served.schema.columns):
@@ -150,14 +150,14 @@ def drawn(served: ServedModel) -> Samples:
 
 
 def given(X, origin: str, dtype: str) -> Samples:
-    """Samples X, [samples, features], an array or a sparse one."""
+    """The `Samples` of X, [samples, features], dense or sparse; at most MOST_TESTED of them."""
     some = X[:MOST_TESTED]
     some = some.toarray() if issparse(some) else some
     return Samples(np.asarray(some, dtype), origin, _ranges(some))
 
 
 def _of_run(run, say):
-    """Some of its test part; None if its data cannot be loaded again."""
+    """`Samples` from a run's test part; None if its data cannot be loaded again."""
     try:
         dataset = run.dataset()
     except (RunError, ConfigError) as error:
@@ -167,7 +167,7 @@ def _of_run(run, say):
 
 
 def _ranges(X):
-    """(smallest, largest) of each feature, [features, 2]; a number that is missing does not count."""
+    """(smallest, largest) of each feature, [features, 2]; missing numbers do not count."""
     return np.stack([np.nanmin(X, axis=0), np.nanmax(X, axis=0)], axis=1)
 
 
@@ -185,7 +185,8 @@ def _differences(name, served, expected, folder, X):
 
 
 def difference(found, expected) -> float:
-    """The largest between two arrays, of values beyond 1 relative to them. Infinite where a number is missing."""
+    """The largest difference between two arrays, relative for values beyond 1; infinite if a number is missing in only
+    one."""
     with np.errstate(invalid="ignore"):
         gaps = np.abs(found - expected) / np.maximum(1, np.abs(expected))
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
@@ -207,8 +208,8 @@ def _check_bounds(served, expected, X, differences):
 
 
 def bound(name: str, output: str, served: ServedModel) -> float:
-    """How large a difference may be. 0 where a SavedModel computes what the run computes; TensorFlow's exponential
-    function and numpy's differ in their last bits."""
+    """The largest difference allowed. It is 0 where a SavedModel computes what the run computes; TensorFlow's
+    exponential function and numpy's differ in their last bits."""
     if not FORMATS[name].exact:
         return CONVERTED
     if output == "probabilities":
@@ -217,8 +218,8 @@ def bound(name: str, output: str, served: ServedModel) -> float:
 
 
 def _rounding(served, expected, X):
-    """{output: the largest difference} between the run's answers and those of the same network in float64: what deep
-    networks, and data far from 1, make of the last bits of float32."""
+    """{output: the largest difference} between the run's answers and those of the same network in float64: the rounding
+    errors of float32, which deep networks, and data far from 1, amplify."""
     with contextlib.closing(Predictor(served.layers, served.n_features, served.threads, "float64")) as precise:
         precise.load(served.values)
         found = served.outputs(precise.answers(X))
@@ -251,12 +252,12 @@ def _on_one_line(row):
 
 
 def _shortest(rows):
-    """Rows of numbers as lists, with no more digits than tell them apart: 5.1, not 5.0999999."""
+    """Rows of numbers as lists, with only as many digits as distinguish them: 5.1, not 5.0999999."""
     return [[float(str(value)) for value in row] for row in rows]
 
 
 def _finite(value):
-    """The same with None for what is no number, which JSON has no word for."""
+    """The same value with None in place of NaN and infinities, which JSON cannot express."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

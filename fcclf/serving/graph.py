@@ -9,8 +9,8 @@ from fcclf.settings.run_config import MULTILABEL, REGRESSION
 
 
 def outputs(served: ServedModel, answers, predicted="float64") -> dict[str, tf.Tensor]:
-    """{name: tensor} of what is answered, by the network's answers, [batch, outputs]; without the texts of `classes`.
-    predicted: the type of predictions, which those far from 0 need to be float64."""
+    """{name: tensor} of the model's outputs, without the texts of `classes`. answers: the network's, [batch, outputs].
+    predicted: the type of predictions; those far from 0 need float64."""
     if served.task == REGRESSION:
         return {"predictions": _numbers(served, tf.cast(answers, predicted))}
     if served.task == MULTILABEL:
@@ -22,7 +22,7 @@ def outputs(served: ServedModel, answers, predicted="float64") -> dict[str, tf.T
 
 
 def _numbers(served, values):
-    """[batch], or [batch, outputs] of several outputs, in the unit of the labels."""
+    """The predicted numbers in the unit of the labels, [batch], or [batch, outputs] of several outputs."""
     if served.logarithms:
         values = tf.exp(tf.minimum(values, LARGEST_LOGARITHM))
     if (served.label_mean, served.label_stddev) != (0, 1):

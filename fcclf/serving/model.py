@@ -1,4 +1,4 @@
-"""What answers, whoever trained it: a network with its values, and what its answers mean."""
+"""A trained network, whoever trained it: its layers, its values, and what its answers mean."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,10 @@ from fcclf.system import durable
 class ServedModel(NamedTuple):
     """A trained network.
 
-    layers: (name, block) of it. values: {variable name: values} of kernels, biases and statistics. task: as
-    in `RunConfig`. schema: with a text for every class, numbers where only those are
-    known. dtype: of the network's numbers, "float32" or "float64". threads: of a session.
-    Of a regression, label_mean, label_stddev, logarithms: what makes numbers of answers, as in
-    `fcclf.data.dataset.numbers`. note: where it comes from, for JSON.
+    layers: (name, block) of it. values: {variable name: values} of kernels, biases and statistics. task: as in
+    `RunConfig`. schema: with a text for every class, its number where no name is known. dtype: of the network's
+    numbers, "float32" or "float64". threads: of a session. label_mean, label_stddev, logarithms: for a regression, how
+    answers become numbers, as in `fcclf.data.dataset.numbers`. note: where it comes from, for JSON.
     """
 
     layers: tuple[tuple[str, Block], ...]
@@ -48,11 +47,11 @@ class ServedModel(NamedTuple):
         return any(block.over == MISSING for _, block in self.layers)
 
     def outputs(self, answers) -> dict[str, np.ndarray]:
-        """{name: array} of what is answered, by the network's answers, [samples, outputs].
+        """{name: array} of the model's outputs. answers: the network's, [samples, outputs].
 
-        logits, probabilities: [samples, classes], of the network's type. class_ids: int64 [samples], where a sample may
-        have several labels [samples, labels] of ones and zeros. classes: [samples], texts, where it has one label.
-        Of a regression predictions alone: float64 [samples], or [samples, outputs] of several outputs.
+        logits, probabilities: [samples, classes], of the network's type. class_ids: int64 [samples]; where a sample may
+        have several labels, ones and zeros, [samples, labels]. classes: texts, [samples], where a sample has one label.
+        A regression has predictions alone: float64 [samples], or [samples, outputs] if it has several outputs.
         """
         if self.task == REGRESSION:
             return {"predictions": dataset.numbers(answers, self, self.logarithms)}
@@ -62,7 +61,7 @@ class ServedModel(NamedTuple):
         return {"logits": logits, "probabilities": softmax(logits, axis=1), **self.decided(logits)}
 
     def decided(self, logits) -> dict[str, np.ndarray]:
-        """Those of the outputs that logits decide: class_ids and, where there is one label a sample, classes."""
+        """The outputs that follow from the logits alone: class_ids and, where a sample has one label, classes."""
         if self.task == MULTILABEL:
             return {"class_ids": (logits > 0).astype(np.int64)}
         number = logits.argmax(axis=1)
@@ -101,7 +100,7 @@ def _note(run):
 
 
 def _metrics(run):
-    """Those of the test part, where they were measured at this epoch; else None."""
+    """The metrics of the test part if they were measured at this epoch, else None."""
     try:
         measured = durable.read_sealed(run.path / run_directory.METRICS, dict)
     except (OSError, ValueError):

@@ -9,8 +9,8 @@ Signatures, with the outputs of `ServedModel.outputs`:
     classify          inputs, serialized tf.Example [batch] -> classes string, scores float32, both [batch, classes]
     regress           the same -> outputs float32 [batch], of a regression with one output
 
-A feature of an Example is called as its column, or all of them together X where the columns are not known. In X a
-column with categories holds the place of the text; the number of categories stands for any other text.
+The features of an Example are named after the columns; if the columns are not known, one feature X holds all of them.
+In X, a column with categories holds the index of the text; the number of categories stands for any other text.
 """
 
 import contextlib
@@ -68,8 +68,9 @@ def _build(servable, directory):
 def _settle(file):
     """Makes the SavedModel independent of where it was written and of who opens it.
 
-    classes.txt is found in assets/, so where it was before is taken out. TensorFlow's optimizers would add up the
-    terms of residual blocks in another order: the blocks' operations are marked, so that they leave them alone.
+    classes.txt is found in assets/, so the path where it was written is removed. TensorFlow's optimizers would add up
+    the terms of residual blocks in another order, so the blocks' operations are marked, which keeps the optimizers off
+    them.
     """
     saved = SavedModel.FromString(file.read_bytes())
     described = saved.meta_graphs[0].graph_def
@@ -82,8 +83,8 @@ def _settle(file):
 
 
 def answers(directory: Path, X, threads: int) -> dict[str, np.ndarray]:
-    """{name: array} of what serving_default of a SavedModel answers for X, [samples, features], in a session of so many
-    threads. The SavedModel is a program, which is run."""
+    """{name: array} of what serving_default of a SavedModel answers for X, [samples, features], in a session with
+    `threads` threads. A SavedModel is a program, and this runs it."""
     with tf.Graph().as_default(), tf1.Session(config=session_config(threads)) as session, muted.warnings_logged():
         signature = tf1.saved_model.load(session, [SERVE], str(directory)).signature_def[DEFAULT]
         fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
@@ -95,7 +96,7 @@ def answers(directory: Path, X, threads: int) -> dict[str, np.ndarray]:
 
 
 def _decoded(values):
-    """Texts, where they are bytes."""
+    """Texts, if the values are bytes; else the values."""
     return np.array([each.decode() for each in values], object) if values.dtype == object else values
 
 
@@ -131,7 +132,7 @@ class _Servable(Predictor):
         return found
 
     def _predicting(self, name, placeholders):
-        """A signature of method PREDICT. placeholders: returns {name: input} and the X that they make."""
+        """A signature of method PREDICT. placeholders: returns {name: input} and the X made from them."""
         with tf1.name_scope(name):
             inputs, X = placeholders()
             outputs = {output: tf.identity(each, output) for output, each in self._outputs(X).items()}
@@ -148,7 +149,7 @@ class _Servable(Predictor):
         return inputs, self._together(inputs)
 
     def _together(self, inputs):
-        """X of {name: column}."""
+        """X made from {name: column}."""
         places = {name: table.lookup(inputs[name]) for name, table in self.tables.items()}
         return tf.stack([tf.cast(each, self.dtype) for each in (inputs | places).values()], axis=1)
 
@@ -180,8 +181,8 @@ class _Servable(Predictor):
 
 
 def nameless(schema: Schema) -> list[str]:
-    """Names of columns that cannot be those of inputs, because TensorFlow 2, which makes arguments of a function of
-    them, would not open the SavedModel: words of Python, signs, and names that differ in signs alone."""
+    """Names of columns that cannot be names of inputs. TensorFlow 2 makes them arguments of a function, and would not
+    open a SavedModel with Python keywords, symbols, or names that differ only in symbols."""
     arguments = ["".join(sign if sign.isalnum() else "_" for sign in name) for name in schema.names]
     arguments = [name if name[:1].isalpha() else f"arg_{name}" for name in arguments]
     return [
@@ -192,7 +193,7 @@ def nameless(schema: Schema) -> list[str]:
 
 
 def _table(column):
-    """From the texts of a column to their places."""
+    """A lookup table from the texts of a column to their indices."""
     places = tf.range(len(column.categories), dtype=tf.int64)
     values = tf.lookup.KeyValueTensorInitializer(tf.constant(column.categories), places)
     return tf.lookup.StaticHashTable(values, default_value=len(column.categories))

@@ -1,10 +1,10 @@
-"""Numbered folders of an export, as TensorFlow Serving wants them: whole or not there.
+"""Numbered folders of an export, as TensorFlow Serving expects them: complete or not there.
 
     DIR/1/  DIR/2/ ...              versions, the newest with the largest number
     DIR/.tmp-export-<pid>-<...>/    one that is being written, with the lock of its writer
 
-A version appears by one rename, so whoever looks sees all of it or nothing, and of several writers each gets a number
-of its own. What a killed writer left is cleared by the next one.
+A version appears by one rename, so that others see all of it or nothing, and each of several writers gets its own
+number. What a killed writer left is deleted by the next one.
 """
 
 import contextlib
@@ -20,19 +20,20 @@ from fcclf.system import durable
 
 HIDDEN = ".tmp-export-"
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
-LARGEST = 2**63  # numbers of versions are below, for they have to fit into 64 bits
+LARGEST = 2**63  # numbers of versions are smaller, because they must fit into 64 bits
 ATTEMPTS = 10  # at locking a directory that another writer may just have cleared
 
 
 def numbers(directory: Path) -> list[int]:
-    """Those of the versions in a directory, in order; none if it is not there. Raises RunError if it cannot be read."""
+    """The numbers of the versions in a directory, in order; [] if it is not there. Raises RunError if it cannot be
+    read."""
     with durable.explained("read", directory), contextlib.suppress(FileNotFoundError):
         return sorted(int(name) for name in os.listdir(directory) if is_number(name))
     return []
 
 
 def is_number(name: str) -> bool:
-    """Whether a folder of that name is a version."""
+    """Whether a folder with that name is a version."""
     return name.isascii() and name.isdecimal() and int(name) < LARGEST
 
 
@@ -40,8 +41,8 @@ def is_number(name: str) -> bool:
 def begun(directory: Path):
     """Yields the path of a folder that is not there yet, for a new version in `directory`: fill it, then `show` it.
 
-    What is not shown is gone after the block, and so is the directory if it was made for it. Raises RunError if the
-    directory cannot be written to.
+    After the block, what was not shown is deleted, and so is the directory if it was made here and is empty. Raises
+    RunError if the directory cannot be written to.
     """
     refuse_patterns(directory)
     existed = directory.is_dir()
@@ -82,7 +83,7 @@ def _clear(directory):
 
 
 def show(folder: Path) -> Path:
-    """Gives a folder that `begun` yielded the next number, for good; its path then."""
+    """Renames a folder that `begun` yielded to the next number, synced to disk; returns its new path."""
     for each in (*sorted(folder.rglob("*")), folder):
         durable.sync(each)
     directory = folder.parent.parent
@@ -93,7 +94,7 @@ def show(folder: Path) -> Path:
 
 
 def _renamed(folder, path):
-    """Whether nobody else has taken that number."""
+    """Renames a folder; returns whether nobody else had taken that number."""
     try:
         durable.rename(folder, path)
     except RunError as error:

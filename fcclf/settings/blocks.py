@@ -2,7 +2,7 @@
 
 A model is a tuple of blocks from the samples to the logits; the last is a `Dense` without units, which gets as many as
 the classes need. `fcclf.network.layers` builds the operations. Shapes are those of one sample: (features,), or
-(height, width, channels). Standard library only, so that a stack is checked, and summarised, without TensorFlow.
+(height, width, channels). Standard library only, so that a stack can be checked and summarised without TensorFlow.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from fcclf.errors import ConfigError
 from fcclf.settings.fields import Section, brief, required, setting
 
 ACTIVATIONS = ("elu", "relu", "leaky_relu", "selu", "tanh", "sigmoid", "softplus", "gelu", "swish", "identity")
-BIAS_INITIALIZERS = ("zeros", "uniform")  # uniform: within the limits of a kernel of glorot_uniform
+BIAS_INITIALIZERS = ("zeros", "uniform")  # uniform: within the limits of glorot_uniform for the kernel
 INITIALIZERS = (
     "he_normal",
     "he_uniform",
@@ -29,20 +29,21 @@ INITIALIZERS = (
 )
 
 OVER, MISSING = ("features", "all"), "missing"
-MOST_ONE_HOT, MOST_CATEGORIES = 20, 1000  # texts of a column: with an output for each, and at all
-DEEPEST = 8  # blocks inside each other, at most
+MOST_ONE_HOT, MOST_CATEGORIES = 20, 1000  # texts of a column, at most: to be encoded one-hot, and at all
+DEEPEST = 8  # levels of nested blocks, at most
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Block(Section):
-    """One layer, which answers for itself: whoever builds, draws or measures a network asks it, never for its type.
+    """The base class of layers: what other code needs to know of a layer to build, draw or measure it.
 
-    label: begins the name of its scope, a number follows. phased: it behaves differently in training than in
-    prediction. compiles: XLA makes it faster on CPUs. has_units: what comes out are answers of units. over: what the
-    statistics of the data that it needs are taken over, "features" or "all", or what they stand for, "missing". l1, l2:
-    penalties on its kernel. layers: the blocks inside it, as they were given; `branches` has all of them.
+    label: its scope without the number that follows. phased: it behaves differently in training than in prediction.
+    compiles: XLA does not make it slower on CPUs. has_units: its outputs are those of units. over: which statistics of
+    the training data it needs, "features" (of each feature), "all" (of all features together) or "missing" (what
+    replaces missing numbers); None: none. l1, l2: penalties on its kernel. layers: the nested blocks that it was given;
+    `branches` returns all of them.
     """
 
     label: typing.ClassVar[str]
@@ -50,7 +51,7 @@ class Block(Section):
     compiles: typing.ClassVar[bool] = True
     has_units: typing.ClassVar[bool] = False
     over = None
-    l1 = l2 = 0.0  # without an annotation: a field of that name keeps its own place
+    l1 = l2 = 0.0  # not annotated, so that a field of that name in a subclass keeps its position
     layers = ()
 
     def __post_init__(self):
@@ -59,15 +60,15 @@ class Block(Section):
             object.__setattr__(self, "layers", _inside(self.layers, type(self).__name__))
 
     def branches(self, shape: Shape) -> "tuple[dict[str, Block], ...]":
-        """The stacks inside this block, {scope: block} each; its input, of that shape, goes into every one."""
+        """The stacks inside this block, {scope: block} each. shape: of its input, which goes into every stack."""
         return ()
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Of one sample, from the shape that goes in. Raises ConfigError if that does not fit."""
+        """The shape of one output sample. shape: of one input sample; raises ConfigError if it does not fit."""
         return shape
 
     def trained(self, shape: Shape) -> dict[str, Shape]:
-        """{name: shape} of the variables that the optimizer trains; shape: of one sample that goes in."""
+        """{name: shape} of the variables that the optimizer trains. shape: of one input sample."""
         return {}
 
     def statistics(self, shape: Shape) -> dict[str, Shape]:
@@ -75,13 +76,13 @@ class Block(Section):
         return {}
 
     def initial(self, name: str) -> str:
-        """How a variable of the block begins: an entry of INITIALIZERS or BIAS_INITIALIZERS, or "ones"."""
+        """The initial distribution of a variable: an entry of INITIALIZERS or BIAS_INITIALIZERS, or "ones"."""
         if name in ("kernel", "bias"):
             return self.initializer if name == "kernel" else self.bias_initializer
         return "ones" if name in ("gamma", "moving_variance", "stddev") else "zeros"
 
     def without_penalties(self) -> "Block":
-        """The same block with l1 and l2 of 0, those inside it included."""
+        """A copy of the block with l1 and l2 of 0, nested blocks included."""
         names = {item.name for item in dataclasses.fields(self)}
         changes = {name: 0.0 for name in ("l1", "l2") if name in names}
         if self.layers:
@@ -125,7 +126,7 @@ class Dense(Block):
 
 @dataclass(frozen=True)
 class Conv2D(Block):
-    """activation(convolution with square kernels + bias) at every place; penalties as those of `Dense`."""
+    """activation(convolution with square kernels + bias); penalties as for `Dense`."""
 
     filters: int = required("channels that come out", at_least=1, at_most=65536)
     size: int = setting(3, "height and width of the kernels", at_least=1, at_most=1024)
@@ -139,7 +140,7 @@ class Conv2D(Block):
 
     bias_initializer: typing.ClassVar[str] = "zeros"
     label: typing.ClassVar[str] = "conv"
-    compiles: typing.ClassVar[bool] = False  # it becomes ten times slower
+    compiles: typing.ClassVar[bool] = False  # XLA makes it ten times slower
 
     def output_shape(self, shape):
         return *_places(self, shape, self.padding), self.filters
@@ -184,8 +185,8 @@ class Standardize(Block):
 
 @dataclass(frozen=True)
 class Fill(Block):
-    """The mean of a column in the training data where a number is missing, which is a NaN; of categories none. The
-    first layer where the data lack some; a stack does not name it."""
+    """Replaces missing numbers (NaN) by the mean of their column in the training data, and missing categories by -1,
+    which is no category. It is added as the first layer if the data lack numbers; a stack does not list it."""
 
     label: typing.ClassVar[str] = "fill"
     over: typing.ClassVar[str] = MISSING
@@ -196,11 +197,11 @@ class Fill(Block):
 
 @dataclass(frozen=True)
 class Encode(Block):
-    """Columns of categories, which hold places from 0, as one-hot vectors, or as embeddings where they are many, after
-    the columns of numbers. Any other place, such as that of an unknown text, becomes zeros. It follows from the data,
-    so a stack does not name it.
+    """Encodes columns of categories, given as indices from 0, as one-hot vectors, or as embeddings if they have more
+    than MOST_ONE_HOT categories. The encoded columns follow those of numbers. Any other index, such as that of an
+    unknown text, becomes zeros. The block is added if the data have categories; a stack does not list it.
 
-    categories: how many each column has, 0 where it holds numbers.
+    categories: number of categories of each column, 0 for a column of numbers.
     """
 
     categories: tuple[int, ...] = ()
@@ -209,7 +210,7 @@ class Encode(Block):
 
     @staticmethod
     def width(categories: int) -> int:
-        """Outputs of a column: one for each category, or as many numbers as an embedding has."""
+        """Number of outputs of a column: one for each category, or the length of an embedding; 1 for numbers."""
         return max(1, categories) if categories <= MOST_ONE_HOT else math.ceil(categories**0.5)
 
     def output_shape(self, shape):
@@ -225,7 +226,7 @@ class Encode(Block):
         return "truncated_normal"
 
 
-# ---- without ---------------------------------------------------------------------------------------------------------
+# ---- without weights -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,8 @@ class Dropout(Block):
 
 @dataclass(frozen=True)
 class AlphaDropout(Block):
-    """In training: sets a share of the inputs to SELU's limit; mean and variance stay (Klambauer et al. 2017)."""
+    """In training: sets a share of the inputs to SELU's lower limit, then rescales all: mean and variance stay the same
+    (Klambauer et al. 2017)."""
 
     rate: float = setting(0.5, "share that is dropped", at_least=0, below=1)
 
@@ -260,7 +262,7 @@ class AlphaDropout(Block):
 
 @dataclass(frozen=True)
 class MaxPool(Block):
-    """The largest value of each square of an image; squares do not overlap, a rest at the border is left out."""
+    """The largest value of each square of an image. Squares do not overlap; a remainder at the border is left out."""
 
     size: int = setting(2, "height and width of a square", at_least=1, at_most=1024)
 
@@ -284,7 +286,7 @@ class AveragePool(MaxPool):
 
 @dataclass(frozen=True)
 class Flatten(Block):
-    """An image as one row of numbers."""
+    """Flattens an image into one row of numbers."""
 
     label: typing.ClassVar[str] = "flatten"
 
@@ -294,7 +296,7 @@ class Flatten(Block):
 
 @dataclass(frozen=True)
 class Reshape(Block):
-    """A row of numbers as an image; data come flat."""
+    """Turns a row of numbers, as data come, into an image."""
 
     height: int = setting(28, "rows", at_least=1, at_most=65536)
     width: int = setting(28, "columns", at_least=1, at_most=65536)
@@ -322,8 +324,8 @@ class Residual(Block):
     """activation(layers + shortcut) (He et al. 2016).
 
     The shortcut is the input itself. Where the layers change its shape, it is a linear projection of the input without
-    a bias: a `Dense`, or for images a `Conv2D` of size 1 with the strides that give their height and width. Initializer
-    and penalties are those of the projection; the layers have their own.
+    a bias: a `Dense`, or for images a `Conv2D` of size 1 with the strides that give the height and width of the layers'
+    output. Initializer and penalties are those of the projection; the layers have their own.
     """
 
     layers: tuple[Block, ...]
@@ -345,7 +347,7 @@ class Residual(Block):
         return shape
 
     def _projection(self, before, after):
-        """The block that brings the input to the shape of what the layers make of it; None where it has that shape."""
+        """The block that projects the input from shape `before` to shape `after`; None if they are the same."""
         settings = {"initializer": self.initializer, "l1": self.l1, "l2": self.l2, "use_bias": False}
         if before == after:
             return None
@@ -362,7 +364,7 @@ class Residual(Block):
 
 
 def _places(block, shape, padding):
-    """(height, width) of what a square of `block` that moves over an image of `shape` gives."""
+    """(height, width) of the output of `block`, a square that moves over an image of `shape`."""
     if len(shape) != 3:
         raise block.refuse(shape, "it takes images: put Reshape before it.")
     room = shape[:2] if padding == "same" else (shape[0] - block.size + 1, shape[1] - block.size + 1)
@@ -384,7 +386,7 @@ KINDS = {
 
 
 def checked_stack(layers) -> tuple[Block, ...]:
-    """`layers`, blocks or what `to_dict` made of them, as a tuple. Raises ConfigError if they are no network."""
+    """`layers`, blocks or what `to_dict` made of them, as a tuple. Raises ConfigError unless they form a network."""
     stack = _blocks(layers)
     *hidden, output = stack
     if not isinstance(output, Dense) or output.units is not None:
@@ -404,7 +406,7 @@ def _blocks(layers, where=""):
 
 
 def _inside(layers, where):
-    """The blocks inside another, `where` by its name, as a tuple. Raises ConfigError if they cannot be there."""
+    """The blocks nested in another, as a tuple. where: its class name. Raises ConfigError if they cannot be nested."""
     stack = _hidden(_blocks(layers, f" inside a {where}"))
     if any(isinstance(block, Standardize) for block in stack):
         raise _misplaced_standardize()
@@ -412,7 +414,7 @@ def _inside(layers, where):
 
 
 def _check_depth(layers):
-    """Raises ConfigError if too many lie inside each other. Not by recursion, which a hostile file could exhaust."""
+    """Raises ConfigError if blocks are nested too deep. Not recursive: a hostile file could exceed the limit."""
     for _ in range(DEEPEST):
         inside = [each.get("layers") if isinstance(each, dict) else getattr(each, "layers", ()) for each in layers]
         layers = [each for inner in inside if isinstance(inner, list | tuple) for each in inner]
@@ -421,7 +423,7 @@ def _check_depth(layers):
 
 
 def _hidden(stack):
-    """`stack`, of blocks before the output. Raises ConfigError if one has no size."""
+    """`stack`, the blocks before the output, unchanged. Raises ConfigError if a `Dense` has no units."""
     if any(isinstance(block, Dense) and block.units is None for block in stack):
         raise ConfigError("model", "has a Dense without units before the last: give it units.")
     return stack
@@ -435,7 +437,7 @@ def _misplaced_standardize():
 
 
 def to_dict(block: Block) -> dict:
-    """JSON-ready: {"layer": name, setting: value, ...}; blocks inside it in the same form."""
+    """A block for JSON: {"layer": name, setting: value, ...}; nested blocks in the same form."""
     stored = {item.name: getattr(block, item.name) for item in dataclasses.fields(block)}
     if block.layers:
         stored["layers"] = [to_dict(each) for each in block.layers]
@@ -458,7 +460,7 @@ def _from_dict(stored):
 
 
 def numbered(layers: tuple[Block, ...]) -> dict[str, Block]:
-    """{scope: block}: fc1, fc2, bn1 ..."""
+    """{scope: block} of a stack, with the scopes fc1, fc2, bn1 ..."""
     counts, names = Counter(), {}
     for block in layers:
         counts[block.label] += 1
@@ -467,13 +469,13 @@ def numbered(layers: tuple[Block, ...]) -> dict[str, Block]:
 
 
 def named(stack: tuple[Block, ...], n_outputs: int) -> dict[str, Block]:
-    """{scope: block}: fc1, fc2, bn1 ..., and the last one, with its units, as output."""
+    """{scope: block} of a network: fc1, fc2, bn1 ..., and the last block, with `n_outputs` units, as output."""
     return {**numbered(stack[:-1]), "output": dataclasses.replace(stack[-1], units=n_outputs)}
 
 
 class Placed(typing.NamedTuple):
-    """A block in its place. scope: of its variables; path: its number in its stack, after the number of the block that
-    the stack is inside of and the number of the stack there, and so on; shape: of one sample that goes in."""
+    """A block and its position in a network. scope: of its variables; path: its number in its stack, preceded, if it is
+    nested, by the path of the enclosing block and the number of the stack in there; shape: of one input sample."""
 
     scope: str
     path: tuple[int, ...]
@@ -482,17 +484,17 @@ class Placed(typing.NamedTuple):
 
     @property
     def trained(self) -> dict[str, Shape]:
-        """{name: shape} of its own trained variables."""
+        """{name: shape} of the block's own trained variables."""
         return {f"{self.scope}/{name}": shape for name, shape in self.block.trained(self.shape).items()}
 
     @property
     def statistics(self) -> dict[str, Shape]:
-        """{name: shape} of its own variables that are measured, not trained."""
+        """{name: shape} of the block's own variables that are measured, not trained."""
         return {f"{self.scope}/{name}": shape for name, shape in self.block.statistics(self.shape).items()}
 
 
 def placed(layers: dict[str, Block], shape: Shape, scope: str = "", path: tuple[int, ...] = ()) -> Iterator[Placed]:
-    """Every block of a stack, each followed by those inside it. Raises ConfigError if one does not fit."""
+    """Yields every block of a stack, each followed by those nested in it. Raises ConfigError if one does not fit."""
     for number, (name, block) in enumerate(layers.items()):
         yield Placed(scope + name, (*path, number), block, shape)
         for branch, inside in enumerate(block.branches(shape)):
@@ -507,8 +509,8 @@ def check_shapes(layers: dict[str, Block], n_features: int):
 
 
 class Row(typing.NamedTuple):
-    """A layer in a summary. name: its scope; shape: what comes out, of one sample; trained, statistics: numbers of
-    parameters, those of blocks inside it not counted: they have rows of their own."""
+    """A layer in a summary. name: its scope; shape: of one output sample; trained, statistics: numbers of parameters,
+    without those of nested blocks, which have rows of their own."""
 
     name: str
     kind: str
@@ -518,20 +520,20 @@ class Row(typing.NamedTuple):
 
     @property
     def title(self) -> str:
-        """Its name inside the block that it is in, indented by how deep that is, and its kind."""
+        """The layer's name within the enclosing block, indented by its depth, and its kind."""
         outer, _, name = self.name.rpartition("/")
         return f"{'  ' * len(outer.split('/')) if outer else ''}{name} ({self.kind})"
 
 
 def rows(layers: dict[str, Block], n_features: int) -> Iterator[Row]:
-    """A row for each layer, followed by those inside it. Raises ConfigError if a layer does not fit."""
+    """Yields a row for each layer, followed by those of nested blocks. Raises ConfigError if a layer does not fit."""
     for each in placed(layers, (n_features,)):
         after, kind = each.block.output_shape(each.shape), type(each.block).__name__
         yield Row(each.scope, kind, after, _count(each.trained), _count(each.statistics))
 
 
 def summary(layers: dict[str, Block], n_features: int) -> str:
-    """Layer, output shape and parameters as a table, with the totals."""
+    """A table of layers, output shapes and numbers of parameters, with the totals."""
     table = list(rows(layers, n_features))
     width = max(28, *(len(row.title) + 2 for row in table))
     line = "-" * (width + 30)
@@ -544,7 +546,7 @@ def summary(layers: dict[str, Block], n_features: int) -> str:
 
 
 def written(shape: Shape) -> str:
-    """A shape for people: 28 x 28 x 1."""
+    """A shape as text, such as 28 x 28 x 1."""
     return " x ".join(map(str, shape))
 
 

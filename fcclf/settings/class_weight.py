@@ -1,4 +1,4 @@
-"""The weights of classes, as words of a command line: "balanced", or LABEL=WEIGHT for some of the classes."""
+"""The weights of classes as command-line words: "balanced", or LABEL=WEIGHT for some of the classes."""
 
 import math
 
@@ -9,14 +9,14 @@ BALANCED = "balanced"
 
 
 def as_words(given):
-    """The words for a class_weight as scikit-learn has it: None, "balanced" or {label: weight}; others as they are."""
+    """The words for a class_weight of scikit-learn: None, "balanced" or {label: weight}. Others are left unchanged."""
     if isinstance(given, dict):
         return tuple(f"{label}={plain(weight)}" for label, weight in given.items())
     return {None: (), BALANCED: (BALANCED,)}.get(given, given) if isinstance(given, str | None) else given
 
 
 def parsed(words: tuple[str, ...]) -> str | dict[str, float] | None:
-    """None, "balanced" or {label: weight}. Raises ConfigError if a word is neither."""
+    """The class_weight that words stand for: None, "balanced" or {label: weight}. Raises ConfigError for others."""
     if words in ((), (BALANCED,)):
         return words[0] if words else None
     weights = {}

@@ -1,4 +1,4 @@
-"""The settings of a run: the one source of defaults, rules, JSON and run names.
+"""The settings of a run: the single source of defaults, rules, JSON and run names.
 
 A `Config` is four frozen dataclasses: a `Source` of data, a `Model` or `Stack`, `Training` and `Session`. Every field
 is made by `setting`, which holds its default, its rule and its help text; the command line, `--help`, config.json and
@@ -27,7 +27,7 @@ from fcclf.settings.sources import SOURCES, Moons, Source
 
 OPTIMIZERS = ("adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta")
 CLASS_LOSSES = ("softmax", "sigmoid")
-OF_CLASSES = ("label_smoothing", "class_weight")  # settings that numbers do not have
+OF_CLASSES = ("label_smoothing", "class_weight")  # settings for classification alone
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber", "poisson")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "adaptive")
 
@@ -121,7 +121,7 @@ class Training(Section):
 
 @dataclass(frozen=True)
 class Session(Section):
-    """How a run is carried out. Only `jit` and `device` can change a result (in the last bits)."""
+    """How a run is carried out. Only `jit`, `threads` and `device` can change a result (in the last bits)."""
 
     checkpoint_every: int = setting(
         50, "epochs between two checkpoints; 0: only at the end", at_least=0, at_most=10**9, changes_result=False
@@ -189,14 +189,14 @@ class Config:
         self._check_shards()
 
     def _check_shards(self):
-        """Raises ConfigError for a setting of the session that a training in shards cannot have."""
+        """Raises ConfigError for a setting of the session that does not work with shards."""
         if self.training.shards and self.session.stream == "on":
             raise ConfigError("stream", "is on, but shards are held in memory: leave --stream or --shards out.")
         if self.training.shards and self.session.device == "gpu":
             raise ConfigError("device", "is gpu, but shards are computed on CPUs: leave --device or --shards out.")
 
     def _check_task(self):
-        """Raises ConfigError for a setting of training that is for another task."""
+        """Raises ConfigError for a setting of training that belongs to another task."""
         training, numbers = self.training, self.is_regression
         if training.loss not in (NUMBER_LOSSES if numbers else CLASS_LOSSES):
             fitting = NUMBER_LOSSES if numbers else CLASS_LOSSES
@@ -219,12 +219,12 @@ class Config:
 
     @property
     def logarithms(self) -> bool:
-        """Whether the network puts out logarithms of what is predicted."""
+        """Whether the network's outputs are logarithms of the predicted numbers."""
         return self.training.loss == "poisson"
 
     @property
     def is_regression(self) -> bool:
-        """Whether numbers are to be predicted, not classes."""
+        """Whether numbers are predicted, not classes."""
         return self.task == REGRESSION
 
     @property
@@ -241,7 +241,7 @@ class Config:
 
     @property
     def highlights(self) -> tuple[str, ...]:
-        """Metrics of an epoch that an overview shows."""
+        """The metrics of an epoch that an overview shows."""
         return ("test_loss", f"test_{self.score}", "train_loss", f"train_{self.score}")
 
     @property
@@ -251,7 +251,7 @@ class Config:
 
     @property
     def source(self) -> str:
-        """The name of the data; of files, what they are called."""
+        """The name of the data, or of their file or directory."""
         return self.data.prefix
 
     @property
@@ -261,7 +261,7 @@ class Config:
 
     @property
     def stopping(self) -> Stopping | None:
-        """When training is over before its last epoch; None if never."""
+        """The rule that ends training early or lowers the learning rate; None without one."""
         training, slows = self.training, self.training.schedule == "adaptive"
         if not training.early_stopping and not slows:
             return None
@@ -269,7 +269,7 @@ class Config:
         return Stopping(metric, training.min_delta, training.patience, slows=slows)
 
     def layers(self, shape: DataShape) -> dict[str, Block]:
-        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
+        """{scope: block} of the network for data of that shape. Raises ConfigError if it does not fit them."""
         sigmoid = self.training.loss == "sigmoid"
         if sigmoid and shape.n_classes != 2:
             raise ConfigError(
@@ -278,13 +278,13 @@ class Config:
         return named_layers(self.model, shape._replace(n_classes=1) if sigmoid else shape)
 
     def run_name(self) -> str:
-        """The data's name and every result-changing setting that is not the default, fit for a file name."""
+        """The name of the run, safe as a file name: the data and result-changing settings that are not the default."""
         parts = [part for section in sections(self) for part in section.name_parts(self._defaults)]
         return _shortened("-".join(parts))
 
     def command(self) -> str:
-        """The command line that makes this run, except for layers that no preset has: every setting that is not the
-        default."""
+        """The command line that makes this run, with every setting that is not the default. Layers that are not those
+        of a preset are missing from it."""
         words = [word for section in sections(self) for word in section.words(self._defaults)]
         return shlex.join(["fcclf", "train", self.data.name, *words])
 
@@ -299,15 +299,15 @@ class Config:
         }
 
     def for_display(self) -> dict:
-        """{setting: value} of the settings that change the result, for people: layers by the name of their preset, and
-        what they come to in the settings of `Model`."""
+        """{setting: value} of the settings that change the result, for display: a stack by its title, and summarised as
+        settings of `Model`."""
         settings = {key.partition(".")[2]: value for key, value in self.identity().items() if key != "data.name"}
         if "layers" in settings:
             settings |= {"layers": self.model.title, **outline(self.model.layers)}
         return {"data": self.source, **settings}
 
     def to_dict(self) -> dict:
-        """Plain dicts and lists, for JSON. `Config.from_dict` takes them back."""
+        """The settings as plain dicts and lists, for JSON. `Config.from_dict` reads them back."""
         stored = {group.name: getattr(self, group.name).to_dict() for group in dataclasses.fields(self)}
         return json.loads(json.dumps(stored))
 
@@ -322,7 +322,7 @@ class Config:
 
     @classmethod
     def wrote(cls, stored) -> bool:
-        """Whether `to_dict` made a document."""
+        """Whether a stored document was made by `to_dict` of this class."""
         return "training" in stored
 
 
@@ -344,7 +344,7 @@ def _section_from_dict(name, values):
 
 
 def _section_class(name, values):
-    """The class of a stored section. Data say by their name which they are, a model by having layers or not."""
+    """The class of a stored section. Data are told apart by their name, models by whether they have layers."""
     if name == "data":
         stored = values.pop("name", None)
         if stored not in SOURCES:

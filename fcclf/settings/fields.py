@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from fcclf.errors import ConfigError
 
-LONGEST_LIST = 100  # layers
+LONGEST_LIST = 100  # values of one setting
 
 
 def setting(
@@ -41,7 +41,7 @@ def setting(
 
 
 def required(help, **rule):
-    """A field without a default; on the command line, a word without a flag."""
+    """A field without a default; on the command line, a positional argument."""
     return setting(dataclasses.MISSING, help, **rule)
 
 
@@ -54,9 +54,9 @@ class Section:
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
 
     def name_parts(self, defaults):
-        """What the name of a run says of this section: each result-changing setting that is not the default.
+        """Yields this section's parts of a run name: each result-changing setting that is not the default.
 
-        defaults: {setting: value} that replace those of the fields.
+        defaults: {setting: value} that replace the defaults of the fields.
         """
         for item in settings_of(self):
             value = getattr(self, item.name)
@@ -65,7 +65,7 @@ class Section:
                 yield words if isinstance(value, bool) else f"{words}-{slug(value)}"
 
     def words(self, defaults):
-        """The words of a command line that make this section: each setting that is not the default, as above."""
+        """Yields this section as command-line words: settings that differ from `defaults`, as in `name_parts`."""
         for item in settings_of(self):
             value = getattr(self, item.name)
             if item.default is dataclasses.MISSING:
@@ -76,7 +76,7 @@ class Section:
                 yield from (flag(item.name), *map(str, value if isinstance(value, tuple) else (value,)))
 
     def to_dict(self):
-        """Plain values, for JSON."""
+        """The settings as plain values, for JSON."""
         return dataclasses.asdict(self)
 
 
@@ -86,7 +86,7 @@ def settings_of(section):
 
 
 def checked(item, value):
-    """`value` in the type of the dataclass field `item`. Raises ConfigError if it breaks the field's rule."""
+    """`value`, converted to the type of the dataclass field `item`. Raises ConfigError if it breaks its rule."""
     kind, many = type_of(item)
     if value is None and item.default is None:
         return None
@@ -110,14 +110,14 @@ def _checked_one(item, kind, value):
 
 
 def _typed(kind, value):
-    """`value` as `kind`, or None if it is not one. A bool is no number; an int may stand for a float."""
+    """`value` as `kind`, or None if it is not one. A bool is not a number; an int may stand for a float."""
     if kind is bool:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or (kind is str) != isinstance(value, str):
         return None
     try:
-        typed = kind(value) + 0.0 if kind is float else kind(value)  # + 0.0: there is no minus zero
-        str(typed).encode()  # a text that is no Unicode would end in an error where it is written
+        typed = kind(value) + 0.0 if kind is float else kind(value)  # + 0.0 turns -0.0 into 0.0
+        str(typed).encode()  # fails here for text that is not valid Unicode, not where it is written
     except (TypeError, ValueError, OverflowError):
         return None
     infinite = kind is float and math.isinf(typed)
@@ -167,7 +167,7 @@ def plain(value):
 
 
 def brief(value):
-    """`value` for a message, not too long."""
+    """`value` for a message, in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -1,7 +1,7 @@
-"""The settings of a fit that is kept as a run, as `fcclf.settings.config.Config` has those of a command line.
+"""The settings of a fit that is kept as a run: what `fcclf.settings.config.Config` is for a command-line run.
 
-They are the parameters of the estimator, and what else is needed to open a fitted one, in the types of JSON: one class
-for each estimator. Standard library only: runs are listed without TensorFlow.
+They are the parameters of the estimator, and whatever else is needed to open a fitted one, in the types of JSON: one
+class for each estimator. Standard library only: runs are listed without TensorFlow.
 """
 
 import dataclasses
@@ -25,18 +25,19 @@ from fcclf.settings.run_config import (
     Stopping,
 )
 
-HOW = ("max_iter", "verbose", "random_state", "threads", "device")  # no other fit: `seed` is what random_state gave
+HOW = ("max_iter", "verbose", "random_state", "threads", "device")  # same fit: `seed` is what random_state gave
 SIZES = "hidden_layer_sizes"  # a tuple, which JSON does not have
-CLASS_TYPE = re.compile(r"[a-z]+[0-9]*(\[\w+\])?|[<>|=][US][0-9]{1,6}")  # of numpy; longer texts would fill the memory
+CLASS_TYPE = re.compile(r"[a-z]+[0-9]*(\[\w+\])?|[<>|=][US][0-9]{1,6}")  # numpy dtypes; longer ones could fill memory
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """The settings of a fit that every estimator has.
+    """The settings of a fit that all estimators share.
 
     parameters: {name: value} of the estimator, except `logdir`; class_weight as pairs. seed: of initial weights,
-    orders, masks and split. feature_names: of the columns, None where they have none. samples: how many were trained
-    on. stack: the network. dtype: of its numbers. score: the name of what `score` returns, in metrics.
+    sample orders, dropout masks and validation split. feature_names: of the columns, None if they have none. samples:
+    number of training samples. stack: the network. dtype: of its numbers. score: the name in metrics of what `score`
+    returns.
     """
 
     parameters: dict
@@ -62,7 +63,7 @@ class FitConfig:
 
     @property
     def stopping(self) -> Stopping:
-        """When training is over before its last epoch."""
+        """The rule that ends training early or lowers the learning rate."""
         return stopping(self.parameters, self.score)
 
     def arguments(self) -> dict:
@@ -76,22 +77,22 @@ class FitConfig:
         return changing | others
 
     def for_display(self) -> dict:
-        """{setting: value} of the settings that change the result, for people."""
+        """{setting: value} of the settings that change the result, for display."""
         changing = {name: value for name, value in self.parameters.items() if name not in HOW}
         return {"data": self.source, **changing, "seed": self.seed}
 
     def command(self) -> str:
-        """The call that makes this run, a line for each parameter."""
+        """The call that makes this run, with a line for each parameter."""
         lines = [f"    {name}={value!r}," for name, value in self.arguments().items()]
         return "\n".join([f"{self.maker}(", *lines, ").fit(X, y)"])
 
     def to_dict(self) -> dict:
-        """Plain dicts and lists, for JSON. `from_dict` takes them back."""
+        """The settings as plain dicts and lists, for JSON. `from_dict` reads them back."""
         return {**asdict(self), "stack": [blocks.to_dict(block) for block in self.stack]}
 
     @classmethod
     def from_dict(cls, stored) -> "FitConfig":
-        """The settings that `to_dict` wrote; numpy's numbers and arrays may stand for those of JSON.
+        """The settings that `to_dict` wrote. Numbers and lists may also be those of numpy.
 
         Raises ConfigError if a setting breaks its rule; the estimator checks the other parameters.
         """
@@ -106,7 +107,7 @@ class FitConfig:
 @dataclass(frozen=True)
 class ClassifierConfig(FitConfig):
     """The settings of a fit of `FCClassifier`. classes, class_type: the labels in order and their numpy dtype.
-    multilabel: a sample may have several."""
+    multilabel: a sample may have several labels."""
 
     classes: tuple
     class_type: str
@@ -128,12 +129,12 @@ class ClassifierConfig(FitConfig):
         return {**super().arguments(), "class_weight": dict(weights) if isinstance(weights, list) else weights}
 
     def layers(self, shape: DataShape) -> dict[str, Block]:
-        """{scope: block} of the network for such data."""
+        """{scope: block} of the network for data of that shape."""
         return blocks.named(self.stack, shape.n_classes if shape.n_classes > 2 or self.multilabel else 1)
 
     @classmethod
     def wrote(cls, stored) -> bool:
-        """Whether `to_dict` made a document."""
+        """Whether a stored document was made by `to_dict` of this class."""
         return {"parameters", "classes"} <= set(stored)
 
     @staticmethod
@@ -162,16 +163,16 @@ class RegressorConfig(FitConfig):
 
     @property
     def logarithms(self) -> bool:
-        """Whether the network puts out logarithms of what is predicted."""
+        """Whether the network's outputs are logarithms of the predicted numbers."""
         return self.parameters["loss"] == "poisson"
 
     def layers(self, shape: DataShape) -> dict[str, Block]:
-        """{scope: block} of the network for such data."""
+        """{scope: block} of the network for data of that shape."""
         return blocks.named(self.stack, shape.n_classes)
 
     @classmethod
     def wrote(cls, stored) -> bool:
-        """Whether `to_dict` made a document."""
+        """Whether a stored document was made by `to_dict` of this class."""
         return {"parameters", "n_outputs"} <= set(stored)
 
     @staticmethod
@@ -180,7 +181,7 @@ class RegressorConfig(FitConfig):
 
 
 def stopping(parameters: dict, score: str) -> Stopping:
-    """scikit-learn's rule, by the parameters of an estimator: the validation score decides, or else the loss."""
+    """scikit-learn's stopping rule for the parameters of an estimator: by the validation score, or else by the loss."""
     early = parameters["early_stopping"]
     return Stopping(
         metric=f"validation_{score}" if early else "train_total",
@@ -193,7 +194,7 @@ def stopping(parameters: dict, score: str) -> Stopping:
 
 
 def _rules(stored, parameters) -> Iterator[tuple[str, bool, str]]:
-    """(setting, whether its rule holds, the rule) of those that are used without the estimator."""
+    """Yields (setting, whether its rule holds, the rule) of the settings that are used without the estimator."""
     yield "parameters", isinstance(parameters, dict), "an object of parameters"
     yield "max_iter", _is_whole(parameters["max_iter"], 1), "a whole number of at least 1"
     patience = parameters["n_iter_no_change"]

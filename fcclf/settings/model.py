@@ -1,4 +1,4 @@
-"""Which network: by the settings of the common case (`Model`), or block by block (`Stack`), as a preset is."""
+"""The settings of a network: those of the common case (`Model`), or a list of blocks (`Stack`), as presets are."""
 
 import dataclasses
 import hashlib
@@ -29,8 +29,8 @@ from fcclf.settings.run_config import DataShape
 
 @dataclass(frozen=True)
 class Model(Section):
-    """The network, the common case: hidden dense layers of one kind, then a linear output. What is None takes a default
-    that fits the data."""
+    """A network of the common kind: hidden dense layers that are alike, then a linear output. A setting that is None
+    takes a default that fits the data."""
 
     hidden: tuple[int, ...] | None = setting(
         None,
@@ -63,7 +63,7 @@ class Model(Section):
 
     @property
     def layers(self) -> tuple[Block, ...]:
-        """The stack of blocks that these settings are short for."""
+        """The stack of blocks that these settings describe."""
         if None in (self.hidden, self.standardize):
             return self.with_defaults({}).layers
         first = () if self.standardize == "none" else (Standardize(self.standardize),)
@@ -71,7 +71,7 @@ class Model(Section):
         return (*first, *hidden, self._dense(None, "identity", True))
 
     def with_defaults(self, defaults: dict) -> "Model":
-        """The same with values for what is None: those of {setting: value}, else the common ones."""
+        """A copy with values for settings that are None: those in `defaults`, {setting: value}, else common ones."""
         values = {**self.common, **defaults}
         return dataclasses.replace(self, **{name: values[name] for name in values if getattr(self, name) is None})
 
@@ -93,9 +93,9 @@ class Model(Section):
 
 @dataclass(frozen=True)
 class Stack(Section):
-    """The network, block by block. layers: as `fcclf.settings.blocks` wants them, by default those of the preset.
+    """A network given block by block. layers: as `fcclf.settings.blocks` describes them; default: those of the preset.
 
-    A run keeps its layers, also where a later release has another preset of that name.
+    A run stores its layers, so it keeps them if a later release changes the preset of that name.
     """
 
     preset: str | None = setting(None, "network and training settings by name", choices=tuple(PRESETS), metavar="NAME")
@@ -107,12 +107,12 @@ class Stack(Section):
         object.__setattr__(self, "layers", blocks.checked_stack(layers))
 
     def with_defaults(self, defaults: dict) -> "Stack":
-        """The same: a stack leaves nothing open."""
+        """The stack itself, which has no settings to fill in."""
         return self
 
     @property
     def preset_defaults(self) -> dict:
-        """{setting: value} that the preset has instead of the defaults of training and session."""
+        """{setting: value} that replace defaults of training and session for the preset."""
         return {**PRESETS[self.preset].training, **presets.SESSION} if self.preset else {}
 
     @property
@@ -128,14 +128,14 @@ class Stack(Section):
 
 
 def named_layers(model: Model | Stack, shape: DataShape) -> dict[str, Block]:
-    """{scope: block} of the network for such data. Raises ConfigError if a layer does not fit the one before it."""
+    """{scope: block} of the network for data of that shape. Raises ConfigError if a layer does not fit its input."""
     named = blocks.named(_fitting(model.layers, shape), shape.n_classes)
     blocks.check_shapes(named, shape.n_features)
     return named
 
 
 def _fitting(stack, shape):
-    """The stack, with what the data need besides: `Fill` before all, `Encode` after the numbers were standardised."""
+    """The stack with the blocks that the data need: `Fill` before all others, `Encode` after `Standardize`."""
     first = (Fill(),) if shape.missing else ()
     if not shape.categories:
         return (*first, *stack)

@@ -1,4 +1,4 @@
-"""A stack of blocks in the words of the settings of `Model`, so that runs of presets stand beside runs of flags.
+"""A stack of blocks, summarised as settings of `Model`, so that runs of presets can be compared with others.
 
 Standard library only.
 """
@@ -12,7 +12,7 @@ LONGEST_ROW = 2  # layers of one size that are written one by one; more as "20x1
 
 
 def outline(stack: tuple[Block, ...]) -> dict:
-    """{setting of `Model`: value} of a stack, blocks inside blocks included; a tuple where layers differ in it."""
+    """{setting of `Model`: value} of a stack, nested blocks included; a tuple of values where layers differ."""
     *hidden, output = _every(stack)
     layers = [block for block in hidden if isinstance(block, Dense | Conv2D)]
     functions = [getattr(block, "activation", None) or getattr(block, "function", None) for block in hidden]
@@ -31,14 +31,14 @@ def outline(stack: tuple[Block, ...]) -> dict:
 
 
 def _every(stack: Iterable[Block]) -> Iterator[Block]:
-    """All blocks, each followed by those inside it."""
+    """Yields all blocks, each followed by those nested in it."""
     for block in stack:
         yield block
         yield from _every(block.layers)
 
 
 def _sizes(layers):
-    """Units of each dense layer, channels of each convolution, repetitions counted."""
+    """Units of each dense layer and channels of each convolution; longer repetitions are written as a count."""
     sizes = [block.units if isinstance(block, Dense) else f"conv{block.filters}" for block in layers]
     rows = [(size, len(list(row))) for size, row in groupby(sizes)]
     written = [(size,) * count if count <= LONGEST_ROW else (f"{count}x{size}",) for size, count in rows]
@@ -46,13 +46,13 @@ def _sizes(layers):
 
 
 def _one_or_all(values, default=None):
-    """The value that all have, or a tuple of the different ones, or the default where there is none."""
+    """The value if all are equal, a tuple of the different ones if not, the default if there is none."""
     different = tuple(dict.fromkeys(values)) or (default,)
     return different[0] if len(different) == 1 else different
 
 
 def _batch_norm(hidden):
-    """Where batches are normalised: before an activation of its own, or after one."""
+    """Where batches are normalised: "before" an `Activation` block, else "after" an activation; "none" if nowhere."""
     pairs = pairwise([*hidden, None])
     places = (isinstance(after, Activation) for block, after in pairs if isinstance(block, BatchNorm))
     return _one_or_all(("before" if place else "after" for place in places), "none")

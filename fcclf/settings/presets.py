@@ -1,7 +1,7 @@
-"""The networks of well-known tutorials, and a residual one of the same depth, by name: layers and the settings that
-belong to them.
+"""Presets: the networks of well-known tutorials, and a residual one of the same depth, by name, each with its layers
+and the training settings that belong to them.
 
-Made for images of 28 x 28 pixels in ten classes. Everything a preset says of training can be set otherwise by a flag.
+They are made for images of 28 x 28 pixels in ten classes. Flags override the training settings of a preset.
 """
 
 from typing import NamedTuple
@@ -22,18 +22,18 @@ from fcclf.settings.blocks import (
 )
 
 N_FEATURES, N_CLASSES = 784, 10
-SESSION = {"histogram_every": 1, "image_every": 1}  # of every preset: epochs are few and take seconds
+SESSION = {"histogram_every": 1, "image_every": 1}  # of every preset, since epochs are few and take seconds
 
 
 class Preset(NamedTuple):
-    """layers: the stack; training: {setting of `Training`: value}, where it is not the default."""
+    """A named network. layers: its stack; training: {setting of `Training`: value} where it is not the default."""
 
     layers: tuple[Block, ...]
     training: dict
 
 
 def _deep(*block):
-    """Standardised images, twenty times `block`, the output."""
+    """A stack: `Standardize`, twenty times the blocks given, and the output."""
     return (Standardize("all"), *(20 * block), _output())
 
 

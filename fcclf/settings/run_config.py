@@ -1,7 +1,7 @@
-"""What every kind of run has in common in its settings, whoever made it: the command line or an estimator.
+"""The settings that all kinds of runs share, whether the command line or an estimator made them.
 
-Run directories, their records and overviews ask for these members alone, so another kind of run is another class with
-them. Standard library only: runs are listed without TensorFlow.
+Run directories, their records and overviews use these members alone, so a new kind of run is a new class that has them.
+Standard library only: runs are listed without TensorFlow.
 """
 
 from typing import ClassVar, NamedTuple, Protocol
@@ -15,8 +15,9 @@ LONGEST_PATIENCE = 2**63 - 1  # epochs, for a rule that never runs out of patien
 
 
 class DataShape(NamedTuple):
-    """What a network must fit. n_classes: or how many numbers are predicted. categories: how many each feature has, 0
-    of one that is a number; () where all are numbers. missing: some samples lack some."""
+    """The shape of the data that a network must fit. n_classes: number of classes, or of predicted numbers. categories:
+    number of categories of each feature, 0 for a number; () if all features are numbers. missing: some samples lack
+    numbers."""
 
     n_features: int
     n_classes: int
@@ -25,13 +26,13 @@ class DataShape(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How a CSV file is written: what separates its cells, and its encoding; None: as it looks."""
+    """How a CSV file is written: its delimiter and its encoding; None: to be detected from the file."""
 
     delimiter: str | None = None
     encoding: str | None = None
 
     def where_said(self, other: "Format") -> "Format":
-        """The same, and what another says where this says nothing."""
+        """This format, with what is None taken from another."""
         return Format(self.delimiter or other.delimiter, self.encoding or other.encoding)
 
 
@@ -39,11 +40,12 @@ AS_IT_LOOKS = Format()
 
 
 class Stopping(NamedTuple):
-    """When training is over before its last epoch, or its learning rate falls.
+    """The rule that ends training before its last epoch, or lowers its learning rate.
 
-    metric: of an epoch, that decides; rising: more of it is better; lenient: scikit-learn's rule, by which an epoch
-    that is better by less than the tolerance is the best one all the same, but patience runs on. tolerance: what
-    counts as better; patience: epochs without a better one. slows: exhausted patience lowers the learning rate first.
+    metric: the metric of an epoch that decides; rising: higher is better; lenient: as in scikit-learn, an epoch that is
+    better by less than the tolerance becomes the best one, but does not restart patience. tolerance: the improvement
+    that counts; patience: the number of epochs to wait for one. slows: exhausted patience lowers the learning rate
+    first.
     """
 
     metric: str
@@ -55,20 +57,20 @@ class Stopping(NamedTuple):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the weights of the best epoch count: where samples decide that are not trained on."""
+        """Whether the weights of the best epoch are the result, as they are if validation samples decide."""
         return self.metric.startswith("validation_")
 
 
 class RunConfig(Protocol):
     """All settings of a run.
 
-    maker: what made the run, for people; score: the name of the score in metrics, "accuracy" or "r2"; dtype: of the
+    maker: what made the run, for display; score: the name of the score in metrics, "accuracy" or "r2"; dtype: of the
     network's numbers, "float32" or "float64"; task: what is predicted, CLASSIFICATION, MULTILABEL (any number of the
-    classes for a sample) or REGRESSION; logarithms: the network puts out those of what is predicted; threads: CPU
-    threads asked for, 0 for as many as it began with; named_by: the setting that names its directory; remedy: what to
-    do where another run has that name. source: the name of the data; format: how files of samples are written;
-    loadable: whether the settings tell where the samples come from, so that they can be loaded again. highlights:
-    metrics of an epoch that an overview shows.
+    classes for a sample) or REGRESSION; logarithms: the network's outputs are logarithms of the predicted numbers;
+    threads: CPU threads asked for, 0 for as many as the run began with; named_by: the setting that names its directory;
+    remedy: what to do if another run has that name. source: the name of the data; format: how files of samples are
+    written; loadable: whether the settings tell where the samples come from, so that they can be loaded again.
+    highlights: the metrics of an epoch that an overview shows.
     """
 
     maker: ClassVar[str]
@@ -90,22 +92,22 @@ class RunConfig(Protocol):
 
     @property
     def stopping(self) -> Stopping | None:
-        """When training is over before its last epoch; None if never."""
+        """The rule that ends training early or lowers the learning rate; None without one."""
 
     def layers(self, shape: DataShape) -> dict[str, Block]:
-        """{scope: block} of the network for such data. Raises ConfigError if it does not fit them."""
+        """{scope: block} of the network for data of that shape. Raises ConfigError if it does not fit them."""
 
     def identity(self) -> dict:
         """{setting: value} of the settings that change the result: two equal identities are the same run."""
 
     def for_display(self) -> dict:
-        """{setting: value} of the settings that change the result, for people."""
+        """{setting: value} of the settings that change the result, for display."""
 
     def command(self) -> str:
         """The command line, or the call, that makes this run."""
 
     def to_dict(self) -> dict:
-        """Plain dicts and lists, for JSON. `from_dict` takes them back."""
+        """The settings as plain dicts and lists, for JSON. `from_dict` reads them back."""
 
     @classmethod
     def from_dict(cls, stored: dict) -> "RunConfig":
@@ -113,10 +115,10 @@ class RunConfig(Protocol):
 
     @classmethod
     def wrote(cls, stored: dict) -> bool:
-        """Whether `to_dict` of this class made a document."""
+        """Whether a stored document was made by `to_dict` of this class."""
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """["setting: old value -> new value", ...] of the identities of two settings."""
+    """["setting: old value -> new value", ...]: how the identities of two runs differ."""
     old, new = old.identity(), new.identity()
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -1,4 +1,4 @@
-"""How a model is served: its name, where the server listens, and how much is taken at once."""
+"""The settings of a server: the model's name, the address to listen at, and the limits of requests."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fcclf.settings.fields import Section, setting
 
 @dataclass(frozen=True)
 class Serving(Section):
-    """Answer requests with the newest version of an exported model, over HTTP."""
+    """How requests over HTTP are answered with the newest version of an exported model."""
 
     host: str = setting("127.0.0.1", "the address to listen at; 0.0.0.0 is every address of the machine")
     port: int = setting(8501, "the port to listen at; 0 takes a free one", at_least=0, at_most=65535)

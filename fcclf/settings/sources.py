@@ -15,11 +15,11 @@ from fcclf.settings.run_config import AS_IT_LOOKS, CLASSIFICATION, REGRESSION, D
 
 TASKS = (CLASSIFICATION, REGRESSION)
 CURVES = ("sine", "step", "bump", "line")
-FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # from Debian's package dataset-fashion-mnist
 
 
 class Known(typing.NamedTuple):
-    """What a source knows of its samples before they are made."""
+    """What a source knows about its samples before they are made."""
 
     samples: int
     test_size: int
@@ -28,9 +28,9 @@ class Known(typing.NamedTuple):
 
 @dataclass(frozen=True)
 class Source(Section):
-    """A kind of data. name: in config.json and on the command line; known: None where only the files tell; task: what
-    is to be predicted, an entry of TASKS; model_defaults: {setting: value} of a model that such data need;
-    format: how their files are written."""
+    """A kind of data. name: in config.json and on the command line; known: None if only the files tell; task: what is
+    predicted, an entry of TASKS; model_defaults: {setting: value} of a model that such data need; format: how their
+    files are written."""
 
     name: typing.ClassVar[str]
     known: typing.ClassVar[Known | None] = None
@@ -55,7 +55,7 @@ class Source(Section):
 
 @dataclass(frozen=True)
 class Shape(Source):
-    """Points in the plane; the last `test_ratio` of them is the test part."""
+    """Points in the plane; the test part is the last of them, a share of `test_ratio`."""
 
     noise: float = setting(0.1, "standard deviation of the Gaussian noise", at_least=0, at_most=1e6)
     samples: int = setting(2000, "points in all", at_least=2, at_most=100_000_000)
@@ -205,8 +205,8 @@ class Table(Source):
 
     @property
     def model_defaults(self) -> dict:
-        """Each column has a unit of its own. Many classes need many units, which learn a few hundred numbers by
-        heart."""
+        """{setting: value} for columns in different units of measurement: they are standardised. Classifiers get more
+        hidden units, with which a regressor would memorise a few hundred rows."""
         return _defaults_of_columns(self.task)
 
     @property
@@ -215,13 +215,13 @@ class Table(Source):
 
 
 def _defaults_of_columns(task):
-    """{setting: value} of a model for columns from everywhere."""
+    """{setting: value} of a model for columns in different units of measurement."""
     wider = {} if task == REGRESSION else {"hidden": (32, 16)}
     return {"standardize": "features", **wider}
 
 
 def check_format(form: Format):
-    """Raises ConfigError for a delimiter or an encoding that is none."""
+    """Raises ConfigError for an invalid delimiter or an unknown encoding."""
     if form.delimiter is not None and (len(form.delimiter) != 1 or form.delimiter in '\r\n"'):
         raise ConfigError("delimiter", f"is {form.delimiter!r}, but must be one character, such as ; or $'\\t'.")
     try:
@@ -250,7 +250,7 @@ class Packed(Source):
 
     @property
     def model_defaults(self) -> dict:
-        """As of a `Table`."""
+        """{setting: value} of a model, as for a `Table`."""
         return _defaults_of_columns(self.task)
 
     @property

@@ -1,7 +1,7 @@
 """The loop over epochs and batches, whose steps are taken in shards (see `fcclf.sharded`).
 
 The state stays with the client, on the first device. In a step the weights go to every device, each computes the sums
-of its shards, and these come back added up as far as one device has them.
+of its shards, and these come back, already added up where both terms are on one device.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ SUMS = ("loss", "score", "weight", "size")  # over the samples of a shard
 
 
 class Placement(NamedTuple):
-    """Which device computes which shards: neighbours, each device as many as any other or one more.
+    """Which device computes which shards: consecutive ones, in numbers that differ by one at most.
 
     devices: as `tf.device` takes them, the client's first; (None,) for one process.
     """
@@ -35,7 +35,7 @@ class Placement(NamedTuple):
         return shard * len(self.devices) // self.shards
 
     def owned(self, device: int) -> list[int]:
-        """The shards of the device of that number."""
+        """The shards of the device with that number."""
         return [shard for shard in range(self.shards) if self.owner(shard) == device]
 
 
@@ -48,8 +48,8 @@ class ShardedPart(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The rows of one shard in a batch. X, y, weights: as in a `Part`. counted: [rows], 0 for a row that is no sample,
-    or None where all are."""
+    """The rows of one shard in a batch. X, y, weights: as in a `Part`. counted: [rows], 0 for a row that is not a
+    sample, or None if all are samples."""
 
     X: tf.Tensor
     y: tf.Tensor
@@ -60,8 +60,8 @@ class Rows(NamedTuple):
 class ShardedLoop(Loop):
     """The body of the loop; its levels are those of `Loop`.
 
-    What a shard computes is compiled, if the plan says so, and so is the step of the optimizer; the loop around them
-    is not, as it spans devices.
+    What a shard computes is compiled, if the plan says so, and so is the step of the optimizer; the loop around them is
+    not, because it spans devices.
     """
 
     def __init__(self, plan, network, storage, fed, placement: Placement):
@@ -76,11 +76,11 @@ class ShardedLoop(Loop):
         self.evaluation_of_shard = self._computed(self._evaluation_of_shard)
 
     def _computed(self, function):
-        """The function as one operation, for many places of the graph."""
+        """The function as one operation, which can be placed in the graph many times."""
         return tf.function(function, jit_compile=self.plan.compiled or None, autograph=False)
 
     def run(self, parts: dict[str, ShardedPart], order, n_epochs, first, last):
-        """As `Loop.run`. order: int32 [most epochs, shards, rows]."""
+        """Trains as `Loop.run` does. order: int32 [most epochs, shards, rows]."""
         if self.network.phased:
             self.seeds = tf.stack([layers.stack_seed(self.fed.seed, (BLOCKS + each,)) for each in self._shards()])
         return super().run(parts, order, n_epochs, first, last)
@@ -89,7 +89,7 @@ class ShardedLoop(Loop):
         return range(self.placement.shards)
 
     def spread(self, part: ShardedPart):
-        """It is fed."""
+        """What the scores of a part are relative to, which is fed."""
         return part.spread
 
     # ---- a step
@@ -109,14 +109,14 @@ class ShardedLoop(Loop):
         return self.step_of_batch(learner, kept_rate, self._added(sums))
 
     def _marks(self, step):
-        """What the masks of each shard are drawn by, int64 [shards, 2]: its seed and the step. None where the network
-        does not behave differently in training."""
+        """What the masks of each shard are drawn by, int64 [shards, 2]: its seed and the step. None if the network does
+        not behave differently in training."""
         if self.seeds is None:
             return None
         return tf.stack([tf.cast(self.seeds, tf.int64), tf.fill([self.placement.shards], step)], axis=1)
 
     def _rows(self, shard: Part, order) -> Rows:
-        """The rows of a shard that a piece of its order names."""
+        """The `Rows` of a shard that a slice of its order names."""
         samples = tf.maximum(order, 0)
         weights = tf.gather(shard.weights, samples) if "train" in self.plan.weighted else None
         short = self.plan.sizes.train % self.plan.batch_size
@@ -124,8 +124,8 @@ class ShardedLoop(Loop):
         return Rows(tf.gather(shard.X, samples), tf.gather(shard.y, samples), product(weights, counted), counted)
 
     def _step_of_shard(self, weights, statistics, rows: Rows, mark):
-        """What a shard gives of a batch, packed: the gradient of the weighted sum of its losses, its moving statistics
-        times its weight, and its `SUMS`. weights, statistics: packed."""
+        """What a shard contributes to a batch, packed: the gradient of the weighted sum of its losses, its moving
+        statistics times its weight, and its `SUMS`. weights, statistics: packed."""
         plan, size = self.plan, float(rows.X.shape[0])
         trained, statistics = self.storage.trained.unpack(weights), self.storage.statistics.unpack(statistics)
         weight = size if rows.weights is None else tf.reduce_sum(rows.weights)
@@ -149,8 +149,8 @@ class ShardedLoop(Loop):
         return self.plan.objective.scores(logits, y, self.spreads["train"])
 
     def _added(self, sums):
-        """The sum of what the shards give, in a binary tree: neighbours first, each where the first of them is, if both
-        are there, else at the client."""
+        """The sum of what the shards contribute, in a binary tree: neighbours first, each pair on the device that has
+        both, else at the client."""
         owners = [self.placement.owner(shard) for shard in self._shards()]
         while len(sums) > 1:
             owners = [one if one == other else 0 for one, other in zip(owners[::2], owners[1::2], strict=True)]
@@ -161,7 +161,7 @@ class ShardedLoop(Loop):
         return sums[0]
 
     def _step_of_batch(self, learner: Learner, kept_rate, sums) -> Learner:
-        """The learner after a step down the mean of what all shards of a batch gave together."""
+        """The learner after one step. sums: what all shards of a batch contribute, added up."""
         sums = self.packing.unpack(sums)
         loss, score, weight, size = tf.unstack(sums["sums"])
         mean = {name: divided(each, weight) for name, each in sums.items() if name != "sums"}
@@ -189,5 +189,6 @@ class ShardedLoop(Loop):
 
 
 def _sound(weights, weight):
-    """Weights that moments can be taken with: ones where a shard weighs nothing, whose moments nobody uses."""
+    """Weights that moments can be computed with: ones if all samples of a shard have weight 0, whose moments are not
+    used."""
     return None if weights is None else tf.where(weight > 0, weights, tf.ones_like(weights))

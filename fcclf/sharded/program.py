@@ -13,21 +13,22 @@ from fcclf.sharded.shards import ShardedOrders, cut, is_even, length
 
 tf1 = tf.compat.v1
 
-SPARE_THREADS = 2  # for what hands out the work, and for an answer to whoever asks meanwhile
+SPARE_THREADS = 2  # for distributing the work, and for answering a client that asks meanwhile
 
 
 def shards_config(threads: int) -> tf1.ConfigProto:
-    """Of what computes shards beside each other on all cores, each with so many threads. How many shards are computed
-    at once changes no bit."""
+    """The configuration for computing shards in parallel on all cores, each with `threads` threads. How many shards are
+    computed at once changes no bit."""
     config = session_config(threads)
     config.inter_op_parallelism_threads = cores() + SPARE_THREADS
     return config
 
 
 class ShardedProgram(Program):
-    """A program whose data are in variables, a few for each shard, instead of being fed. They are no part of its state.
+    """A program whose data are in variables, a few for each shard, instead of being fed. They are not part of its
+    state.
 
-    Shards are computed beside each other, each with the threads of the plan.
+    Shards are computed in parallel, each with the threads of the plan.
     """
 
     def __init__(self, plan: Plan, devices: tuple[str | None, ...] = (None,)):
@@ -36,7 +37,7 @@ class ShardedProgram(Program):
         super().__init__(plan)
 
     def build(self):
-        """Everything except the shards is on the client's device."""
+        """Builds the program. Everything except the shards is on the client's device."""
         with tf.device(self.placement.devices[0]):
             super().build()
 
@@ -58,11 +59,11 @@ class ShardedProgram(Program):
 
     @property
     def _rows(self):
-        """Of a shard, in all batches of an epoch."""
+        """Number of rows of a shard in all batches of an epoch."""
         return self.plan.n_batches * self.plan.batch_size // self.plan.shards
 
     def _shards(self, name, size):
-        """The variables of each shard of a part of that size."""
+        """The variables of each shard of a part with `size` samples."""
         found = []
         for shard in range(self.plan.shards):
             with tf.device(self.placement.devices[self.placement.owner(shard)]):
@@ -74,18 +75,18 @@ class ShardedProgram(Program):
         return tf1.Session(graph=graph, config=shards_config(self.threads))
 
     def ahead(self, parts: dict[str, Part], order: Order) -> ShardedOrders:
-        """As of a `Program`."""
+        """What `advance` needs of the coming epochs, as in `Program`: the orders in every shard."""
         return ShardedOrders(order, self.plan.most_epochs, self.plan.shards, self._rows)
 
     def run_loop(self, parts: dict[str, Part], *bounds):
-        """As `Program.run_loop`; the data stay where they are if they are the same as in the call before."""
+        """Runs the loop as in `Program`; the shards are stored again only if `parts` are not those of the last call."""
         if parts is not self.held:
             self.hold(parts)
             self.held = parts
         return super().run_loop(parts, *bounds)
 
     def hold(self, parts: dict[str, Part]):
-        """Puts those shards into their variables that the client computes, and measures the spreads of the parts."""
+        """Stores the shards that the client computes in their variables, and computes the spreads of the parts."""
         for name, part in parts.items():
             for shard in self.placement.owned(0):
                 self.run(*assignment(self.shards[name][shard], cut(part, self.plan.shards, shard)))
@@ -93,13 +94,13 @@ class ShardedProgram(Program):
         self.measured = self.run(spreads, super().feed_parts(parts)) if spreads else {}
 
     def feed_parts(self, parts: dict[str, Part]) -> dict:
-        """The feed of what is measured of the data."""
+        """The feed of the spreads of the data."""
         return {self.fed_spreads[name]: value for name, value in self.measured.items()}
 
 
 def variables_of_shard(plan: Plan, name: str, size: int, shard: int) -> Part:
     """The variables that hold one shard of a part of `size` samples, in the current graph, on the current device. Their
-    names and shapes are functions of the arguments: whoever calls this finds the same variables."""
+    names and shapes depend on the arguments alone, so that every caller finds the same variables."""
     rows, objective = length(size, plan.shards), plan.objective
     weighted = name in plan.weighted or not is_even(size, plan.shards)
     kinds = {
@@ -116,7 +117,8 @@ def variables_of_shard(plan: Plan, name: str, size: int, shard: int) -> Part:
 
 
 def _variable(name, shape, dtype):
-    """In no collection, as it is no part of a program's state, and in a container that all sessions share."""
+    """A variable in no collection, because it is not part of a program's state, and in a container that all sessions
+    share."""
     with tf1.get_default_graph().container("shards"):
         zeros = tf1.zeros_initializer()
         return tf1.get_variable(name, shape, dtype, zeros, trainable=False, collections=[], use_resource=True)

@@ -1,4 +1,4 @@
-"""Which samples a shard has, and in which order they are trained on. Functions of the numbers of samples and shards
+"""Which samples a shard has, and in which order they are trained on. Both depend on the numbers of samples and shards
 alone, so that every machine finds its own."""
 
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from fcclf.data.dataset import Part
 from fcclf.data.order import EpochOrders, Order
 
-NO_ROW = -1  # in an order: a row that weighs nothing
+NO_ROW = -1  # in an order: a row of weight 0
 
 
 def bounds(size: int, shards: int, shard: int) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def is_even(size: int, shards: int) -> bool:
 def cut(part: Part, shards: int, shard: int) -> Part:
     """One shard of a part, dense, with zeros at its end up to the length of the longest.
 
-    It has weights where the part has them or the shards are uneven; the rows at the end weigh nothing.
+    It has weights if the part has them or the shards are uneven; the rows at the end have weight 0.
     """
     first, end = bounds(len(part.y), shards, shard)
     rows = length(len(part.y), shards)

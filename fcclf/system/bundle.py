@@ -1,14 +1,15 @@
-"""What a checkpoint of TensorFlow holds, checked before TensorFlow reads it: an index that describes no possible
-tensor would end the process, not the call.
+"""The content of a TensorFlow checkpoint, checked before TensorFlow reads it: an index that describes no possible
+tensor would end the process, not just the call.
 
     PREFIX.index                     a table: under "" a BundleHeaderProto, under each name a BundleEntryProto
     PREFIX.data-00000-of-00001       the bytes of the tensors, where the entries say
 
 A table (tensorflow/core/lib/io/format.cc and table.cc, LevelDB's format without compression) consists of blocks, each
 followed by a byte for its compression and a checksum, and of a footer with the place of the index block, whose entries
-say where the others are. A block consists of entries - how many bytes of the key are those of the entry before, how
-many follow, the length of the value, then both - and of the offsets of entries with a whole key. Checksums are left to
-TensorFlow: it reports a wrong one.
+say where the other blocks are. A block consists of entries and of the offsets of those entries that have a whole key.
+An entry consists of three numbers and the bytes they describe: how many bytes of the key are shared with the entry
+before, how many follow, and the length of the value; then the rest of the key, and the value. Checksums are left to
+TensorFlow, which reports a wrong one.
 """
 
 import math
@@ -22,9 +23,9 @@ from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleH
 from fcclf.system import durable
 
 LARGEST_INDEX = 16_000_000  # bytes; of some 100,000 variables
-FOOTER, MAGIC, TRAILER = 48, 0xDB4775248B80FB57, 5  # bytes, the last eight of them, bytes behind a block
+FOOTER, MAGIC, TRAILER = 48, 0xDB4775248B80FB57, 5  # bytes; the value of the last eight; bytes after a block
 MOST_DIMENSIONS, MOST_ELEMENTS = 32, 1 << 40
-OTHERS = (tf.string, tf.resource, tf.variant)  # types of what is no array of numbers
+OTHERS = (tf.string, tf.resource, tf.variant)  # types that are not arrays of numbers
 
 
 def shapes(prefix: str) -> dict[str, list[int]]:
@@ -44,7 +45,7 @@ def shapes(prefix: str) -> dict[str, list[int]]:
 
 
 def _check_places(prefix, n_shards, entries):
-    """Raises ValueError if an entry lies outside of the data files."""
+    """Raises ValueError if an entry lies outside the data files."""
     sizes = {}
     for name, entry in entries.items():
         if not 0 <= entry.shard_id < n_shards:
@@ -59,7 +60,8 @@ def _check_places(prefix, n_shards, entries):
 
 
 def _shape(name, entry):
-    """The shape of an entry. Raises ValueError unless it is that of a whole variable with as many bytes."""
+    """The shape of an entry. Raises ValueError unless it is that of a whole variable with as many bytes as the entry
+    has."""
     if entry.slices:
         raise ValueError(f"{name} is saved in slices, which cannot be read")
     shape, kind = [each.size for each in entry.shape.dim], tf.as_dtype(entry.dtype)
@@ -110,7 +112,7 @@ def _block(content, offset, size):
 
 
 def _varints(content, at, count):
-    """`count` numbers of seven bits a byte from byte `at` on, and the byte after them."""
+    """`count` variable-length numbers, of seven bits in each byte, from byte `at` on; and the position after them."""
     found = []
     for _ in range(count):
         number = 0

@@ -1,8 +1,8 @@
 """File operations that a crash or a power cut cannot leave half done.
 
-Data is fsynced before the rename that shows it, and the directory is fsynced after that rename: only then may anything
-be called saved. A failed fsync is never retried on the same file, because the kernel may have dropped the data and
-forgotten the error (LWN 752063). Every failure is a RunError that names the path and the reason.
+Data is fsynced before the rename that makes it visible, and the directory is fsynced after that rename: only then is
+anything called saved. A failed fsync is never retried on the same file, because the kernel may have dropped the data
+and forgotten the error (LWN 752063). Every failure is a RunError that names the path and the reason.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ MALFORMED = (  # what a reader of a damaged or hostile file may raise, besides O
 def explained(action, path, *errors):
     """Turns an OSError, or one of `errors`, inside the block into a RunError: "cannot {action} {path}: {reason}".
 
-    A RunError or ConfigError passes as it is.
+    A RunError or ConfigError passes unchanged.
     """
     try:
         yield
@@ -47,7 +47,8 @@ def explained(action, path, *errors):
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one short line: the system's words, which TensorFlow's errors have somewhere in many."""
+    """The message of an error in one short line: the system's own words, if they are among those of TensorFlow's long
+    message."""
     if isinstance(error, MemoryError):
         return "there is not enough memory"
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__
@@ -59,14 +60,14 @@ def reason(error: BaseException) -> str:
 
 
 def check_file(path: Path):
-    """Raises RunError if there is no file at `path` that can be read to its end, as a device or a pipe cannot."""
+    """Raises RunError if there is no regular file at `path`: a device or a pipe may have no end."""
     with explained("read", path):
         if not stat.S_ISREG(path.stat().st_mode):
             raise RunError(f"cannot read {path}: it is not a file.")
 
 
 def make_directory(path: Path):
-    """Makes a directory and its missing parents, for good."""
+    """Makes a directory and its missing parents, synced to disk."""
     if not path.is_dir():
         make_directory(path.parent)
         with explained("create", path):
@@ -75,7 +76,7 @@ def make_directory(path: Path):
 
 
 def seal(document: dict) -> str:
-    """JSON of `document` with a sha256 of itself, so that no bit of it can flip unnoticed."""
+    """JSON of `document` with a sha256 of itself, so that any changed bit is noticed."""
     return json.dumps({**document, "sha256": _digest(document)}, indent=2) + "\n"
 
 
@@ -116,7 +117,7 @@ def measure(path: Path, most: int | None = None) -> list | None:
 
 
 def sync(path: Path):
-    """fsync of a file or a directory."""
+    """Calls fsync on a file or a directory."""
     with explained("save", path):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -126,7 +127,7 @@ def sync(path: Path):
 
 
 def write_file(path: Path, content: str | bytes):
-    """Writes `content` to `path`, a text as UTF-8, and fsyncs it. A link is not followed."""
+    """Writes `content` to `path`, a text as UTF-8, and syncs it to disk. A link is not followed."""
     with explained("write", path), open(path, "wb", opener=open_no_link) as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
@@ -134,32 +135,32 @@ def write_file(path: Path, content: str | bytes):
 
 
 def open_no_link(path, flags) -> int:
-    """The opener, for `open`, of a file that may not be a link."""
+    """An opener for `open` that does not follow a link."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def truncate(path: Path, length: int):
-    """Cuts a file to a length. A link is not followed."""
+    """Cuts a file back to `length` bytes. A link is not followed."""
     with explained("cut back", path), open(path, "r+b", opener=open_no_link) as file:
         os.ftruncate(file.fileno(), length)
 
 
 def replace_file(path: Path, content: str | bytes):
-    """Makes `path` hold `content`: the old content or the new one is there at any time, never a part."""
+    """Makes `path` hold `content`: at any time it has either the old content or the new, never a part."""
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
         write_file(temporary, content)
         rename(temporary, path)
     except RunError:
         with contextlib.suppress(OSError):
-            temporary.unlink()  # or a full disk would stay full of it
+            temporary.unlink()  # else it would keep a full disk full
         raise
 
 
 @contextlib.contextmanager
 def replacing(path: Path):
-    """An open text file that becomes `path` when the block ends. If the block fails nothing is left of it; what a
-    killed process left is cleared by the next."""
+    """An open text file that becomes `path` when the block ends. If the block fails it is deleted; what a killed
+    process left is deleted by the next."""
     if path.exists() and not path.is_file():
         raise RunError(f"cannot write {path}: it is not a file.")
     _clear(path)
@@ -185,7 +186,7 @@ def _clear(path):
 
 
 def rename(old: Path, new: Path):
-    """Renames `old` to `new` beside it, for good."""
+    """Renames `old` to `new`, in the same directory, and syncs that to disk."""
     with explained("rename", old):
         os.rename(old, new)
     sync(new.parent)

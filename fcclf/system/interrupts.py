@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP, held back while training can finish its chunk and save.
+"""SIGINT, SIGTERM and SIGHUP, held back so that training can finish its chunk and save.
 
 A Python signal handler cannot run inside `Session.run`, so training asks between its chunks, which are short. A second
-signal ends the process at once: the last committed checkpoint stands. Signals that the parent process ignores (nohup,
+signal ends the process at once; the last committed checkpoint remains. Signals that the parent process ignores (nohup,
 background jobs) stay ignored.
 """
 
@@ -14,8 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def ending_with(sentence: str):
-    """Inside the block a signal ends the process with a line on what standard error is now, wherever it may lead then.
-    Main thread only."""
+    """Lets a signal inside the block end the process with a line on standard error, the one of now, even if it is
+    redirected meanwhile. Main thread only."""
     stderr = os.dup(2)
 
     def end(number, frame):
@@ -32,7 +32,7 @@ def ending_with(sentence: str):
 
 @contextlib.contextmanager
 def _handled_by(handler):
-    """Inside the block signals are handled so, except those that the parent process ignores."""
+    """Sets the handler of the signals inside the block, except of those that the parent process ignores."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, earlier in before.items():
         if earlier is not signal.SIG_IGN:
@@ -50,14 +50,14 @@ def _end_by(number):
 
 
 class Interrupts:
-    """The first signal that came, remembered while signals are held back."""
+    """Remembers the first signal that comes while signals are held back."""
 
     def __init__(self):
         self.received = None
 
     @contextlib.contextmanager
     def held(self):
-        """Inside the block a signal is remembered instead of ending the process. Main thread only."""
+        """Remembers a signal that comes inside the block, which then does not end the process. Main thread only."""
         with _handled_by(self._remember):
             yield
 

@@ -1,8 +1,8 @@
-"""How much memory this process may still take; what would need more is refused before any of it is made.
+"""How much memory this process may still take. What would need more is refused before it is allocated.
 
 Three limits count: what the machine has left (MemAvailable in /proc/meminfo), those of the process's control groups
-(version 1 or 2), and the address space the process may map (RLIMIT_AS, `ulimit -v`). Where the system does not tell,
-there is no limit. Standard library only: the command line asks before it imports TensorFlow.
+(version 1 or 2), and the address space the process may map (RLIMIT_AS, `ulimit -v`). If the system does not tell, there
+is no limit. Standard library only: the command line asks before it imports TensorFlow.
 """
 
 import contextlib
@@ -16,7 +16,8 @@ from fcclf.errors import RunError
 
 
 class Needed(NamedTuple):
-    """Bytes. resident: of memory in use; mapped: of address space beside that, such as stacks of threads."""
+    """Bytes that something needs. resident: of memory in use; mapped: of further address space, such as stacks of
+    threads."""
 
     resident: int
     mapped: int = 0
@@ -36,7 +37,7 @@ def _refusal(purpose, needed, what, available, remedy):
 
 
 def written(size: float) -> str:
-    """A number of bytes for people: 1.50 GB."""
+    """A number of bytes for people, such as 1.50 GB."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6)} MB"
 
 
@@ -75,7 +76,8 @@ def _of_groups(root=Path("/sys/fs/cgroup"), memberships=Path("/proc/self/cgroup"
 
 
 def _of_hierarchy(root, path, limit, usage, reclaimed):
-    """In a container the group may be seen as the root of the hierarchy only; files that are not there do not count."""
+    """What each group of a hierarchy has left. In a container the group may be visible only as the root of the
+    hierarchy; files that are missing do not count."""
     group = root / path.lstrip("/")
     for directory in [group, *group.parents]:
         if directory.is_relative_to(root):

@@ -1,4 +1,4 @@
-"""Keeps the notes of libraries off standard error, for a moment and for the whole process."""
+"""Keeps messages of libraries off standard error."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ import sys
 
 @contextlib.contextmanager
 def stderr():
-    """Nothing is written to standard error inside the block, not even by code that knows only its file descriptor."""
+    """Discards everything written to standard error inside the block, even by code that uses its file descriptor."""
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     kept = os.dup(2)
@@ -23,7 +23,7 @@ def stderr():
 
 @contextlib.contextmanager
 def warnings_logged():
-    """Nothing below an error is logged inside the block: no notes of functions that are deprecated."""
+    """Discards log messages below errors inside the block, such as those on deprecated functions."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:

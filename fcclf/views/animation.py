@@ -1,4 +1,4 @@
-"""The decision boundary over training as an animated GIF, made of the PNGs that were recorded while it was trained."""
+"""The decision boundary over training as an animated GIF, made of the PNGs that were recorded during training."""
 
 import io
 import warnings
@@ -16,7 +16,7 @@ MOST_PIXELS, LARGEST_PICTURE = 1_000_000, 4_000_000  # of a PNG, and its bytes; 
 
 
 def write(path: Path, pictures: list[bytes]):
-    """Writes PNGs, one at least, as a GIF that starts over when it is at its end.
+    """Writes PNGs, one at least, as a GIF that loops.
 
     Raises RunError if one is no PNG, is too large or has another size than the first.
     """
@@ -33,7 +33,7 @@ def write(path: Path, pictures: list[bytes]):
 
 
 def _thinned(pictures, most):
-    """At most `most` of them, the first and the last included."""
+    """At most `most` of the pictures, evenly spaced, the first and the last included."""
     count = min(len(pictures), most)
     return [pictures[number * (len(pictures) - 1) // max(count - 1, 1)] for number in range(count)]
 
@@ -59,7 +59,7 @@ def _side_by_side(frames):
 
 
 def _opened(picture):
-    """The picture as RGB. Pillow would start other programs for some formats, and decode what fills the memory."""
+    """A PNG as an RGB image. Other formats, for which Pillow may start programs, and very large images are refused."""
     from PIL import Image
 
     errors = (*durable.MALFORMED, Image.DecompressionBombError)

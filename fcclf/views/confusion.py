@@ -1,7 +1,7 @@
-"""A confusion matrix as text that a terminal of 80 columns shows whole: no name is cut, and no row is broken.
+"""A confusion matrix as text for a terminal of 80 columns: no name is cut, and no row of the matrix is broken.
 
-What does not fit with names has class numbers and a legend; where there are too many classes for that too, each class
-has a line that says what it was taken for.
+A matrix that does not fit with names has class numbers and a legend. If there are too many classes for that too, each
+class has a line that says what it was taken for.
 """
 
 import unicodedata
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 WIDTH = 80  # columns of a terminal
-INDENT = 4  # of a line that goes on
-FEWEST_FOR_PAIRS = 4  # classes, from which on the pairs that are confused most are named
+INDENT = 4  # of a continuation line
+FEWEST_FOR_PAIRS = 4  # classes; in fewer, the pairs confused most are not named
 PAIRS = 5
 
 
 def line_up(names: Iterable[str], room: int = WIDTH) -> bool:
-    """Whether names may stand in a table: `room` letters at most, and each takes one column."""
+    """Whether names line up in a table: `room` letters at most, each of them one column wide."""
     return all(len(name) <= room and name.isprintable() and _columns(name) == len(name) for name in names)
 
 
@@ -76,8 +76,8 @@ def _mistakes(matrix, names):
 
 
 def _folded(items, gap=" ", indent=INDENT):
-    """Lines of items side by side, as many as fit; one that is too wide for a line is broken at its spaces. indent: of
-    the lines after the first."""
+    """Lines of items side by side, as many as fit; an item too wide for a line is broken at its spaces. indent: of the
+    lines after the first."""
     found = []
     for item in items:
         if found and _columns(found[-1] + gap + item) <= WIDTH:
@@ -101,7 +101,7 @@ def _broken(item):
 
 
 def _columns(text):
-    """How many columns of a terminal it takes: letters of East Asia two, accents of their own none."""
+    """Number of terminal columns of a text: wide East Asian letters take two, combining accents none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

@@ -1,6 +1,6 @@
-"""Figures that tell how far a network can be trusted and what it has learned: calibration, ROC, weights, mistakes.
+"""Figures of how far a network can be trusted and what it has learned: calibration, ROC, weights, mistakes.
 
-Made as those of `fcclf.views.plots`: arrays in, a matplotlib `Figure` out.
+As in `fcclf.views.plots`, functions take arrays and return a matplotlib `Figure`.
 """
 
 import math
@@ -13,8 +13,8 @@ from fcclf.views.plots import COLORS, SIZE, lay_legend, new_figure
 
 SMALLEST_SIDE = 8  # pixels; fewer features than that squared are taken for a table's columns, not for an image
 MOST_IMAGES = 25
-PALE = "#bbbbbb"  # of what has no colour of its own
-MOST_NUMBERS = 20  # weights along a side of a heat map that has them in numbers too
+PALE = "#bbbbbb"  # for curves without a colour of their own
+MOST_NUMBERS = 20  # weights along a side of a heat map that also shows them as numbers
 NUMBER_WIDTH = 0.4  # inches, of a weight as a number
 LONGEST_FEATURE, LONGEST_IN_LEGEND = 36, 16  # letters of a name
 TALLEST = 9  # inches, of a heat map
@@ -40,7 +40,7 @@ def calibration(measured: Calibration, title: str):
 
 
 def draw_calibration(axes, measured: Calibration):
-    """A bar for each bin with samples, and the line where confidence and accuracy are the same."""
+    """Draws a bar for each bin with samples, and the line where confidence and accuracy are equal."""
     edges, filled = _edges(measured), measured.count > 0
     gap = measured.accuracy - measured.confidence
     axes.bar(edges[:-1][filled], measured.accuracy[filled], **_bars(measured), color=COLORS[5], label="accuracy")
@@ -53,7 +53,7 @@ def draw_calibration(axes, measured: Calibration):
 
 
 def draw_confidences(axes, measured: Calibration):
-    """A histogram of the confidences, with the number of samples on each bar."""
+    """Draws a histogram of the confidences, with the number of samples on each bar."""
     bars = axes.bar(_edges(measured)[:-1], measured.count, **_bars(measured), color=COLORS[7])
     axes.bar_label(bars, [str(count or "") for count in measured.count], fontsize="x-small")
     axes.set(xlim=(0, 1), ylabel="test samples")
@@ -72,11 +72,11 @@ def _bars(measured):
 
 
 def roc(measured: dict[int, Roc], classes: list[str], title: str):
-    """How many of a class are found against how many others are taken for it, at every threshold, for each class.
+    """The ROC curve of each class: the share of it that is found, over the share of others taken for it.
 
-    measured: of the classes that can be measured, by their numbers, one at least; classes: the names of all. Of two
-    classes, whose curves are each other's mirror image, the second is shown; of more than there are colours, those told
-    worst from the others have one.
+    measured: {class number: `Roc`} of the classes that can be measured, one at least; classes: the names of all. Of two
+    classes, whose curves mirror each other, the second is shown. If there are more classes than colours, those with the
+    smallest areas have one.
     """
     names, areas = short_names(classes, LONGEST_IN_LEGEND), [each.area for each in measured.values()]
     figure, axes = new_figure(title, size=(6, 5.7 + 0.1 * min(len(areas), len(COLORS))))
@@ -87,7 +87,7 @@ def roc(measured: dict[int, Roc], classes: list[str], title: str):
 
 
 def draw_roc(axes, measured: dict[int, Roc], names: list[str]):
-    """Draws `roc` without legend."""
+    """Draws `roc` without a legend."""
     shown = {1: measured[1]} if len(names) == 2 else measured
     worst = sorted(shown, key=lambda label: shown[label].area)[: len(COLORS)]
     others = [each for label, each in shown.items() if label not in worst]
@@ -108,10 +108,11 @@ def draw_roc(axes, measured: dict[int, Roc], names: list[str]):
 
 
 def weights(kernel, title: str, names: list[str] | None = None):
-    """The first layer. kernel: float [features, units]; names: of the features, None if they may be pixels.
+    """The weights of the first layer. kernel: float [features, units]; names: of the features, None if they may be
+    pixels.
 
-    Where they may be those of an image, the first MOST_IMAGES units are shown as images; else all weights are one heat
-    map, with their numbers if these fit.
+    If they may be those of a square image, the first MOST_IMAGES units are shown as images; else all weights are one
+    heat map, with numbers if these fit.
     """
     limit = float(np.abs(kernel).max()) or 1.0
     side = None if names else image_side(len(kernel))
@@ -134,8 +135,8 @@ def _heat_map(kernel, limit, title, names):
 
 
 def draw_weights(axes, kernel, limit: float, width: float):
-    """A heat map of kernel, float [features, units], and returns the image. Colours are symmetric about 0: ±limit.
-    width: inches of the axes."""
+    """Draws a heat map of kernel, float [features, units], and returns the image. Colours are symmetric about 0:
+    ±limit. width: of the axes, in inches."""
     image = axes.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     n_features, n_units = kernel.shape
     if n_features <= MOST_NUMBERS and n_units <= min(MOST_NUMBERS, width / NUMBER_WIDTH):
@@ -154,7 +155,7 @@ def draw_weights(axes, kernel, limit: float, width: float):
 def mistakes(X, y, probabilities, classes: list[str], title: str):
     """The images that were predicted wrong with the highest confidence, most confident first.
 
-    X: float [samples, pixels of a square]; y: int [samples]; probabilities: float [samples, classes], one is wrong;
+    X: float [samples, pixels of a square]; y: int [samples]; probabilities: float [samples, classes], with a mistake;
     classes: their names.
     """
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -167,7 +168,7 @@ def mistakes(X, y, probabilities, classes: list[str], title: str):
 
 
 def _images(images, names, title, label=None, **style):
-    """A grid of images, float [count, side, side], each under its name. label: of a colour bar for all of them."""
+    """A grid of images, float [count, side, side], each under its name. label: of a colour bar, None for no bar."""
     n_columns = min(5, len(images))
     n_rows = -(-len(images) // n_columns)
     figure, grid = new_figure(

@@ -1,4 +1,4 @@
-"""How good predictions are: labels with logits or numbers in, metrics and a report out."""
+"""Metrics and reports of predictions: of logits, or of numbers, against labels."""
 
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def metrics(y, logits, weights=None) -> dict:
 
 
 def report(y, logits, names) -> str:
-    """The same for people: scikit-learn's report, the confusion matrix and, of many classes, which are confused most.
+    """A report as text: that of scikit-learn, the confusion matrix and, of many classes, which are confused most.
 
     names: of the classes.
     """
@@ -75,7 +75,7 @@ def regression_metrics(labels, predictions, weights=None) -> dict:
 
 
 def regression_report(labels, predictions) -> str:
-    """Labels and predictions for people: how the errors are spread."""
+    """A report as text: mean, lowest, median and highest of labels, predictions and absolute errors."""
     errors = np.abs(predictions - labels)
     rows = [("labels", labels), ("predictions", predictions), ("absolute errors", errors)]
     shares = {"mean": np.mean, "lowest": np.min, "median": np.median, "highest": np.max}
@@ -86,7 +86,7 @@ def regression_report(labels, predictions) -> str:
 
 
 class Calibration(NamedTuple):
-    """How far a classifier's confidence, the probability of the class it predicts, can be taken at its word.
+    """How well a classifier's confidence, the probability of the class it predicts, agrees with its accuracy.
 
     confidence, accuracy: float [bins], means over the samples of each bin, NaN in an empty one; count: int [bins],
     samples; error: the expected calibration error, the mean gap between the two over all samples.
@@ -99,10 +99,11 @@ class Calibration(NamedTuple):
 
 
 def calibration(y, probabilities, n_bins=15) -> Calibration:
-    """Of probabilities, float [samples, classes], against y, int [samples], in equal-width bins (Guo et al. 2017)."""
+    """The calibration of probabilities, float [samples, classes], for y, int [samples], in equal-width bins (Guo et al.
+    2017)."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == y
-    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)  # a bin has its upper bound in it
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)  # a bin includes its upper bound
     count = np.bincount(bins, minlength=n_bins)
     confidence_sum, right_sum = (np.bincount(bins, weights=values, minlength=n_bins) for values in (confidence, right))
     with np.errstate(invalid="ignore"):
@@ -111,10 +112,10 @@ def calibration(y, probabilities, n_bins=15) -> Calibration:
 
 
 class Roc(NamedTuple):
-    """How well a class is told from the others by its probability: the receiver operating characteristic.
+    """The receiver operating characteristic of a class: how well its probability tells it from the others.
 
     false_positives, true_positives: float [thresholds], the shares of the other samples and of its own whose
-    probability is at least as high as each threshold, which falls; area: under the curve, 1 at best, 0.5 by chance.
+    probability is at least each threshold, in falling order; area: under the curve, 1 at best, 0.5 by chance.
     """
 
     false_positives: np.ndarray
@@ -123,8 +124,8 @@ class Roc(NamedTuple):
 
 
 def roc(y, probabilities) -> dict[int, Roc]:
-    """Of each class against the others, {class number: Roc}, of probabilities, float [samples, classes], against y, int
-    [samples]. A class that no sample has, or every one, cannot be measured and is left out."""
+    """{class number: Roc} of each class against the others, from probabilities, float [samples, classes], and y, int
+    [samples]. A class that no sample has, or every sample, cannot be measured and is left out."""
     found = {}
     for label in range(probabilities.shape[1]):
         own = y == label

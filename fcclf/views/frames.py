@@ -1,8 +1,8 @@
 """Small pictures of the network as it learns, for TensorBoard's slider: PNGs, drawn in some 40 ms each.
 
-boundary: the plane as the network divides it, with the data. units: what each hidden unit answers over the plane, row
-by row the layers, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
-matrix. The first two need data of two features, the first few classes too. Of a regression, fit: the predicted curve
+boundary: the plane as the network divides it, with the data. units: the output of each hidden unit over the plane,
+layer by layer, as the TensorFlow Playground shows it (Smilkov et al. 2017). confusion: the test part's confusion
+matrix. The first two need data of two features, the first also few classes. In regression, fit: the predicted curve
 over the one feature of the data; predictions: those of the test part against their labels.
 """
 
@@ -15,19 +15,19 @@ from fcclf.views import lettering, plots
 
 GRID = 120  # points along each axis of the plane that the boundary is drawn from
 WIDTH, HEIGHT = 330, 260  # pixels; wider pictures do not fit TensorBoard's cards
-HEAD = 22  # pixels, of a picture's title
+HEAD = 22  # pixels, for a picture's title
 TILE, GAP = 48, 6  # pixels: the side of a unit's picture, the space between two
 COLUMNS, MOST_UNITS = 6, 18  # units side by side, and shown of a layer at most
-MOST_DRAWN = 100_000  # samples of a part that are asked for, or drawn; of more, as many by chance
+MOST_DRAWN = 100_000  # samples of a part that are predicted or drawn; of more, a random sample
 MOST_CLASSES = 200  # in a confusion matrix
 LONGEST_NAME = 12  # letters of a class
 SMALLEST_MATRIX, LARGEST_MATRIX, CELL = 264, 640, 15  # pixels: the sides of a confusion matrix and of a class in it
-BESIDE = 38  # pixels beside the names of classes: what the axis shows, and space
+BESIDE = 38  # pixels beside the names of classes, for the axis label and space
 NO_TICKS = {"xticks": [], "yticks": [], "xlabel": "", "ylabel": ""}  # they take most of the time to draw
 
 
 class Frames:
-    """The pictures of one run. predictor: its `Program`; dataset: its data, which say which pictures make sense."""
+    """The pictures of one run. predictor: its `Program`; dataset: its data, which decide what is drawn."""
 
     def __init__(self, predictor, dataset):
         self.predictor, self.dataset = predictor, dataset
@@ -37,7 +37,7 @@ class Frames:
 
     def draw(self, answers, title: str):
         """Yields (directory of the run, tag, PNG) of each picture. answers: the logits of the test part, float32
-        [samples, classes], or of a regression what the network puts out, [samples, 1]."""
+        [samples, classes]; in regression the network's outputs, [samples, 1]."""
         return (self._of_numbers if self.dataset.is_regression else self._of_classes)(answers, title)
 
     def _of_numbers(self, answers, title):
@@ -53,14 +53,14 @@ class Frames:
         return self.dataset.numbers(answers, logarithms=self.predictor.plan.objective.loss == "poisson")
 
     def fit(self, title):
-        """As `plots.fit`, without ticks and legend."""
+        """`plots.fit` as a PNG, without ticks and legend."""
         figure, axes = _frame(WIDTH, HEIGHT, title)
         plots.draw_fit(axes, self.dataset, lambda X: self._predictions(self.predictor.answers(X)), GRID)
         axes.set(**NO_TICKS)
         return plots.png(figure)
 
     def predictions(self, labels, predictions, title):
-        """As `plots.predictions_against_labels`, without legend."""
+        """`plots.predictions_against_labels` as a PNG, without a legend."""
         figure, axes = _frame(WIDTH, HEIGHT + 40, title, margins=(0.16, 0.14))
         plots.draw_predictions(axes, labels, predictions)
         return plots.png(figure)
@@ -76,14 +76,15 @@ class Frames:
             yield "test", "pictures/confusion", self.confusion(logits, title)
 
     def boundary(self, title):
-        """As `plots.decision_boundary`, without ticks and legend."""
+        """`plots.decision_boundary` as a PNG, without ticks and legend."""
         figure, axes = _frame(WIDTH, HEIGHT, title)
         plots.draw_boundary(axes, self.dataset, lambda X: softmax(self.predictor.logits(X), axis=1), GRID)
         axes.set(**NO_TICKS)
         return plots.png(figure)
 
     def units(self, title):
-        """Purple where a unit is negative, orange where it is positive; each by its own largest value."""
+        """The outputs of hidden units over the plane as a PNG: purple if negative, orange if positive, each unit scaled
+        by its largest absolute value."""
         low, high = plots.plane(self.dataset)
         first, second = np.meshgrid(np.linspace(low[0], high[0], TILE), np.linspace(high[1], low[1], TILE))
         outputs = self.predictor.outputs(np.column_stack([first.ravel(), second.ravel()]))
@@ -95,7 +96,7 @@ class Frames:
         return plots.png(figure)
 
     def confusion(self, logits, title):
-        """As `plots.confusion_matrix`, without colour bar."""
+        """`plots.confusion_matrix` as a PNG, without a colour bar."""
         count, predictions = self.dataset.n_classes, logits.argmax(axis=1)
         side = min(max(SMALLEST_MATRIX, CELL * count), LARGEST_MATRIX)
         labels = lettering.labels_along(self.names, side / 100, small=7)
@@ -108,7 +109,8 @@ class Frames:
 
 
 def _mosaic(pictures):
-    """float [height, width] of float [units, TILE, TILE], each made -1 to 1 by its own largest value; nan between."""
+    """Pictures, float [units, TILE, TILE], in rows: float [height, width], each scaled to -1 to 1 by its largest
+    absolute value, with NaN between them."""
     rows = -(-len(pictures) // COLUMNS)
     mosaic = np.full((rows * (TILE + GAP) + GAP, COLUMNS * (TILE + GAP) + GAP), np.nan)
     for number, picture in enumerate(pictures):
@@ -118,7 +120,7 @@ def _mosaic(pictures):
 
 
 def _frame(width, height, title, margins=(0.01, 0.01)):
-    """A figure with one pair of axes, of so many pixels, and room for a title above. margins: left and lower shares."""
+    """(figure, axes) of so many pixels, with a title above. margins: shares of the figure at the left and below."""
     figure = Figure(figsize=(width / 100, (height + HEAD) / 100), dpi=100)
     left, lower = margins
     axes = figure.add_axes((left, lower, 0.99 - left, height / (height + HEAD) - lower))

@@ -1,4 +1,4 @@
-"""Names of classes and columns as figures can show them: short, different, and as many as there is room for."""
+"""Names of classes and columns as figures can show them: short, distinct, and no more than there is room for."""
 
 import math
 from typing import NamedTuple
@@ -9,15 +9,15 @@ LONGEST_NAME = 20  # letters
 
 
 def short_names(names: list[str], longest=LONGEST_NAME) -> list[str]:
-    """Names as a figure can show them, each different: at most `longest` letters of each, those it begins with, or if
-    others begin so too those it ends with as well; a number, counted from 0, where the font lacks a letter."""
+    """Names as a figure can show them, all distinct: at most `longest` letters of each, the first ones, or, if these
+    are not unique, the first and the last ones; its number, from 0, if the font lacks a letter."""
     drawn = [name if _is_drawable(name) else str(number) for number, name in enumerate(names)]
     for ending in (0, longest // 2):
         short = [name if len(name) <= longest else _shortened(name, longest, ending) for name in drawn]
         if len(set(short)) == len(names):
             break
     clear = [name if short.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(short)]
-    return [name.replace("$", r"\$") for name in clear]  # which would begin a formula
+    return [name.replace("$", r"\$") for name in clear]  # $ would begin a formula
 
 
 def _shortened(name, longest, ending):
@@ -26,7 +26,7 @@ def _shortened(name, longest, ending):
 
 
 def _is_drawable(name):
-    """matplotlib's font, or that of the user's matplotlibrc, has every letter of a name."""
+    """Whether matplotlib's font, or that of the user's matplotlibrc, has every letter of a name."""
     if name.isascii() and name.isprintable():
         return True
     from matplotlib import rcParams
@@ -37,8 +37,8 @@ def _is_drawable(name):
 
 
 class Labels(NamedTuple):
-    """How names are written along the sides of a square. names: all of them; step: every so many are shown; rotation:
-    of those below, in degrees; left, below: inches that they take beside it and below it."""
+    """How names are written along two sides of a square. names: all of them; step: every step-th is shown; rotation: of
+    those below, in degrees; left, below: inches that they take beside it and below it."""
 
     names: list[str]
     fontsize: float
@@ -49,7 +49,7 @@ class Labels(NamedTuple):
 
 
 def labels_along(names: list[str], side: float, small: float) -> Labels:
-    """How names fit along a side, in inches. small: points, of the letters where names are long or many."""
+    """How names fit along a side of so many inches. small: points, the size of letters if names are long or many."""
     longest, spacing = max(map(len, names)), 72 * side / len(names)
     fontsize = 10 if longest <= 4 and spacing >= 12 else small
     width, step = 0.58 * fontsize * longest, math.ceil(1.2 * fontsize / spacing)
@@ -59,7 +59,7 @@ def labels_along(names: list[str], side: float, small: float) -> Labels:
 
 
 def write_labels(axes, labels: Labels):
-    """Writes names below and beside a square whose places have numbers from 0."""
+    """Writes names below and beside a square whose cells are at 0, 1, 2 ..."""
     shown = np.arange(0, len(labels.names), labels.step)
     names = [labels.names[number] for number in shown]
     slanted = {"rotation": labels.rotation, "ha": "right", "rotation_mode": "anchor"} if labels.rotation else {}

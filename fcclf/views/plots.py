@@ -1,8 +1,8 @@
-"""Figures: arrays in, a matplotlib `Figure` out, and `save`.
+"""Figures: functions that take arrays and return a matplotlib `Figure`, and `save`.
 
-Each kind has a `draw_...` that draws it on Axes that are given, so that other programs may put it where they like, and
-a function of its name that makes a figure of it. No pyplot, hence no windows and no state. matplotlib is imported
-inside, for a run without figures need not wait for it.
+Most kinds also have a function `draw_...` that draws on given Axes, so that other programs can place them where they
+like. pyplot is not used, so there are no windows and there is no global state. matplotlib is imported inside functions:
+a run without figures need not wait for it.
 """
 
 import io
@@ -14,8 +14,8 @@ import numpy as np
 from fcclf.system import durable
 from fcclf.views.lettering import Labels, labels_along, short_names, write_labels
 
-# The palette of Okabe and Ito, which colour-blind readers tell apart, except black and yellow, which do not show on
-# shaded ground; the last three are Tol's. Every class has a marker of its own too.
+# The palette of Okabe and Ito, for colour-blind readers too, without black and yellow, which do not show on shaded
+# ground; the last three are Tol's. Every class has a marker of its own too.
 COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),
     *("#56b4e9", "#882255", "#777777", "#332288", "#999933"),
@@ -28,7 +28,7 @@ MOST_POINTS = 5000  # drawn of each part; more would only cover each other
 DOTS = {"s": 10, "alpha": 0.5, "linewidths": 0, "c": COLORS[0], "rasterized": True}  # test samples of a regression
 SMALLEST_LETTERS = 5.5  # points, of numbers
 LONGEST_ON_AXIS = 40  # letters of a column
-LOWEST_R2 = -1.0  # that is shown: the first epochs may be far below
+LOWEST_R2 = -1.0  # the lowest that is shown: the first epochs may be far below
 
 
 def save(figure, path: Path):
@@ -37,7 +37,7 @@ def save(figure, path: Path):
     The same figure gives the same bytes.
     """
     content = {".png": png, ".svg": _svg}[path.suffix](figure)
-    figure.set_layout_engine("none")  # its parts have their places now
+    figure.set_layout_engine("none")  # it is laid out already
     durable.make_directory(path.parent)
     durable.replace_file(path, content)
 
@@ -57,13 +57,13 @@ def _svg(figure):
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "fcclf"}):  # of the names of its parts, which are random otherwise
+    with matplotlib.rc_context({"svg.hashsalt": "fcclf"}):  # for the ids of its parts, which are random otherwise
         FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     return content.getvalue()
 
 
 def new_figure(title, size=SIZE, **grid):
-    """A figure and its axes, as of `Figure.subplots`."""
+    """(figure, its axes as `Figure.subplots` returns them). size: in inches; grid: arguments of `Figure.subplots`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -79,7 +79,7 @@ PARTS = {"train": COLORS[0], "validation": COLORS[2], "test": COLORS[1]}
 def learning_curves(columns: dict[str, np.ndarray], best_epoch: int | None, title: str):
     """Loss and score of every part over the epochs. columns: as `history.read` gives them, one row at least.
 
-    best_epoch: the one that early stopping chose; None marks that of the lowest test loss, which chose nothing.
+    best_epoch: the one that early stopping chose; if None, that of the lowest test loss is marked, which chose nothing.
     """
     figure, (loss, score) = new_figure(title, ncols=2)
     lowest = int(columns["epoch"][columns["test_loss"].argmin()])
@@ -98,7 +98,7 @@ def score_of(columns) -> str:
 
 
 def draw_curves(axes, columns: dict[str, np.ndarray], metric: str):
-    """One curve of `metric`, "loss" or a score, for each part in `columns`."""
+    """Draws one curve of `metric`, "loss" or a score, for each part in `columns`."""
     for part, color in PARTS.items():
         if f"{part}_{metric}" in columns:
             _draw_curve(axes, columns["epoch"], columns[f"{part}_{metric}"], color=color, label=part)
@@ -106,7 +106,7 @@ def draw_curves(axes, columns: dict[str, np.ndarray], metric: str):
 
 
 def _loss_name(histories):
-    """What the losses are, of runs that classify or predict numbers or of both."""
+    """The name of the losses in the histories of runs, which may classify, predict numbers, or both."""
     classify = {score_of(columns) == "accuracy" for columns in histories}
     return "cross-entropy in nats" if classify == {True} else "loss"
 
@@ -143,7 +143,7 @@ def _label_curves(axes, metric, whose="", loss="loss"):
 
 
 def _scale_by_powers(axes, subdivided):
-    """A logarithmic scale with plain numbers at it."""
+    """Sets a logarithmic scale with plain numbers."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_yscale("log")
@@ -153,7 +153,7 @@ def _scale_by_powers(axes, subdivided):
 
 
 def lay_legend(figure, axes, widest=20, **style):
-    """What is drawn in `axes`, explained below all of the figure. widest: letters of the longest name."""
+    """Puts a legend of what is drawn in `axes` below the whole figure. widest: letters of the longest name."""
     handles, _ = axes.get_legend_handles_labels()
     columns = max(1, 90 // (widest + 8))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize="small", frameon=False, **style)
@@ -166,7 +166,7 @@ def decision_boundary(dataset, probabilities, title: str):
     """The plane shaded by class and probability, the borders between classes, and the data with errors ringed.
 
     dataset: a `Dataset` of two features and at most MOST_CLASSES classes.
-    probabilities: a function of X as in `inference.TrainedRun`.
+    probabilities: a function of X, as `fcclf.runs.trained.TrainedRun.probabilities` is.
     """
     from matplotlib.cm import ScalarMappable
 
@@ -180,7 +180,7 @@ def decision_boundary(dataset, probabilities, title: str):
 
 
 def draw_boundary(axes, dataset, probabilities, resolution=300):
-    """Draws `decision_boundary` without legend. resolution: points along each axis at which the plane is looked at."""
+    """Draws `decision_boundary` without a legend. resolution: points along each axis at which classes are predicted."""
     width = axes.get_position().width * axes.figure.get_figwidth()
     scale = min(1, width / 6)  # of all that is drawn at a point; 6 inches are those of `decision_boundary`
     draw_plane(axes, *plane(dataset), probabilities, resolution)
@@ -200,7 +200,7 @@ def draw_boundary(axes, dataset, probabilities, resolution=300):
 
 
 def _axis_names(dataset):
-    """What to call each feature: its column, where that has a name."""
+    """The name of each feature: that of its column, or else its number."""
     named, numbers = dataset.schema.named, range(1, dataset.n_features + 1)
     return short_names(dataset.schema.names, LONGEST_ON_AXIS) if named else [f"feature {number}" for number in numbers]
 
@@ -230,7 +230,7 @@ def draw_plane(axes, low, high, probabilities, resolution):
 
 
 def _draw_points(axes, X, y, style, labels=None):
-    """labels: of each class, for the legend."""
+    """Draws samples by class. labels: of each class, for the legend."""
     X, y = _thinned(X, y)
     for label, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
         name = labels[label] if labels and label < len(labels) else None
@@ -239,13 +239,13 @@ def _draw_points(axes, X, y, style, labels=None):
 
 
 def _thinned(*columns):
-    """Every so many samples of each array, MOST_POINTS at most."""
+    """Evenly spaced samples of each array, MOST_POINTS at most."""
     step = -(-len(columns[0]) // MOST_POINTS) or 1
     return [each[::step] for each in columns]
 
 
 def _pale_colors():
-    """float [MOST_CLASSES, 3]."""
+    """The pale colours of the classes, RGB: float [MOST_CLASSES, 3]."""
     from matplotlib.colors import to_rgb
 
     return PALENESS + (1 - PALENESS) * np.array([to_rgb(color) for color in COLORS])
@@ -263,7 +263,7 @@ def _two_colors():
 
 def fit(dataset, predictions, title: str):
     """The predicted curve over the one feature of the data, with the samples. predictions: a function of X, float32
-    [samples, 1], to the numbers predicted, [samples]."""
+    [samples, 1], that returns the predicted numbers, [samples]."""
     figure, axes = new_figure(title)
     draw_fit(axes, dataset, predictions)
     lay_legend(figure, axes)
@@ -271,7 +271,7 @@ def fit(dataset, predictions, title: str):
 
 
 def draw_fit(axes, dataset, predictions, resolution=500):
-    """Draws `fit` without legend. resolution: points at which the curve is looked at."""
+    """Draws `fit` without a legend. resolution: points at which the curve is predicted."""
     for name, part, color in (("training", dataset.train, COLORS[5]), ("test", dataset.test, COLORS[1])):
         X, y = _thinned(part.X[:, 0], dataset.numbers(part.y))
         axes.scatter(X, y, s=8, alpha=0.5, linewidths=0, c=color, label=name, rasterized=True)
@@ -291,7 +291,7 @@ def predictions_against_labels(labels, predictions, title: str):
 
 
 def draw_predictions(axes, labels, predictions):
-    """Draws `predictions_against_labels` without legend."""
+    """Draws `predictions_against_labels` without a legend."""
     ends = np.array([min(labels.min(), predictions.min()), max(labels.max(), predictions.max())])
     axes.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="equal")
     axes.scatter(*_thinned(labels, predictions), label="test samples", **DOTS)
@@ -299,7 +299,7 @@ def draw_predictions(axes, labels, predictions):
 
 
 def residuals(labels, predictions, title: str):
-    """How far predictions miss their labels: over what was predicted, and how often by how much."""
+    """The errors of predictions: over the predictions, and as a histogram."""
     figure, (upper, lower) = new_figure(title, size=(6, 6), nrows=2, height_ratios=(3, 2))
     errors = predictions - labels
     upper.axhline(0, color="black", linestyle="--", linewidth=1)
@@ -314,8 +314,8 @@ def residuals(labels, predictions, title: str):
 
 
 def confusion_matrix(matrix, classes: list[str], title: str):
-    """How often each class was taken for which. matrix: int [classes, classes], rows are true classes; classes: their
-    names. The figure grows with their number, up to some 10 inches."""
+    """The confusion matrix. matrix: int [classes, classes], rows are true classes; classes: their names. The figure
+    grows with their number, up to some 10 inches."""
     side = min(max(3.8, 0.28 * len(classes)), 7.2)
     labels = labels_along(short_names(classes), side, small=8)
     figure, axes = new_figure(title, size=(side + labels.left + 1.9, side + labels.below + 0.9))
@@ -325,10 +325,10 @@ def confusion_matrix(matrix, classes: list[str], title: str):
 
 
 def draw_confusion(axes, matrix, labels: Labels, side: float):
-    """Draws `confusion_matrix` without colour bar and returns the image. labels: the classes; side: inches of the axes.
+    """Draws `confusion_matrix` without a colour bar and returns the image. labels: classes; side: inches of the axes.
 
-    A cell has its count and, below, its share of the true class in per cent, or a count that is not 0 alone, or
-    nothing, as there is room for letters that can be read.
+    If there is room for legible letters, a cell has its count and, below, its share of the true class in per cent; with
+    less room, only a count that is not 0; with too little, nothing.
     """
     matrix = np.asarray(matrix)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

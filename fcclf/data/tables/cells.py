@@ -1,4 +1,4 @@
-"""What a cell of a table holds: a number, a text, or nothing, where it is empty or says so."""
+"""What a cell of a table holds: a number, a text, or nothing, if it is empty or marked as missing."""
 
 import itertools
 import re
@@ -7,9 +7,9 @@ import numpy as np
 
 from fcclf.settings.fields import brief
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in small letters
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in lower case
 LARGEST = float(np.finfo(np.float32).max)
-FEW_NO_NUMBERS, MOST_NO_NUMBERS = 3, 0.05  # cells, and share of them, that are damage among numbers; more are texts
+FEW_NO_NUMBERS, MOST_NO_NUMBERS = 3, 0.05  # cells, and their share, that are damage among numbers; more are texts
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?|\d{1,2}:\d{2}(:\d{2})?")
 MOST_LISTED, FEW, LONGEST_NAME = 20, 3, 60  # names in a message, at most and at least; characters of one
 
@@ -24,12 +24,12 @@ def number(cell: str) -> float | None:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that its value is missing."""
+    """Whether the value of a cell is missing."""
     return cell.strip().lower() in MISSING
 
 
 def numbers(cells) -> np.ndarray:
-    """float64 of cells, texts or numbers, NaN where one is missing. Raises ValueError if there is neither."""
+    """Cells, texts or numbers, as float64; NaN if missing. Raises ValueError for a text that is neither."""
     try:
         return np.array(list(map(float, cells)))
     except (TypeError, ValueError):  # some may be missing
@@ -42,7 +42,7 @@ def text(cell: str) -> str:
 
 
 def are_texts(cells) -> bool:
-    """Whether cells that are not missing hold something else than numbers, and not just now and then."""
+    """Whether cells hold texts: among those that are not missing, more than a few are not numbers."""
     filled = [cell for cell in cells if not is_missing(cell)]
     odd = sum(number(cell) is None for cell in filled)
     return odd * 2 > len(filled) or odd > max(FEW_NO_NUMBERS, MOST_NO_NUMBERS * len(filled))
@@ -55,13 +55,13 @@ def are_dates(cells) -> bool:
 
 
 def no_number(name: str, cell: str) -> str:
-    """What is wrong with a cell that must hold a number, in a column of a name."""
+    """What is wrong with a cell that must hold a number. name: of its column."""
     found = f"is {brief(cell)}, which is no finite number" if cell.strip() else "is empty"
     return f", {brief(name)} {found}"
 
 
 def listed(names: list[str], room: int | None = None) -> str:
-    """Names for people, not too many. room: characters for them, where there are more than a few."""
+    """Names for display, MOST_LISTED at most. room: as many as fit into so many characters, but at least FEW."""
     short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_LISTED]]
     ends = itertools.accumulate(len(name) + 2 for name in short)
     shown = max(FEW, sum(end <= room for end in ends)) if room else MOST_LISTED

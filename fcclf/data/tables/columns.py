@@ -1,7 +1,7 @@
-"""The values of a table's columns, block by block: what each must hold, and where one does not.
+"""The values of a table's columns, read and checked block by block.
 
-Long files are read by pandas, which is several times as fast as row by row; from where it finds something odd they are
-read on row by row, which tells line and column. Both read the same numbers.
+Long files are read by pandas, which is several times as fast as row by row. From the block in which something is wrong
+they are read row by row, which tells line and column. Both give the same numbers.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ Values = dict[Hashable, np.ndarray | list[str]]
 
 
 class Kind(NamedTuple):
-    """What a column holds.
+    """What a column must hold.
 
-    numbers: float64, NaN where one is missing; else texts. required: what is said of a cell whose value is missing,
-    None where it may be. lowest: that numbers may be. as_written: texts are what stands there, except for space at the
-    end, and only an empty cell is missing; else "" stands for what is missing, and there is no space around.
+    numbers: float64, NaN if missing; else texts. required: the message for a missing value, None if values may be
+    missing. lowest: the lowest number that is allowed. as_written: texts are as written, without trailing space, and
+    only an empty cell is missing; else a text has no space around it, and "" stands for a missing one.
     """
 
     numbers: bool
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
     as_written: bool = False
 
     def wrong(self, name: str, cell: str) -> str | None:
-        """What is wrong with a cell, in a column of a name; None if nothing is."""
+        """What is wrong with a cell, None if nothing is. name: of its column."""
         if self.as_written:
             return f", {brief(name)} {self.required}" if self.required and not cell.rstrip() else None
         if not self.numbers or (self.required is None and cells.is_missing(cell)):
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
         return self.lowest is not None and value < self.lowest
 
     def fits(self, values) -> bool:
-        """Whether none of the values, as `of` makes them, is wrong."""
+        """Whether all values, as `of` returns them, are allowed."""
         if not self.numbers:
             return not (self.required and "" in values)
         lowest = -LARGEST if self.lowest is None else self.lowest
@@ -57,21 +57,21 @@ class Kind(NamedTuple):
         return bool((inside if self.required is not None else inside | np.isnan(values)).all())
 
     def of(self, found) -> np.ndarray | list[str]:
-        """The values in cells, or numbers that were read. Raises ValueError if they hold no numbers, but must."""
+        """The values of cells, or of numbers that were read. Raises ValueError if they must be numbers, but are not."""
         if self.numbers:
             return found if isinstance(found, np.ndarray) else cells.numbers(found)
         return [cell.rstrip() for cell in found] if self.as_written else list(map(cells.text, found))
 
 
-Wanted = dict[Hashable, tuple[int, Kind]]  # {whatever it is called: (place of a column, what it must hold)}
+Wanted = dict[Hashable, tuple[int, Kind]]  # {key: (position of a column, what it must hold)}
 NUMBER, TEXT, AS_WRITTEN = Kind(True), Kind(False), Kind(False, as_written=True)
 
 
 def values(table: CsvFile | Frame, wanted: Wanted) -> Iterator[Values]:
-    """The values of some columns, block by block. Raises RunError at the first row that is none."""
+    """Yields the values of some columns, block by block. Raises RunError at the first row that does not fit."""
     rows = 0
     if table.quick:
-        with contextlib.suppress(ValueError, OverflowError):  # as those of pandas and of codecs are
+        with contextlib.suppress(ValueError, OverflowError):  # raised by pandas and codecs
             for found in _quickly(table, wanted):
                 rows += len(next(iter(found.values())))
                 yield found
@@ -82,7 +82,7 @@ def values(table: CsvFile | Frame, wanted: Wanted) -> Iterator[Values]:
 
 
 def _checked(columns, wanted):
-    """The values in {place: cells, or numbers}. Raises ValueError if some are none."""
+    """The values in {position: cells, or numbers}. Raises ValueError if some do not fit."""
     found = {key: kind.of(columns[place]) for key, (place, kind) in wanted.items()}
     if not all(kind.fits(found[key]) for key, (_, kind) in wanted.items()):
         raise ValueError("a value does not fit")
@@ -113,7 +113,7 @@ def _damage(table, block, wanted):
 
 
 def _quickly(table, wanted):
-    """The same. Raises ValueError or OverflowError where something is odd."""
+    """Yields the values of some columns, read by pandas. Raises ValueError or OverflowError if something is wrong."""
     texts = {place for place, kind in wanted.values() if not kind.numbers}
     numbers = {place for place, _ in wanted.values()} - texts
     for frame in table.frames(numbers):

@@ -1,4 +1,4 @@
-"""What a table holds, as arrays: features, labels, weights, and what they are called."""
+"""The contents of a table, as arrays: features, labels and weights, with their names."""
 
 import math
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from fcclf.settings.fields import brief
 
 
 class Contents(NamedTuple):
-    """X: float32 [samples, features], NaN where a number is missing, perhaps `Selected`; y: int32 [samples], class
-    numbers, or float64 [samples], numbers to be predicted; classes: the label of each class, () of numbers; columns:
-    the name of each feature; weights: float32 [samples], or None where every row counts the same. texts: {number of a
-    feature: its texts}, of those whose X are places among them. named: a heading gave the names. label: the labels'
-    column. left_out: {name of a column that is no feature: why}."""
+    """The contents of a table. X: float32 [samples, features], NaN if missing, perhaps `Selected`; y: int32 [samples],
+    class numbers, or float64 [samples], numbers to predict; classes: the label of each class, () for numbers; columns:
+    the name of each feature; weights: float32 [samples], or None if every row counts the same. texts: {number of a
+    feature: its texts} of the features whose X are indices of texts. named: a heading gave the names. label: the name
+    of the labels' column. left_out: {name of a column that is not used: why}."""
 
     X: np.ndarray | Selected
     y: np.ndarray
@@ -30,11 +30,11 @@ class Contents(NamedTuple):
 
     @property
     def categories(self) -> tuple[int, ...]:
-        """Number of texts of each feature, 0 of numbers; () where all are numbers."""
+        """Number of texts of each feature, 0 for numbers; () if all features are numbers."""
         return tuple(len(self.texts.get(place, ())) for place, _ in enumerate(self.columns)) if self.texts else ()
 
     def with_texts_of(self, rows: np.ndarray) -> "Contents":
-        """The same table whose texts are those that some rows have: the others are unknown. rows: their numbers."""
+        """The table with only those texts that occur in some rows, given by number. X may be changed in place."""
         if not self.texts:
             return self
         replaced, texts = {}, {}
@@ -46,7 +46,7 @@ class Contents(NamedTuple):
         return self._replace(X=with_replaced(self.X, replaced), texts=texts)
 
     def _seen(self, rows):
-        """{feature: bool for each of its texts, whether some of the rows have it}."""
+        """{feature: bool for each of its texts, whether it occurs in the rows}."""
         seen = {feature: np.zeros(len(known), bool) for feature, known in self.texts.items()}
         chosen = np.zeros(len(self.X), bool)
         chosen[rows] = True
@@ -59,15 +59,16 @@ class Contents(NamedTuple):
 
     @property
     def schema(self) -> Schema:
-        """What the columns and classes are called."""
+        """The names of the columns and classes."""
         known = self.columns if self.named or self.texts else ()
         columns = tuple(Column(name, self.texts.get(place, ())) for place, name in enumerate(known))
         return Schema(columns, self.named, self.label, self.classes)
 
 
 def numbered(labels: list[str], path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(class number of each label, int32; the classes' texts): in the order of numbers if all labels are numbers,
-    of which equal ones are one class, else of the texts. Raises RunError if one is no finite number among numbers."""
+    """(class number of each label, int32; the text of each class). If all labels are numbers, classes are in the order
+    of the numbers, and equal numbers are one class; else they are in the order of the texts. Raises RunError if one of
+    the numbers is not finite."""
     try:
         values = {text: float(text) for text in labels}
     except ValueError:
@@ -75,7 +76,7 @@ def numbered(labels: list[str], path) -> tuple[np.ndarray, tuple[str, ...]]:
     for text, value in values.items():
         if value != value or value in (math.inf, -math.inf):
             raise RunError(f"{path} has the label {brief(text)} among numbers: correct it, or leave the row out.")
-    texts = {}  # of each class, as it stands first
+    texts = {}  # of each class, as first written
     for text, value in values.items():
         texts.setdefault(value, text)
     numbers = {value: number for number, value in enumerate(sorted(texts))}

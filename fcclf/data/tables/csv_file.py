@@ -1,7 +1,7 @@
-"""CSV files: what separates their cells, what their columns are called, and their rows.
+"""CSV files: their delimiter, the names of their columns, and their rows.
 
-The first row names the columns if none of its cells is a number. Commas, semicolons, tabs and bars are told apart by
-the first rows; where it is not the comma that separates, it may stand in numbers for the point.
+The first row names the columns if none of its cells is a number. The delimiter, which is a comma, semicolon, tab or
+bar, is detected from the first rows. If it is not the comma, numbers may have a decimal comma.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from fcclf.settings.run_config import AS_IT_LOOKS, Format
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS, CELLS, FRAMES = 4096, 1 << 20, 16  # at once at most; blocks in a frame of pandas
-MOST_COLUMNS = 10_000  # of a table that pandas reads
+ROWS, CELLS, FRAMES = 4096, 1 << 20, 16  # read at once, at most; blocks in a DataFrame
+MOST_COLUMNS = 10_000  # in a table that pandas reads
 WRITTEN = sorted({word for each in MISSING for word in (each, each.upper(), each.title())} | {"NaN"})
 LOOKED_AT = 10_000  # rows, to tell what columns hold
-SNIFFED, JUDGED = 1 << 16, 20  # characters and rows that tell what separates cells
+SNIFFED, JUDGED = 1 << 16, 20  # characters and rows from which the delimiter is detected
 DELIMITERS = ("\t", ";", "|", ",")
 COMMA_NUMBER = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 
@@ -40,16 +40,16 @@ class Block(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """What the columns of a table are called. path: of the table, for messages; named: whether its first row, or
-    whatever it has for one, names them, else they are counted."""
+    """The names of a table's columns. path: of the table, for messages; named: whether the table names its columns;
+    else they are numbered."""
 
     path: Path | str
     columns: list[str]
     named: bool
 
     def place(self, setting: str, column: str) -> int:
-        """The place of a column that is given by its name or number. setting: that it was given for. Raises ConfigError
-        if there is none."""
+        """The position, from 0, of a column that is given by its name or its number, from 1. setting: the one that
+        names it. Raises ConfigError if there is no such column, or several have the name."""
         width = len(self.columns)
         if self.named and self.columns.count(column) > 1:
             raise ConfigError(
@@ -64,13 +64,13 @@ class Heading(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How cells are written. decimal: what stands between whole and broken digits of a number."""
+    """How cells are written. decimal: the decimal separator of numbers."""
 
     delimiter: str
     decimal: str = "."
 
     def rows(self, lines) -> Iterator[tuple[int, list[str]]]:
-        """(number of its last line, cells) of each row in lines of text that is not blank."""
+        """Yields (number of its last line, cells) for each row that is not blank in lines of text."""
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
         for row in reader:
             if len(row) > 1 or (row and row[0].strip()):
@@ -84,8 +84,8 @@ def _with_point(cell):
 class CsvFile:
     """A CSV file that is being read.
 
-    heading: what its columns are called; dialect: how it is written; again(): the same text from its beginning, None
-    where it can be read only once.
+    heading: the names of its columns; dialect: how it is written; again(): opens the text from its beginning, None if
+    it can be read only once.
     """
 
     def __init__(self, path: Path | str, file, form: Format = AS_IT_LOOKS, again: Callable | None = None):
@@ -101,7 +101,7 @@ class CsvFile:
             self._rows = itertools.chain([(line, first)], self._rows)
 
     def check_width(self):
-        """Raises RunError unless there are two columns, as a table with labels has."""
+        """Raises RunError unless there are at least two columns, for features and labels."""
         if len(self.heading.columns) < 2:
             begins = f", but it begins with {brief(self.heading.columns[0])}" if self.heading.columns else ""
             raise RunError(
@@ -110,7 +110,7 @@ class CsvFile:
             )
 
     def first_rows(self) -> list[list[str]]:
-        """Some rows of full length, which stay to be read."""
+        """The first rows, without those of another length. All remain to be read."""
         rows = list(itertools.islice(self._rows, self._most_looked_at))
         self._rows = itertools.chain(rows, self._rows)
         return [row for _, row in rows if len(row) == len(self.heading.columns)]
@@ -129,20 +129,20 @@ class CsvFile:
         return len(rows) > self._most_looked_at
 
     def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
-        """All rows as pandas reads them, a few at once; their columns are called by their places. numbers: places of
-        those that hold numbers. Raises ValueError where something is odd, such as a row of another length."""
+        """Yields all rows as pandas reads them, some at a time, with columns named by position. numbers: positions of
+        the columns that hold numbers. Raises ValueError if something is wrong, such as too short a row."""
         import pandas as pd
 
         with self.again() as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the option that makes older versions exact
+            warnings.simplefilter("ignore")  # about the option that makes older versions exact
             for frame in pd.read_csv(file, **self._options(numbers)):
                 text_file.require_memory(self.heading.path)
-                if bool(frame.iloc[:, -1].eq("").any()):  # or it may be a row without its last cells
+                if bool(frame.iloc[:, -1].eq("").any()):  # the row may lack its last cells
                     raise ValueError("a row may be too short")
                 yield frame
 
     def _options(self, numbers):
-        """A row that is too short gets empty cells, so nothing counts as missing in the last column."""
+        """Arguments of `read_csv`. A short row gets empty cells, so nothing counts as missing in the last column."""
         last = len(self.heading.columns) - 1
         return {
             "header": 0 if self.heading.named else None,
@@ -158,8 +158,8 @@ class CsvFile:
         }
 
     def blocks(self, skipped: int = 0) -> Iterator[Block]:
-        """The rows that are left, without the first `skipped`. Raises RunError at one of another length, after those
-        before it."""
+        """Yields the rows not read yet, without the first `skipped`. Raises RunError at a row of another length, after
+        those before it."""
         path, columns, _ = self.heading
         self._rows = itertools.islice(self._rows, skipped, None)
         while read := list(itertools.islice(self._rows, self.rows_at_once)):
@@ -174,13 +174,13 @@ class CsvFile:
 
 
 def damage(path: Path | str, line: int, found: str) -> RunError:
-    """The error for what was `found` in a line."""
+    """The error for what is wrong with a line. found: its description."""
     return RunError(f"{path}, line {line}{found}: correct it, or leave the row out.")
 
 
 @contextlib.contextmanager
 def opened(path: Path, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
-    """The CSV file in `path`. Raises RunError if it is none, also from inside the block."""
+    """The CSV file at `path`, open inside the block. Raises RunError, also inside the block, if it is not one."""
 
     def again():
         return text_file.opened(path, form.encoding)
@@ -191,7 +191,7 @@ def opened(path: Path, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
 
 @contextlib.contextmanager
 def streamed(name: str, file, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
-    """The CSV file in an open binary file, such as standard input. Raises RunError as `opened` does."""
+    """The CSV file in an open binary file, such as standard input. Raises RunError like `opened`."""
     with text_file.readable(name):
         yield CsvFile(name, text_file.decoded(file, form.encoding), form)
 
@@ -200,7 +200,7 @@ def streamed(name: str, file, form: Format = AS_IT_LOOKS) -> Iterator[CsvFile]:
 
 
 def dialect(head: str, delimiter: str | None = None) -> Dialect:
-    """How the file is written that begins with `head`. delimiter: what separates the cells, where that is known."""
+    """The dialect of a file that begins with `head`. delimiter: of its cells, if it is known."""
     delimiter = delimiter or _delimiter(head)
     if delimiter == ",":
         return Dialect(delimiter)
@@ -211,14 +211,14 @@ def dialect(head: str, delimiter: str | None = None) -> Dialect:
 
 
 def _delimiter(head):
-    """What makes as many cells of each of the first rows, or most of the very first."""
+    """The delimiter that gives each of the first rows the same number of cells, or else the first row the most."""
     widths = {delimiter: list(map(len, _first_rows(head, delimiter))) for delimiter in DELIMITERS}
     even = [delimiter for delimiter, found in widths.items() if found and 1 < min(found) == max(found)]
     return even[0] if even else max(reversed(DELIMITERS), key=lambda delimiter: widths[delimiter][:1])
 
 
 def _first_rows(head, delimiter):
-    """Some rows that are whole."""
+    """The first rows, without one that the end of `head` cuts off."""
     with contextlib.suppress(csv.Error):
         rows = [row for _, row in itertools.islice(Dialect(delimiter).rows(io.StringIO(head, newline="")), JUDGED)]
         return rows[:-1] if len(head) == SNIFFED and 1 < len(rows) < JUDGED else rows

@@ -1,4 +1,4 @@
-"""DataFrames, and Parquet files, as tables: their cells are what a CSV file would hold."""
+"""DataFrames and Parquet files as tables, with cells as a CSV file would hold them."""
 
 import contextlib
 import importlib.util
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AT_ONCE = 1 << 16  # rows of a file that is read in parts
-LARGEST_WHOLE = 1e15  # of which a float64 holds every digit
+LARGEST_WHOLE = 1e15  # float64 holds every digit of whole numbers below it
 
 
 class Frame:
-    """A DataFrame that is read as a `CsvFile` is. heading: what its columns are called, counted where their names are
-    whole numbers."""
+    """A DataFrame that is read like a `CsvFile`. heading: the names of its columns, which are numbered if all their
+    names are whole numbers."""
 
     quick = True
 
@@ -31,22 +31,22 @@ class Frame:
         self.rows_at_once = min(ROWS, max(1, CELLS // max(1, len(columns))))
 
     def check_width(self):
-        """Raises RunError unless there are two columns, as a table with labels has."""
+        """Raises RunError unless there are at least two columns, for features and labels."""
         if len(self.heading.columns) < 2:
             raise RunError(f"{self.heading.path} needs two columns or more, features and a label.")
 
     def first_rows(self) -> list[list[str]]:
-        """Some of its rows, by which it is judged what columns hold."""
+        """The first rows, from which it is judged what columns hold."""
         return self._rows(0, min(LOOKED_AT, max(1, CELLS // len(self.heading.columns))))
 
     def blocks(self, skipped: int = 0) -> Iterator[Block]:
-        """The rows without the first `skipped`, which are counted from 1."""
+        """Yields the rows without the first `skipped`. Rows are counted from 1."""
         for first in range(skipped, len(self.frame), self.rows_at_once):
             rows = self._rows(first, first + self.rows_at_once)
             yield Block(list(range(first + 1, first + len(rows) + 1)), rows)
 
     def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
-        """All rows at once, where columns are called by their places. numbers: places of those that hold numbers.
+        """Yields all rows at once, with columns named by position. numbers: positions of the columns that hold numbers.
         Raises ValueError if one of them does not."""
         import pandas as pd
 
@@ -65,7 +65,7 @@ class Frame:
 
 
 def _texts(column):
-    """Cells as a file would have them: nothing where a value is missing, and no point in a whole number."""
+    """Cells as a CSV file would hold them: empty if a value is missing, whole numbers without a decimal point."""
     lacking = column.isna().tolist()
     return ["" if missing else _text(cell) for cell, missing in zip(column.tolist(), lacking, strict=True)]
 
@@ -76,7 +76,7 @@ def _text(cell):
 
 
 def of_rows(name: str, rows: list) -> Frame:
-    """Rows of cells, all of one length, as a table without names."""
+    """Rows of cells, all of one length, as a table without column names."""
     import pandas as pd
 
     columns = dict(enumerate(zip(*rows, strict=True)))
@@ -84,15 +84,15 @@ def of_rows(name: str, rows: list) -> Frame:
 
 
 class InParts(Frame):
-    """The same of a table of which some rows are read at a time. frames: makes DataFrames of rows in a row, from the
-    first on."""
+    """A `Frame` of a table that is read some rows at a time. frames: returns an iterator of DataFrames with successive
+    rows, from the first one on."""
 
     def __init__(self, path: Path, frames: "Callable[[], Iterator[pd.DataFrame]]"):
         super().__init__(path, next(frames()))
         self.parts = frames
 
     def blocks(self, skipped: int = 0) -> Iterator[Block]:
-        """As of a `Frame`."""
+        """Yields the rows without the first `skipped`, as a `Frame` does."""
         begun = 0
         for frame in self.parts():
             for lines, rows in Frame(self.heading.path, frame).blocks(max(0, skipped - begun)):
@@ -100,13 +100,13 @@ class InParts(Frame):
             begun += len(frame)
 
     def frames(self, numbers: set[int]) -> "Iterator[pd.DataFrame]":
-        """As of a `Frame`, part by part."""
+        """Yields all rows as a `Frame` does, part by part."""
         for frame in self.parts():
             yield from Frame(self.heading.path, frame).frames(numbers)
 
 
 def _parts(path):
-    """The rows of a Parquet file, some at a time."""
+    """Yields the rows of a Parquet file, some at a time."""
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
@@ -120,8 +120,8 @@ def _parts(path):
 
 @contextlib.contextmanager
 def opened(path: Path, in_parts=False) -> Iterator[Frame]:
-    """The table in a Parquet file. in_parts: not all of it is read at once. Raises RunError if it is none, or the
-    package is missing that reads it."""
+    """The table in a Parquet file, inside the block. in_parts: read it some rows at a time. Raises RunError if it is
+    not a Parquet file, or pyarrow is not installed."""
     if importlib.util.find_spec("pyarrow") is None:
         raise RunError(f"{path}: reading Parquet needs pyarrow, which is not installed: pip install 'fcclf[parquet]'")
     import pandas as pd
@@ -131,6 +131,6 @@ def opened(path: Path, in_parts=False) -> Iterator[Frame]:
             table = InParts(path, lambda: _parts(path))
         yield table
         return
-    with durable.explained("read", path, Exception):  # of the many that pyarrow has
+    with durable.explained("read", path, Exception):  # pyarrow raises many kinds
         frame = pd.read_parquet(path, engine="pyarrow")
     yield Frame(path, frame.reset_index() if frame.index.name else frame)

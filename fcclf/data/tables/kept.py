@@ -1,4 +1,4 @@
-"""Where the rows of a table are kept as it is read: in memory, or in a file."""
+"""Storage for the rows of a table as it is read: in memory, or in a file."""
 
 from array import array
 from pathlib import Path
@@ -15,7 +15,7 @@ class InMemory:
         self.values = array("f")
 
     def add(self, rows: np.ndarray):
-        """Keeps rows, float32 [rows, columns], after those before."""
+        """Appends rows, float32 [rows, columns]."""
         self.values.frombytes(rows.tobytes())
 
     def matrix(self, width: int) -> np.ndarray:
@@ -32,12 +32,12 @@ class OnDisk:
             self.file = open(path, "wb", opener=durable.open_no_link)  # noqa: SIM115 - closed when the matrix is asked for
 
     def add(self, rows: np.ndarray):
-        """As of `InMemory`."""
+        """Appends rows, float32 [rows, columns]."""
         with durable.explained("write", self.path):
             self.file.write(np.ascontiguousarray(rows).data)
 
     def matrix(self, width: int) -> np.ndarray:
-        """As of `InMemory`, a view of the file."""
+        """All rows, of `width` columns, as a view of the file: [rows, width]."""
         with durable.explained("write", self.path):
             self.file.close()
         return np.asarray(np.memmap(self.path, np.float32, "r")).reshape(-1, width)

@@ -1,7 +1,8 @@
-"""Samples that a network has not seen: from a DataFrame, an array or a file, in the order of its columns.
+"""New samples to predict from: a DataFrame, an array or a file, with columns in the order that the network expects.
 
-Columns with names are found by them, in whatever order they stand; others by their places. A file is read block by
-block, so that it may be larger than the memory: CSV, also from a pipe, NPZ with an array X, NPY, and images in IDX.
+Named columns are found by their names, in any order; others by their positions. Files are CSV, also from a pipe,
+Parquet, NPZ with an array X, NPY, and images in IDX. Samples are returned block by block; CSV and NPY files may be
+larger than memory.
 """
 
 import sys
@@ -25,15 +26,14 @@ from fcclf.settings.fields import brief
 from fcclf.settings.run_config import AS_IT_LOOKS, DataShape, Format
 from fcclf.system import durable
 
-BLOCK = 1 << 15  # samples of a file, read at once
+BLOCK = 1 << 15  # samples of a file in one block
 STANDARD_INPUT = "-"
-LABEL, IDS = "label", "ids"  # what is wanted besides features
+LABEL, IDS = "label", "ids"  # keys of columns wanted besides features
 UNKNOWN = "is missing, but the run was trained on data that lack nothing, so it does not know what to take instead"
 
 
 class Samples(NamedTuple):
-    """Some samples in a row. X: [samples, features]; labels, ids: a text for each, None where there are
-    none."""
+    """Successive samples. X: [samples, features]; labels, ids: a text for each sample, or None."""
 
     X: np.ndarray
     labels: list[str] | None = None
@@ -41,8 +41,8 @@ class Samples(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a network expects of its samples: what their columns are called, what it must fit, the type of numbers, and
-    how files of them are written."""
+    """What a network expects of its samples: the names of columns, the shape, the dtype of numbers, and the format of
+    files."""
 
     schema: Schema
     shape: DataShape
@@ -56,7 +56,7 @@ class Expected(NamedTuple):
 
     @property
     def texts(self) -> dict[int, dict[str, int]]:
-        """{number of a feature: {text: its place}} of the categories."""
+        """{number of a feature: {text: its index}} of the categories."""
         columns = {number: column.categories for number, column in enumerate(self.schema.columns) if column.categories}
         return {number: {text: place for place, text in enumerate(texts)} for number, texts in columns.items()}
 
@@ -64,8 +64,8 @@ class Expected(NamedTuple):
 def features(samples, expected: Expected, warn) -> np.ndarray:
     """X, [samples, features], of a DataFrame, of an array, of rows of cells, or of the file at a path.
 
-    In an array of numbers a category is its place. warn(sentence): called for columns that are left out. Raises
-    RunError if the samples do not fit.
+    In an array of numbers a category is given by its index. warn(sentence): called for columns that are left out.
+    Raises RunError if the samples do not fit.
     """
     if isinstance(samples, str | Path):
         return _joined(read(Path(samples), expected, warn), expected)
@@ -105,12 +105,12 @@ def _joined(blocks, expected):
 
 
 class Columns:
-    """Where the columns of a table are: features, in the order of the network's; label and ids, None where there are
-    none; extra: the names of those that are left out. wanted: what they hold, each feature by its number."""
+    """The positions of a table's columns. features: in the order that the network expects; label, ids: None without
+    one; extra: the names of columns that are left out. wanted: the columns and what they must hold, as
+    `columns.values` takes them, each feature by its number."""
 
     def __init__(self, heading: Heading, expected: Expected, label: str | None = None, ids: str | None = None):
-        """label, ids: the name or number that a user has given. Raises ConfigError or RunError if a column is not
-        there."""
+        """label, ids: the name or number that the user gave. Raises ConfigError or RunError if a column is missing."""
         self.heading, schema = heading, expected.schema
         self.label = None if label is None else heading.place("label", label)
         self.ids = None if ids is None else heading.place("id", ids)
@@ -159,7 +159,7 @@ class Columns:
 
 
 def _matrix(found, expected):
-    """X of the values of some rows."""
+    """X, made of the values of some rows. found: {number of a feature: values}."""
     X = np.empty((len(found[0]), expected.n_features), expected.dtype)
     for number, column in enumerate(X.T):
         known = expected.texts.get(number)
@@ -175,9 +175,9 @@ def read(
 ) -> Iterator[Samples]:
     """The samples in a file, block by block; "-" is a CSV file from standard input.
 
-    label, ids: names or numbers of columns; form: how a CSV file is written, as in training where that is not said.
+    label, ids: names or numbers of columns; form: how a CSV file is written, with what is None as in training.
     warn(sentence): called for columns that are left out. Raises RunError, also after some blocks, if the samples do not
-    fit; ConfigError for a column that is not there.
+    fit; ConfigError for a column that is missing.
     """
     check(path)
     form = form.where_said(expected.form)
@@ -218,7 +218,7 @@ def _refuse_columns(path, given):
 
 
 def _reader_of_arrays(path):
-    """The function that reads the arrays in a file, X and labels; None for a CSV file."""
+    """The function that reads the arrays in a file, X and labels; None if the file is a table of columns."""
     if path.suffix in (".npz", ".npy"):
         return {".npz": _npz, ".npy": _npy}[path.suffix]
     return _idx if path.name.removesuffix(".gz").endswith("-ubyte") else None

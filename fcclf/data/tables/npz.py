@@ -1,4 +1,4 @@
-"""Arrays in NPZ files, and the rules for arrays of features wherever they come from."""
+"""Arrays in NPZ files, and the rules for arrays of features from any source."""
 
 import functools
 import warnings
@@ -18,7 +18,7 @@ from fcclf.system import durable, memory
 
 
 def read(path: Path, source: Table) -> Contents:
-    """The table in an NPZ file. Raises RunError if it holds none, ConfigError for a setting that is for columns."""
+    """The table in an NPZ file. Raises RunError if it holds none, ConfigError for a setting that arrays do not have."""
     for setting in ("label", "drop", "columns", "categories", "delimiter", "encoding"):
         if getattr(source, setting):
             raise ConfigError(setting, f"is for the columns of a CSV file, but {path} has arrays: leave it out.")
@@ -33,8 +33,8 @@ def wanted(source: Table) -> list[str]:
 
 
 def of_arrays(path: Path, source: Table, X, labels, *weights) -> Contents:
-    """The table in arrays, as they are called by `wanted`, with X of the type that it has. Raises RunError if they hold
-    none."""
+    """The table in arrays, which are in the order of `wanted`; X keeps its dtype. Raises RunError if they do not form a
+    table."""
     numbers, weight = source.task == REGRESSION, source.weight_column
     if X.ndim != 2 or not X.size or labels.shape != X.shape[:1] or X.dtype.kind not in "fiub" or labels.dtype.fields:
         raise RunError(
@@ -55,14 +55,14 @@ def of_arrays(path: Path, source: Table, X, labels, *weights) -> Contents:
 
 
 def checked_features(path: Path, X: np.ndarray, first: int = 0, dtype: str = "float32") -> np.ndarray:
-    """X, numbers [samples, features], of a type; NaN where one is missing. Raises RunError, which counts rows from
+    """X, numbers [samples, features], as `dtype`; NaN stands for a missing one. Raises RunError, which counts rows from
     `first`, if float32 cannot hold one."""
     check_features(path, X, first)
     return X.astype(dtype, copy=False)
 
 
 def check_features(path: Path, X: np.ndarray, first: int = 0):
-    """Raises RunError as `checked_features` does. X is read block by block."""
+    """Raises RunError like `checked_features`. X is read block by block."""
     for begin in range(0, len(X), READ_AT_ONCE):
         some = X[begin : begin + READ_AT_ONCE]
         smallest, largest = np.fmin.reduce(some, axis=None), np.fmax.reduce(some, axis=None)
@@ -79,7 +79,7 @@ def _filled(X):
 
 
 def samples(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array X of an NPZ file, and y, None if there is none. Raises RunError if it has no such arrays."""
+    """(X, y) of an NPZ file; y is None if there is none. Raises RunError if there is no X, or y does not fit it."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in ("X", "y") if f"{name}.npy" in archive.namelist() or name == "X"]
     X, *labels = arrays(path, names)
@@ -89,10 +89,10 @@ def samples(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def arrays(path: Path, names: list[str]) -> list[np.ndarray]:
-    """The arrays of these names in an NPZ file. Raises RunError if there are none, or no memory for them."""
+    """The arrays of these names in an NPZ file. Raises RunError if one is missing, or too large for memory."""
     try:
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old or odd heads
+            warnings.simplefilter("ignore")  # about old or odd headers
             members = [archive.getinfo(f"{name}.npy") for name in names]
             size = sum(member.file_size for member in members)
             memory.require(memory.Needed(2 * size), f"reading {path}", "take fewer samples")
@@ -105,7 +105,7 @@ def arrays(path: Path, names: list[str]) -> list[np.ndarray]:
 
 
 def _numbers(path, labels):
-    """float64 [samples]. Raises RunError if a label is no number that float32 can hold."""
+    """The labels as float64 [samples]. Raises RunError if one is not a number that float32 can hold."""
     if labels.dtype.kind not in "fiub":
         raise RunError(f"{path} has y of {labels.dtype}, but labels to be predicted as numbers must be numbers.")
     if not (float(labels.min()) >= -LARGEST and float(labels.max()) <= LARGEST):
@@ -115,7 +115,7 @@ def _numbers(path, labels):
 
 
 def _weights(path, name, weights, labels):
-    """float32 [samples]. Raises RunError if the array is no weights."""
+    """The weights as float32 [samples]. Raises RunError if the array does not hold weights."""
     if weights.shape != labels.shape or weights.dtype.kind not in "fiub" or not _are_weights(weights):
         raise RunError(
             f"{path} has {brief(name)} {weights.shape} of {weights.dtype}, but weights must be a number of at least 0 "
@@ -130,7 +130,7 @@ def _array(archive, member):
 
 
 def _unfit(row):
-    """The places in a row of what float32 cannot hold; NaN stands for what is missing."""
+    """The positions in a row of numbers that float32 cannot hold; NaN, a missing number, is not one of them."""
     return np.flatnonzero(np.abs(row.astype(float)) > LARGEST)
 
 

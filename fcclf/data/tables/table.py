@@ -1,8 +1,8 @@
 """A table to train on: features with a label for each row, from CSV, Parquet or NPZ files.
 
-It is read block by block into growing arrays, so that it takes little more memory than its numbers do. A column of
-texts becomes numbers: each text has one. Labels may be any text, or numbers to be predicted. Every error names the line
-and the column. Columns of dates, and of texts that hardly repeat, are left out: a network could make nothing of them.
+A CSV file is read block by block into growing arrays, so that it takes little more memory than its numbers do. A column
+of texts becomes numbers, one for each text. Labels may be any text, or numbers to predict. An error in a cell names its
+line and column. Columns of dates, and of texts that hardly repeat, are left out: a network cannot use them.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from fcclf.settings.sources import Table
 from fcclf.system import durable
 
 FEWEST = 2  # samples of a class: one to train on, one to test
-MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes, where all are whole and where some are not
-LONGEST_EXAMPLE = 12  # characters of one
-EMPTY = "is empty"  # what is wrong with the cell of a label
-FEW_TEXTS = 20  # in a column, which are categories however few rows there are
+MOST_WHOLE, MOST_BROKEN = 100, 20  # different numbers that may be classes: if all are whole, if some are not
+LONGEST_EXAMPLE = 12  # characters of an example
+EMPTY = "is empty"  # what is wrong with a cell that must have a value
+FEW_TEXTS = 20  # in a column that are categories however few rows there are
 
 
 def read(
@@ -41,9 +41,9 @@ def read(
 ) -> Contents:
     """The table that `source` describes.
 
-    say(sentence): called with what its columns hold. kept: where the rows are kept, with X `Selected` from them; by
-    default all are in memory. progress(rows): called with how many are read. Raises RunError if the file holds no such
-    table, ConfigError if it lacks a column that the settings name.
+    say(sentence): called with what its columns hold. kept: storage for the rows, from which X is `Selected`; by default
+    all are in memory. progress(rows): called with the number read. Raises RunError if the file holds no such table,
+    ConfigError if it lacks a column that the settings name.
     """
     path = Path(source.file)
     with _readable(path):
@@ -52,8 +52,8 @@ def read(
 
 
 def checked(contents: Contents, source: Table, say) -> Contents:
-    """The contents of the table that `source` describes, of which is told what they are. Raises RunError unless there
-    are classes to tell apart."""
+    """`contents`, unchanged, of the table that `source` describes. say(sentence): called with what they are. Raises
+    RunError if labels are classes, but do not suffice for a classifier."""
     path = Path(source.file)
     if source.task != REGRESSION:
         _check_classes(path, contents)
@@ -64,10 +64,10 @@ def checked(contents: Contents, source: Table, say) -> Contents:
 
 @contextlib.contextmanager
 def _readable(path):
-    """Raises RunError if the file is none to read, or turns out malformed inside the block."""
+    """Raises RunError if the file cannot be read or is empty, or turns out malformed inside the block."""
     durable.check_file(path)
     with durable.explained("read", path, *durable.MALFORMED):
-        if not path.stat().st_size:  # as files of /proc are, some of which have no end
+        if not path.stat().st_size:  # like files in /proc, some of which have no end
             raise RunError(f"{path} is empty.")
         yield
 
@@ -86,7 +86,7 @@ def _check_classes(path, contents):
 
 
 def _heading(contents, label):
-    """A hint where a label may stand in a heading."""
+    """A hint for a rare label that may be a part of a heading; else ""."""
     first = not contents.named and contents.classes[contents.y[0]] == label
     return " The first row was not taken for a heading, as it has numbers." if first else ""
 
@@ -98,9 +98,9 @@ def _too_many(texts):
 
 
 def different_numbers(source: Table) -> int:
-    """How many different numbers the labels of a table are, where they look like numbers to be predicted; else 0.
+    """The number of different labels of a table, if they look like numbers to predict; else 0.
 
-    By its first rows: many different numbers, or a different one in most rows. Raises as `read` does.
+    Judged by its first rows: there are many different numbers, or a different one in most rows. Raises like `read`.
     """
     path = Path(source.file)
     if path.is_dir():
@@ -118,7 +118,7 @@ def different_numbers(source: Table) -> int:
 
 
 def _first_labels(path, source):
-    """Those of the first rows, as texts."""
+    """The labels of the first rows, as texts."""
     if path.suffix in (".npz", ".npy"):
         y = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else npz.arrays(path, ["y"])[0]
         return list(map(str, np.ravel(y)[:LOOKED_AT].tolist()))
@@ -129,8 +129,8 @@ def _first_labels(path, source):
 
 
 def opened(path: Path, form: Format = AS_IT_LOOKS, in_parts=False):
-    """The CSV or Parquet file in `path`, inside a block. in_parts: not all of it is read at once. Raises RunError if it
-    is none."""
+    """A context manager that opens the CSV or Parquet file at `path`. in_parts: read Parquet some rows at a time.
+    Raises RunError if the file is not one."""
     return frame.opened(path, in_parts) if path.suffix == ".parquet" else csv_file.opened(path, form)
 
 
@@ -149,7 +149,7 @@ def _label_place(table, label):
 
 
 class _Reader:
-    """What is taken out of a table: the places of its columns, by what they hold, and the values read so far."""
+    """Reads a table: the positions of its columns, by what they hold, and the values read so far."""
 
     def __init__(self, table, source, kept):
         self.table, heading, self.source, self.kept = table, table.heading, source, kept
@@ -172,7 +172,7 @@ class _Reader:
         self.weights, self.labels, self.label_values = array("f"), {}, array("d")
 
     def _chosen(self, heading):
-        """The places of the features that are asked for."""
+        """The positions of the features that the settings choose."""
         source = self.source
         wanted = {heading.place("columns", name) for name in source.columns} or range(len(self.columns))
         dropped = {self.label, self.weight, *(heading.place("drop", name) for name in source.drop)}
@@ -183,11 +183,11 @@ class _Reader:
         return sorted(features)
 
     def _by_look(self, place):
-        """Whether a column's look decides what it holds."""
+        """Whether a column's cells decide what it holds, not the settings."""
         return place not in self.named_categories
 
     def _leave_out(self, reasons):
-        """Features that are none. reasons: {place: why}. Raises RunError if none is left."""
+        """Leaves columns out of the features. reasons: {position: why}. Raises RunError if no feature is left."""
         self.left_out |= {self.columns[place]: why for place, why in reasons.items()}
         self.features = [place for place in self.features if place not in reasons]
         if not self.features:
@@ -195,7 +195,7 @@ class _Reader:
             raise RunError(f"{self.path} has no column to predict from: {whys}. Name some with --categories.")
 
     def contents(self, progress) -> Contents:
-        """The whole table. Raises RunError at the first row that is none."""
+        """The whole table. Raises RunError at the first row that does not fit."""
         numbers = self.source.task == REGRESSION
         kinds = {place: TEXT if place in self.texts else NUMBER for place in self.read}
         kinds[self.label] = (NUMBER if numbers else AS_WRITTEN)._replace(required=EMPTY)
@@ -243,7 +243,7 @@ class _Reader:
         return Contents(X, y, classes, names, weights, texts, self.named, label, self.left_out)
 
     def _leave_out_texts(self):
-        """Those that hardly repeat, as those of categories do. Raises RunError for one that is to be categories."""
+        """Leaves out columns of texts that hardly repeat. Raises RunError for one that the settings call categories."""
         rows = len(self.label_values)
         most = min(MOST_CATEGORIES, max(FEW_TEXTS, rows / 2))
         many = {place: known for place, known in self.texts.items() if len(known) > most}

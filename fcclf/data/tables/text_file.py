@@ -1,4 +1,4 @@
-"""Text files, line by line: in any encoding, also packed by gzip, as long as there is memory for what they say."""
+"""Text files, line by line: in any encoding, gzip-compressed or not, as long as memory suffices for their contents."""
 
 import contextlib
 import csv
@@ -11,22 +11,22 @@ from pathlib import Path
 from fcclf.errors import RunError
 from fcclf.system import memory
 
-PART, LONGEST_LINE = 1 << 20, 1 << 26  # characters: read at once; of a line at most
-CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which the memory is looked at; bytes they may take as cells
+PART, LONGEST_LINE = 1 << 20, 1 << 26  # characters: read at once; in a line, at most
+CHECKED, TAKEN = 1 << 24, 1 << 29  # characters after which memory is checked; bytes they may take as cells
 PACKED = b"\x1f\x8b"  # how a gzip file begins
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # how a file in UTF-16 begins
-OTHERS = {  # how files begin that hold no text
+OTHERS = {  # how files that hold no text begin
     b"PK\x03\x04": "an Excel file or another archive",
     b"\xd0\xcf\x11\xe0": "an Excel file",
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF file",
     b"PAR1": "a Parquet file",
 }
-UTF8 = "utf-8-sig"  # with or without a mark
+UTF8 = "utf-8-sig"  # with or without a byte order mark
 
 
 def opened(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
-    """The text of a file. encoding: by default that of the mark it begins with, else UTF-8. Raises RunError if it is a
+    """The text of a file. encoding: by default that of its byte order mark, else UTF-8. Raises RunError if it is a
     well-known kind of file that holds no text."""
     file = open(path, "rb")  # noqa: SIM115 - closed with the text
     begins = _begins(file)
@@ -39,12 +39,12 @@ def opened(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
 
 
 def decoded(file, encoding: str | None = None) -> io.TextIOWrapper:
-    """The text of an open binary file, by default UTF-8; ends of lines as they are."""
+    """The text of an open binary file, by default UTF-8. Line endings are kept."""
     return io.TextIOWrapper(file, encoding=encoding or UTF8, newline="")
 
 
 def _begins(file):
-    """The first bytes, which stay to be read."""
+    """The first bytes of a file, which remain to be read; b"" if it cannot be read twice."""
     begins = file.read(4) if file.seekable() else b""
     if begins:
         file.seek(0)
@@ -73,8 +73,8 @@ def require_memory(path: Path | str):
 
 
 def lines(head: str, file: io.TextIOBase, path: Path | str) -> Iterator[str]:
-    """The lines of `head` and of the rest of an open file. Raises csv.Error at a line that is too long, RunError if the
-    memory ends."""
+    """The lines of `head` and of the rest of an open file. Raises csv.Error at a line that is too long, RunError if
+    memory runs out."""
     read, rest = CHECKED, ""
     for part in itertools.chain([head], iter(lambda: file.read(PART), "")):
         read += len(part)

@@ -1,4 +1,4 @@
-"""What is said of a table before it is trained on, a line for each thing that there is."""
+"""The lines that describe a table before training."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,20 +10,20 @@ from fcclf.data.rows import READ_AT_ONCE
 from fcclf.data.tables import cells
 from fcclf.data.tables.contents import Contents
 
-WIDTH, ROOM = 16, 75  # of what a line is about, and of the names after it
-FEWEST_COUNTED = 10  # rows, so that numbers in order may count them
+WIDTH, ROOM = 16, 75  # characters: of what a line is about, and of the names after it
+FEWEST_COUNTED = 10  # rows; in fewer, consecutive numbers are not taken for row numbers
 
 
 def sentences(path: Path, contents: Contents, last: bool) -> Iterator[str]:
-    """What a table holds. last: nobody said which column the labels are in."""
+    """Yields the lines that describe a table. last: the labels are in the last column, as no other was named."""
     yield f"{path.name}: {len(contents.X)} rows"
     for about, what in _lines(contents, looked_through(contents.X), last):
         yield f"  {about:<{WIDTH}}{what}"
 
 
 class Columns(NamedTuple):
-    """Of each feature: how many numbers are missing, the lowest and the highest, NaN where there are none, and whether
-    every one is by one higher than the one before it."""
+    """What the features hold, as arrays with an entry for each feature. missing: how many numbers are missing; lowest,
+    highest: NaN if all are; counting: whether every number is one more than the number before it."""
 
     missing: np.ndarray
     lowest: np.ndarray
@@ -47,7 +47,7 @@ def looked_through(X) -> Columns:
 
 
 def _lines(contents, looked, last):
-    """(what a line is about, the rest of it)."""
+    """Yields (what a line is about, the rest of it)."""
     names, (missing, lowest, highest, counting) = contents.columns, looked
     yield "predicted", _predicted(contents, last)
     numbers = [name for place, name in enumerate(names) if place not in contents.texts]

@@ -1,8 +1,8 @@
-"""The body of the training loop in pieces, for samples that are fed bit by bit.
+"""The body of the training loop in pieces, for samples that are fed piece by piece.
 
-Each piece is one call: some batches of an epoch, some of the samples that a part is measured by, and the end of an
-epoch. What they compute is what `fcclf.learning.loop.Loop` computes in one go, batch by batch in the same shapes and
-order; what it carries from batch to batch goes through variables here, and the sums of an evaluation are fed back.
+Each piece is one call: some batches of an epoch, some of the samples that a part is measured by, or the end of an
+epoch. Together they compute what `fcclf.learning.loop.Loop` computes in one call, batch by batch in the same shapes and
+order. Here, the state carried from batch to batch goes through variables, and the sums of an evaluation are fed back.
 """
 
 import tensorflow as tf
@@ -17,9 +17,9 @@ class StreamedLoop(Loop):
     def advance(self, fed: Part, order, spread, origin, first, last) -> Results:
         """Trains on some batches of an epoch.
 
-        fed: samples. order: int32, their numbers, batch after batch. spread: what scores are relative to, as of an
-        objective. origin, first, last: int32 scalars; from batch `first` to before batch `last` of those that are fed,
-        which begin with batch `origin` of the epoch.
+        fed: samples. order: int32, their numbers, batch after batch. spread: what scores are relative to, as an
+        objective's `spread` gives it. origin, first, last: int32 scalars; trains on batches `first` to before `last` of
+        those that are fed, which begin with batch `origin` of the epoch.
         """
         self.penalty, self.spreads, self.origin = self.fed_penalty(), {"train": spread}, origin
         begun = self.storage.read()
@@ -28,15 +28,20 @@ class StreamedLoop(Loop):
         return self.results(begun, state, metrics, tf.constant(0), stopped)
 
     def window_of(self, number):
-        """As of a `Loop`, of a batch that is fed. What `origin` decides must not decide what is sliced: the compiler
-        would take it for a constant, and compile again for every other."""
+        """(where batch `number` of those fed begins, the weights of its samples), as in `Loop`.
+
+        Where to slice must not depend on `origin`: the compiler would treat it as a constant and recompile for every
+        value.
+        """
         plan = self.plan
         _, counted = window(self.origin + number, plan.batch_size, plan.sizes.train, plan.dtype)
         return number * plan.batch_size, counted
 
     def measured(self, name: str, fed: Part, spread, sums, origin, first, last):
-        """What part `name` is measured by, as of `measuring`: `sums`, [3], and those of some of its batches. fed:
-        samples, batch after batch. The others are as of `advance`."""
+        """Adds the sums of some batches of part `name`, as `measuring` gives them, to `sums`, [3].
+
+        fed: samples, batch after batch. The other arguments are as in `advance`.
+        """
         total = getattr(self.plan.sizes, name)
         size = evaluated_at_once(total, self.plan.n_features)
         trained, statistics = self.values(self.storage.read().learner)
@@ -50,8 +55,8 @@ class StreamedLoop(Loop):
         return tf.while_loop(lambda number, _: number < last, add, (first, sums))[1]
 
     def ended(self, parts: dict[str, Part | tf.Tensor], spreads) -> Results:
-        """Ends an epoch. parts: {name: sums of what was measured, [3], or the `Part` where it is one batch}; spreads:
-        {name: as above}."""
+        """Ends an epoch. parts: {name: sums of what was measured, [3], or the `Part` if it is one batch}; spreads:
+        {name: spread, as in `advance`}."""
         self.penalty, self.spreads, begun = self.fed_penalty(), spreads, self.storage.read()
         metrics = tf.zeros((1, len(self.plan.metrics)), self.plan.dtype)
         stopped, state, metrics = self.finish(begun, metrics, 0, parts)

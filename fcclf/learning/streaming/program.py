@@ -1,8 +1,8 @@
-"""A program that is fed its samples bit by bit: more of them than there is memory for.
+"""A program whose samples are fed piece by piece, so that there may be more of them than fit in memory.
 
-It takes the place of a `Program` wherever one is trained, and comes to the same bits. A stretch is a piece of work that
-is over soon: some batches, some samples of an evaluation, or the end of an epoch. So a signal is answered in the middle
-of a long evaluation too; what was measured of it until then is measured again when training goes on.
+It replaces a `Program` wherever one is trained, with bit-identical results. A stretch is a short piece of work: some
+batches, some samples of an evaluation, or the end of an epoch. So a signal is answered in the middle of a long
+evaluation too; that evaluation starts over when training resumes.
 """
 
 import functools
@@ -25,7 +25,7 @@ tf1 = tf.compat.v1
 
 
 def program_of(plan: Plan) -> type[Program]:
-    """The class of the programs of a plan."""
+    """The class of program that a plan needs."""
     return StreamedProgram if plan.fed_batches else Program
 
 
@@ -42,20 +42,20 @@ class StreamedProgram(Program):
             self.fed_parts = {
                 name: self.part_placeholders(name, each.fed * each.size) for name, each in self.batches.items()
             }
-            self.order = tf1.placeholder(tf.int32, (self.plan.fed_rows,), "order")  # or the compiler would do otherwise
+            self.order = tf1.placeholder(tf.int32, (self.plan.fed_rows,), "order")  # XLA treats constants differently
             self.sums = {name: tf1.placeholder(self.dtype, (3,), f"sums_{name}") for name in in_pieces(self.batches)}
             self._build_spreads()
             self._build_pieces(StreamedLoop(self.plan, self.network, self.storage, self.fed))
 
     def _build_spreads(self):
-        """Makes what the scores of each part are relative to, None where that is nothing, and what it is fed by."""
+        """Makes what the scores of each part are relative to, or None if they are not, and its placeholders."""
         spread = self._compiled(self.plan.objective.spread)
         self.labels = {name: self.part_placeholders(name, each.total)[1:] for name, each in self.batches.items()}
         self.spreads = {name: spread(*labels) for name, labels in self.labels.items()}
         self.fed_spreads = self.spread_placeholders(self.spreads)
 
     def _build_pieces(self, body):
-        """Makes the calls: of some batches of each part that has several, and of the end of an epoch."""
+        """Makes the outputs of each piece: some batches of each part that has several, and the end of an epoch."""
         fed, spreads, small = self.fed_parts, self.fed_spreads, self._small_parts()
         advance = self._compiled(body.advance)
         self.pieces = {"train": advance(fed["train"], self.order, spreads["train"], *self.bounds)}
@@ -75,28 +75,28 @@ class StreamedProgram(Program):
     # ---- a training
 
     def begin(self, given, values=None, epoch: int = 0):
-        """As of a `Program`."""
+        """Starts a training, as in `Program`."""
         super().begin(given, values, epoch)
         self.held = None
         self._begin_measuring()
 
     def _begin_measuring(self):
-        """Nothing is measured of the epoch at hand. left: (part, first batch) of what is to be measured."""
+        """Marks the current epoch as not measured. left: (part, first batch) of what must still be measured."""
         self.measured = {name: np.zeros(3, self.dtype) for name in self.sums}
         self.left, self.at_once = [(name, 0) for name in self.sums], 1
 
     def ahead(self, parts: dict[str, Part], order: Order):
-        """As of a `Program`."""
+        """What `advance` needs of the coming epochs, as in `Program`: the reader of their samples."""
         return Ahead(self.plan, parts, order)
 
     def compile(self, parts: dict[str, Part]):
-        """Compiles what takes long without training anything."""
+        """Compiles the pieces that take long, without training anything."""
         for name in self.pieces:
             zeros = [np.zeros(each.shape, each.dtype.as_numpy_dtype) for each in self._placeholders(name)]
-            self._call_piece(name, parts, zeros, 0, 1, 1)  # no batch, which is not the first of an epoch
+            self._call_piece(name, parts, zeros, 0, 1, 1)  # no batches, and not the beginning of an epoch
 
     def advance(self, parts: dict[str, Part], ahead: Ahead, stop: int) -> Stretch:
-        """One piece of work, up to before step `stop` at most, as of a `Program`."""
+        """Does one piece of work, training up to before step `stop` at most. Otherwise as in `Program`."""
         epoch = self.epoch
         if not self.unfinished:
             return self.stretch(epoch, *self._train(epoch, parts, ahead, stop))
@@ -107,7 +107,7 @@ class StreamedProgram(Program):
         return self.stretch(epoch, self._end(parts), self.step)
 
     def _train(self, epoch, parts, ahead, stop) -> tuple[Results, int]:
-        """(results, the step that they end before) of batches of the piece at hand."""
+        """Trains on batches of the current piece: (results, the step before which they end)."""
         number, first = divmod(self.batch, self.plan.fed_batches)
         origin = self.batch - first
         last = min(first + stop - self.step, self.plan.fed_batches, self.plan.n_batches - origin)
@@ -117,7 +117,7 @@ class StreamedProgram(Program):
         return results, self.step + last - first
 
     def _measure(self, epoch, parts, ahead):
-        """Measures some of a part, as much as takes a moment."""
+        """Measures some batches of a part, as many as take about as long as a stretch."""
         (name, begin), started = self.left.pop(0), time.perf_counter()
         batches = self.batches[name]
         number, first = divmod(begin, batches.fed)
@@ -129,7 +129,7 @@ class StreamedProgram(Program):
         self.at_once = within_seconds(last - first, time.perf_counter() - started)
 
     def _end(self, parts) -> Results:
-        """Ends an epoch that is measured."""
+        """Ends an epoch that has been measured."""
         spreads, small = self._held(parts)
         feed = self.feed_hyperparameters() | spreads | small
         feed |= {self.sums[name]: sums for name, sums in self.measured.items()}
@@ -138,7 +138,7 @@ class StreamedProgram(Program):
         return results
 
     def _call_piece(self, name, parts, samples, *bounds):
-        """One `Session.run` of some batches of a part. samples: for `_placeholders`."""
+        """Runs some batches of a part in one `Session.run`. samples: arrays for `_placeholders`."""
         spreads, _ = self._held(parts)
         feed = self.feed_hyperparameters() | dict(zip(self.bounds, bounds, strict=True)) | spreads
         feed |= dict(zip(self._placeholders(name), samples, strict=True))
@@ -146,11 +146,11 @@ class StreamedProgram(Program):
         return self.run(self.pieces[name], feed)
 
     def _placeholders(self, name):
-        """Those of the samples of a piece; to train on, of their order too."""
+        """The placeholders of the samples of a piece and, in training, of their order."""
         return [*self.fed_parts[name].arrays, *([self.order] if name == "train" else [])]
 
     def _held(self, parts) -> tuple[dict, dict]:
-        """The feeds that are the same in a whole training: of the spreads, and of the parts of one batch."""
+        """The feeds that stay the same for a whole training: of the spreads, and of the parts that are one batch."""
         if self.held is None:
             spreads, small = {}, {}
             for name, labels in self.labels.items():

@@ -1,7 +1,7 @@
-"""The samples that one `Session.run` needs, read in a thread while the session computes on those before them.
+"""The samples that one `Session.run` needs, read in a thread while the session computes on the previous ones.
 
-What is read at once is a range of places in the order of an epoch, or in a part that is measured. Its rows are read in
-the order in which they stand, for a disk reads on faster than it turns back, and put in their places in memory. Where
+Each read covers a range of places in the order of an epoch, or in a part that is measured. Its rows are read in the
+order in which they are stored, because disks read sequentially fastest, and put in their places in memory. Where
 samples are shuffled in windows, and a window is not too large, such a range is a window, so that each row is read once.
 """
 
@@ -16,12 +16,12 @@ from fcclf.data.rows import gathered
 from fcclf.learning.loop import evaluated_at_once
 from fcclf.learning.plan import READ_BYTES, Plan, batches_per_epoch
 
-MEASURED = ("validation", "test")  # parts, after every epoch
+MEASURED = ("validation", "test")  # parts that are measured after every epoch
 
 
 class Batches(NamedTuple):
-    """How a part is cut. size: samples in a batch; total: in the part; fed: batches in a piece, which is fed at
-    once."""
+    """How a part is cut into batches and pieces. size: samples in a batch; total: samples in the part; fed: batches in
+    a piece, which is fed at once."""
 
     size: int
     total: int
@@ -29,7 +29,7 @@ class Batches(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, part: str) -> "Batches":
-        """Those that a plan trains on, or measures a part by."""
+        """The batches by which a plan trains on a part, or measures it."""
         total = getattr(plan.sizes, part)
         if part == "train":
             return cls(plan.batch_size, total, plan.fed_batches)
@@ -38,17 +38,17 @@ class Batches(NamedTuple):
 
     @property
     def count(self) -> int:
-        """Number of batches."""
+        """Number of batches in the part."""
         return batches_per_epoch(self.total, self.size)
 
     @property
     def pieces(self) -> int:
-        """Number of pieces."""
+        """Number of pieces in the part."""
         return -(-self.count // self.fed)
 
     def places(self, number: int) -> np.ndarray:
-        """The places of the samples of a piece, batch after batch. A last short batch begins earlier, as in
-        `fcclf.learning.loop.window`; after it, places are repeated."""
+        """The places of the samples of a piece, batch after batch. If the last batch would be short it begins earlier,
+        as in `fcclf.learning.loop.window`; after it, places are repeated."""
         batches = np.minimum(np.arange(number * self.fed, (number + 1) * self.fed), self.count - 1)
         first = np.minimum(batches * self.size, self.total - self.size)
         return (first[:, None] + np.arange(self.size)).ravel()
@@ -64,8 +64,8 @@ class Range(NamedTuple):
 
 
 class Ahead:
-    """The samples of parts, {name: `Part` of arrays}, each range of them read while the one before it is at work.
-    order: of the training part."""
+    """Reads the samples of parts, {name: `Part` of arrays}, one range ahead of the one in use. order: of the training
+    part."""
 
     def __init__(self, plan: Plan, parts: dict[str, Part], order: Order):
         self.parts, self.order = parts, order
@@ -76,11 +76,12 @@ class Ahead:
         self.piece, self.fed = None, {}
 
     def close(self):
-        """Ends the thread."""
+        """Shuts down the thread that reads."""
         self.pool.shutdown(cancel_futures=True)
 
     def samples(self, epoch: int, part: str, number: int) -> list[np.ndarray]:
-        """The arrays of the samples of a piece, as of a `Part`, batch after batch. They hold until the next call."""
+        """The arrays of the samples of a piece, in the order of `Part.arrays`, batch after batch. Valid until the next
+        call."""
         if (epoch, part, number) != self.piece:
             self.piece, places = None, self.batches[part].places(number)
             fed = self.fed.setdefault(part, [_like(each, len(places)) for each in self.parts[part].arrays])
@@ -96,11 +97,11 @@ class Ahead:
         return self.fed[part]
 
     def _range_at(self, epoch, part, place):
-        """(the `Range` that holds a place, its arrays). The one after it is begun."""
+        """(the `Range` that holds a place, its arrays). Starts to read the next range."""
         read, _ = self.now
         if not (read and read[:2] == (epoch, part) and read.first <= place < read.last):
             begun, made = self.next
-            self.now, self.next = (None, None), (None, None)  # what is not needed any more makes room
+            self.now, self.next = (None, None), (None, None)  # frees the memory of what is no longer needed
             if not (begun and begun[:3] == (epoch, part, place)):
                 made = self.pool.submit(self._read, epoch, part, place)
             self.now = made.result()
@@ -109,7 +110,7 @@ class Ahead:
         return self.now
 
     def _after(self, read):
-        """(epoch, part, place) of what is needed next, where nothing comes between."""
+        """(epoch, part, place) of what is needed next after a range, unless training is interrupted."""
         if read.last < self.batches[read.part].total:
             return read.epoch, read.part, read.last
         names = ["train", *in_pieces(self.batches)]
@@ -126,7 +127,8 @@ class Ahead:
         return read, [gathered(each, rows) for each in self.parts[part].arrays]
 
     def _window(self, epoch, place):
-        """(first place, sample numbers) of the window of an epoch's order that holds a place. The last one is kept."""
+        """(first place, sample numbers) of the window of an epoch's order that holds a place. The last one is
+        cached."""
         known, begin, rows = self.window
         if known != epoch or not begin <= place < begin + len(rows):
             begin, rows = self.order.at(epoch, place)
@@ -135,17 +137,18 @@ class Ahead:
 
 
 def _as_slice(numbers):
-    """Numbers that do not fall as a slice, which copies faster, where they have no gap and none is repeated."""
+    """Numbers as a slice, which copies faster, if they are consecutive; else unchanged. They may have gaps or
+    repetitions, but not both."""
     first, last = int(numbers[0]), int(numbers[-1])
     return slice(first, last + 1) if last - first + 1 == len(numbers) else numbers
 
 
 def _like(array, count):
-    """An empty array of so many rows of the kind of an array's."""
+    """An empty array of `count` rows, each of the same shape and type as those of `array`."""
     return aligned((count, *array.shape[1:]), array.dtype)
 
 
 def in_pieces(batches: dict[str, Batches]) -> list[str]:
-    """Names of the parts that are measured after every epoch, in order, and have more than one batch. Those of one
-    batch are small enough to be held."""
+    """Names of the parts that are measured after every epoch, in order, and have more than one batch. Parts of one
+    batch are small enough to be kept in memory."""
     return [name for name in MEASURED if name in batches and batches[name].count > 1]

@@ -1,7 +1,7 @@
-"""The addresses of the server, and the limits on what is asked of it.
+"""The routes of the server, and the limits on what may be asked of it.
 
-Starlette and uvicorn, and no more than these: a framework that validates bodies against a schema looks at every number
-of a list one by one, which costs more than the network. Bodies are parsed and checked here whole lists at a time.
+It uses only Starlette and uvicorn: a framework that validates bodies against a schema looks at every number of a list
+one by one, which costs more than the network. Here, bodies are parsed and checked whole lists at a time.
 
     POST /v1/models/NAME[/versions/N]:predict, :classify, :regress
     GET  /v1/models/NAME[/versions/N]             state of the versions
@@ -9,8 +9,8 @@ of a list one by one, which costs more than the network. Bodies are parsed and c
     GET  /healthz, /readyz, /metrics
     GET, POST /                                   the page for people
 
-Every error is {"error": "one sentence"} with TensorFlow Serving's codes; besides these 408 and 413 for a body that is
-too slow or too large, 429 where too much is asked at once, 504 where an answer takes too long.
+Every error is {"error": "one sentence"} with TensorFlow Serving's codes; in addition, 408 and 413 for a body that is
+too slow or too large, 429 if too much is asked at once, and 504 if an answer takes too long.
 """
 
 import asyncio
@@ -37,25 +37,25 @@ from fcclf.system.durable import reason
 
 ADDRESS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(?::(\w+)|/(metadata))?")
 METHODS = ("predict", "classify", "regress")
-LARGE = 100_000  # bytes of a body that is not parsed between two events, but in a thread
+LARGE = 100_000  # bytes; larger bodies are parsed in a thread, not in the event loop
 HEADERS = {statuses.TOO_MANY: {"Retry-After": "1"}, statuses.TOO_SLOW: {"Connection": "close"}}
-LEFT = 499  # what is counted for a client that has left
+LEFT = 499  # status counted for a client that has disconnected
 PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 
 
 class Address(NamedTuple):
-    """What the path of a request means. number: of a version, None for whichever answers; verb: "predict", "metadata"
-    and so on, None for the state."""
+    """What the path of a request means. number: of a version, None for the one that answers; verb: "predict",
+    "metadata" and so on, None for the state."""
 
     number: int | None
     verb: str | None
 
 
 class Server:
-    """Answers for the model of `versions`, as `settings` allow.
+    """Answers for the model of `versions`, within the limits of `settings`.
 
-    say: a function of a sentence; app: for an ASGI server; answered: how many requests; stopping: set when the end has
-    begun, for /readyz.
+    say: called with sentences; app: for an ASGI server; answered: number of requests answered; stopping: whether the
+    shutdown has begun, for /readyz.
     """
 
     def __init__(self, versions: Versions, settings: Serving, say=lambda _: None, metrics: Metrics | None = None):
@@ -84,7 +84,8 @@ class Server:
     # ---- limits ----
 
     def _limited(self, kind: str, endpoint: Callable[[Request], Awaitable[Response]]):
-        """An endpoint within the limits, counted. kind: for the metrics, where the address does not say better."""
+        """An endpoint within the limits, whose requests are counted. kind: for the metrics, if the address does not
+        tell it."""
 
         async def limited(request):
             started = time.perf_counter()
@@ -103,7 +104,7 @@ class Server:
         return limited
 
     async def _answered(self, endpoint, request):
-        """What an endpoint answers, or what is wrong; None where the client has left."""
+        """The response of an endpoint, or an error response; None if the client has disconnected."""
         try:
             if self.begun > self.settings.max_concurrent:
                 wrong = (
@@ -117,7 +118,7 @@ class Server:
             return _refused(self._too_slow(request))
         except ClientDisconnect:
             return None
-        except Exception as error:  # the next request is another's
+        except Exception as error:  # other requests must still be answered
             self.say(f"error: {request.method} {request.url.path}: {type(error).__name__}: {reason(error)}")
             return _refused(RequestError(f"the server failed: {reason(error)}.", statuses.FAILED))
 
@@ -192,7 +193,7 @@ class Server:
         return rest.dumped({"model_version_status": [_status(number, *state) for number, state in states.items()]})
 
     def _address(self, request) -> Address:
-        """Raises RequestError if it is no address, or of another model."""
+        """What the path of a request means. Raises RequestError if it means nothing, or is that of another model."""
         path, name = request.scope["path"], self.versions.name
         found = ADDRESS.fullmatch(path)
         if not found or (found[4] and found[4] not in METHODS):
@@ -205,7 +206,7 @@ class Server:
             raise RequestError(f"version {(found[3] or found[2])[:200]!r} of {name} is not here.", statuses.NOT_FOUND)
         return Address(int(found[2]) if found[2] else None, found[4] or found[5])
 
-    # ---- for whoever watches ----
+    # ---- for monitoring ----
 
     async def _alive(self, request):
         return Response("alive\n", media_type=PLAIN)

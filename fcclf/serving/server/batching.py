@@ -1,9 +1,10 @@
 """Requests that are computed together: one call of the model for the rows of several.
 
 A call takes half a millisecond whether it has one row or a hundred. So a request waits a few milliseconds for others,
-unless it is the only one that the server has; then it is computed at once. No more than so many rows are joined, and no
-more than so many calls are made at a time: what waits for one goes on joining. Only rows of one shape for one signature
-of one version are joined. If a joined call fails, each request is computed by itself, so that none pays for another.
+unless it is the only one that the server has; then it is computed at once. The rows joined in a call are limited, and
+so are the calls made at a time; requests that wait for a call are still joined. Only rows of one shape for one
+signature of one version are joined. If a joined call fails, each request is computed by itself, so that none suffers
+from another's fault.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from fcclf.serving.server.model import Model
 from fcclf.serving.server.rest import Question
 
 CALLS = 4  # at a time
-EARLY = 1e-4  # seconds by which a timer may ring before its time
+EARLY = 1e-4  # seconds by which a timer may fire too early
 
 
 class _Job(NamedTuple):
@@ -34,9 +35,11 @@ class _Job(NamedTuple):
 
 
 class Batcher:
-    """window: seconds that a request waits for others; most_rows: of joined requests; 0 of either: none are joined.
+    """Joins requests and calls the model.
 
-    begun: tells how many requests the server has begun and not answered; computed: is told (requests, rows) of a call.
+    window: seconds that a request waits for others; most_rows: of joined requests; if either is 0, none are joined.
+    begun: returns how many requests the server has begun and not answered; computed: called with (requests, rows) of
+    each call.
     """
 
     def __init__(self, window: float, most_rows: int, begun: Callable[[], int], computed=lambda requests, rows: None):
@@ -49,7 +52,7 @@ class Batcher:
         """{output: array} for what is asked of a model, which the caller holds. Raises RequestError."""
         loop = asyncio.get_running_loop()
         joins = self.window > 0 and self.most_rows > 0 and asked.signature.joins
-        window = self.window if joins and 2 * asked.rows <= self.most_rows else 0  # with more, hardly one would fit in
+        window = self.window if joins and 2 * asked.rows <= self.most_rows else 0  # else hardly another fits in
         job = _Job(model, asked, loop.create_future(), time.monotonic() + window)
         shapes = tuple(array.shape[1:] for array in asked.arrays)
         key = (model, asked.signature.name, shapes) if joins else (job.answered,)
@@ -64,7 +67,7 @@ class Batcher:
         self.pool.shutdown(wait=False)
 
     def _start(self):
-        """Begins what is due, as far as there are calls to be had."""
+        """Starts the calls that are due, while any are free."""
         for key in [*self._waiting]:
             while self._free and key in self._waiting and self._is_due(self._waiting[key]):
                 jobs = self._taken(key)
@@ -79,7 +82,7 @@ class Batcher:
         return alone or full or time.monotonic() >= jobs[0].due - EARLY
 
     def _taken(self, key):
-        """The first jobs that wait, as many as may be joined; one at least, if there is one."""
+        """The first jobs that wait, as many as may be joined; at least one, if there is one."""
         jobs, taken, rows = self._waiting[key], [], 0
         while jobs and (not taken or rows + jobs[0].asked.rows <= self.most_rows):
             job = jobs.popleft()
@@ -111,11 +114,11 @@ class Batcher:
 
 
 def _answers(jobs):
-    """For each job what the model answers, or the exception that it raised."""
+    """For each job, what the model answers, or the exception that it raised."""
     if len(jobs) > 1:
         try:
             return _joined(jobs)
-        except Exception:  # whoever's rows are to blame, the others are to be answered
+        except Exception:  # one job's rows are to blame; the others must be answered
             return [_answers([job])[0] for job in jobs]
     (job,) = jobs
     try:

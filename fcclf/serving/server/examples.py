@@ -1,7 +1,7 @@
-"""TensorFlow Serving's REST protocol, as functions: JSON of `:classify` and `:regress`, which ask by tf.Example.
+"""TensorFlow Serving's REST protocol, as functions: JSON of `:classify` and `:regress`, which take tf.Example.
 
-A whole number becomes an int64 feature and a decimal one a float feature, as TensorFlow Serving has it; where the model
-says what its features are, whole numbers may stand for floats, and null for a value where some may be missing.
+A whole number becomes an int64 feature and a decimal one a float feature, as in TensorFlow Serving; if the model says
+what its features are, whole numbers may stand for floats, and null for a value if some may be missing.
 """
 
 import math
@@ -32,9 +32,9 @@ Features = dict[str, Wanted]
 
 
 def question(document: dict, signatures: dict[str, Signature], method: str, features: Features | None) -> Question:
-    """What the body of a classify or a regress request asks. features: what the model takes, where that is known.
+    """The question in the body of a classify or a regress request. features: what the model takes, if that is known.
 
-    Without a signature_name, where `serving_default` is of another kind, the only signature of this kind is meant.
+    Without a signature_name, and if `serving_default` has another method, the only signature of this method is meant.
     Raises RequestError.
     """
     signature = _of_method(document, signatures, method)
@@ -94,7 +94,7 @@ def _encodable(name, where):
 
 
 def _fill(feature: Feature, values, place, wanted: Wanted | None):
-    """wanted: None where that is not known."""
+    """Fills a feature with values. wanted: None if it is not known what the feature must be."""
     if wanted and wanted.missing:
         stands_for = "" if wanted.text else math.nan
         values = [stands_for if each is None else each for each in values]
@@ -126,7 +126,7 @@ def _bytes(value, place):
 def _floats(values, place):
     largest = float(np.finfo(np.float32).max)
     for each in values:
-        if abs(each) > largest:  # a NaN is a number that is missing
+        if abs(each) > largest:  # NaN stands for a missing number
             raise RequestError(f"{place} is {brief(each)}, which is too large for float32.")
     return map(float, values)
 
@@ -142,7 +142,7 @@ def _integers(values, place):
 
 
 def classes_answer(asked: Question, outputs: dict[str, np.ndarray]) -> bytes:
-    """The JSON of a classify request: for each example, pairs of label and score. Raises RequestError."""
+    """The JSON that answers a classify request: for each example, pairs of label and score. Raises RequestError."""
     given = [outputs.get("classes"), outputs.get("scores")]
     known = [each for each in given if each is not None]
     if not known or any(each.ndim != 2 or len(each) != asked.rows for each in known):
@@ -157,7 +157,7 @@ def classes_answer(asked: Question, outputs: dict[str, np.ndarray]) -> bytes:
 
 
 def numbers_answer(asked: Question, outputs: dict[str, np.ndarray]) -> bytes:
-    """The JSON of a regress request: a number for each example. Raises RequestError."""
+    """The JSON that answers a regress request: a number for each example. Raises RequestError."""
     found = outputs.get("outputs")
     if found is None or found.size != asked.rows or found.dtype == object:
         raise RequestError(f"signature {asked.signature.name} does not answer with one number a row: ask :predict.")

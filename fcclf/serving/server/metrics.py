@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics, counted by its own client library in a registry of its own."""
+"""What Prometheus reads at /metrics, counted by its client library in a separate registry."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -26,20 +26,20 @@ class Metrics:
         self.version = Gauge("fcclf_version", "The version that answers.", **ours)
 
     def computed(self, requests: int, rows: int):
-        """A call of the model."""
+        """Counts a call of the model."""
         self.rows.inc(rows)
         self.batch_rows.observe(rows)
         self.batch_requests.observe(requests)
 
     def answered(self, kind: str, code: int, seconds: float):
-        """A request, of one of a few kinds."""
+        """Counts an answered request. kind: one of a few."""
         self.requests.labels(kind, str(code)).inc()
         self.seconds.labels(kind).observe(seconds)
 
     def heard(self, loaded: bool):
-        """A version was loaded, or refused."""
+        """Counts a version that was loaded or refused."""
         self.loads.labels("loaded" if loaded else "refused").inc()
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics in the format that Prometheus reads."""
         return generate_latest(self.registry)

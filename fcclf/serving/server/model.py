@@ -1,7 +1,7 @@
 """One version of a model in a session: a SavedModel, whoever made it, and what its maker noted beside it.
 
-On disk: VERSION/saved_model.pb, variables/, assets/; and assets.extra/model.json where `fcclf export` made it. Of a
-SavedModel from elsewhere the signatures are known, and no more.
+On disk: VERSION/saved_model.pb, variables/, assets/; and assets.extra/model.json if `fcclf export` made it. Of a
+SavedModel from elsewhere only the signatures are known.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ tf1 = tf.compat.v1
 SAVED_MODEL, TEXT_MODEL = "saved_model.pb", "saved_model.pbtxt"
 FORMAT = 1  # of model.json
 MOST_THREADS = 1024
-LARGEST_GRAPH = 2**31  # bytes of the graph, which is what TensorFlow can read
+LARGEST_GRAPH = 2**31  # bytes of the graph, as many as TensorFlow can read
 LARGEST_NOTES = 64_000_000  # bytes of model.json; 5 examples of a million features
-STATUSES = {  # what TensorFlow Serving answers to an error of the graph
+STATUSES = {  # those that TensorFlow Serving gives for errors of the graph
     tf.errors.InvalidArgumentError: statuses.BAD,
     tf.errors.FailedPreconditionError: statuses.BAD,
     tf.errors.OutOfRangeError: statuses.BAD,
@@ -49,9 +49,9 @@ STATUSES = {  # what TensorFlow Serving answers to an error of the graph
 
 
 class Notes(NamedTuple):
-    """What model.json says. task: "classification", "multilabel" or "regression"; layers: a table, as text; missing:
-    some numbers may be; note: whatever else; examples: float [rows, features] or None; ranges: float [features, 2],
-    least and largest, or None."""
+    """The content of model.json. task: "classification", "multilabel" or "regression"; layers: a table, as text;
+    missing: whether numbers may be missing; note: whatever else; examples: float [rows, features] or None; ranges:
+    float [features, 2], least and largest, or None."""
 
     task: str
     schema: Schema
@@ -64,13 +64,13 @@ class Notes(NamedTuple):
 
     @property
     def threads(self) -> int:
-        """Of the run that the model comes from; 1 where that is not known."""
+        """Number of threads of the run that the model comes from; 1 if that is not known."""
         found = self.note.get("threads")
         return found if isinstance(found, int) and 1 <= found <= MOST_THREADS else 1
 
     @property
     def example_features(self) -> Features:
-        """What the model takes of a tf.Example."""
+        """The features that the model takes from a tf.Example."""
         columns = {
             column.name: Wanted(bool(column.categories), 1, bool(column.categories) or self.missing)
             for column in self.schema.columns
@@ -79,12 +79,12 @@ class Notes(NamedTuple):
 
 
 class Model:
-    """A version in a session of its own.
+    """A version in its own session.
 
-    path: its folder; number: its version; signatures: {name: Signature} of those that can be asked; notes: `Notes`, or
-    None; token: of this object alone, for addresses that browsers keep. threads: of the session, on which the last bits
-    of an answer may depend; 0: as many as the run had. Raises RunError if it cannot be loaded. What holds it keeps it
-    open: see `held`.
+    path: its folder; number: its version; signatures: {name: Signature} of those that can be called; notes: `Notes`, or
+    None; token: unique to this object, for addresses that browsers cache. threads: of the session, on which the last
+    bits of an answer may depend; 0: as many as the run had. Raises RunError if it cannot be loaded. It must not be
+    closed while it is in use: see `held`.
     """
 
     def __init__(self, path: Path, number: int, threads: int = 0):
@@ -95,7 +95,7 @@ class Model:
         threads = threads or (self.notes.threads if self.notes else 1)
         self.session = tf1.Session(graph=tf.Graph(), config=session_config(threads))
         try:
-            with explained("serve", path, Exception):  # whatever the loading of somebody's program may raise
+            with explained("serve", path, Exception):  # loading another's program may raise anything
                 self._load()
         except RunError:
             self.close()
@@ -134,7 +134,8 @@ class Model:
             raise ValueError(f"its model.json is of a model of {self.notes.n_features} features, and it is not one")
 
     def _warm_up(self):
-        """The first call is the slowest. Only of X is it known what the model must take."""
+        """Calls each signature once, because the first call is the slowest. Only with notes is it known what the
+        default signature takes; others may fail."""
         for name, signature in self.signatures.items():
             known = self.notes and name == DEFAULT
             with contextlib.nullcontext() if known else contextlib.suppress(Exception):
@@ -155,7 +156,7 @@ class Model:
 
     @contextlib.contextmanager
     def held(self):
-        """Inside the block the session stays open."""
+        """Counts a user of the session inside the block, during which it is not closed."""
         with self._lock:
             self.users += 1
         try:
@@ -165,28 +166,29 @@ class Model:
                 self.users -= 1
 
     def metadata(self) -> dict:
-        """The signatures as TensorFlow Serving tells them."""
+        """The signatures as TensorFlow Serving reports them."""
         settings = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
         told = {name: json_format.MessageToDict(each, **settings) for name, each in self.definitions.items()}
         return {"signature_def": told}
 
     def close(self):
-        """Ends the session and gives its memory back."""
+        """Closes the session and frees its memory."""
         self.calls = {}
         self.session.close()
         self.session = None
-        gc.collect()  # a graph is full of circles
+        gc.collect()  # a graph is full of reference cycles
 
 
 def _told(error):
-    """What an operation says that has failed, without the nodes and lines of the graph around it."""
+    """The message of an operation that failed, without the nodes and lines of the graph around it."""
     lines = [line.strip() for line in error.message.split("\nNode:")[-1].splitlines()]
     told = [line for line in lines if line and not line.startswith(("[[", "'"))] or [reason(error)]
     return told[0][:LONGEST_REASON].rstrip(".:")
 
 
 def _check_files(path):
-    """Raises ValueError if there is something that cannot be read to its end, which the loading would wait for."""
+    """Raises ValueError if the graph is too large, or if something is not a file, such as a pipe, where loading could
+    hang."""
     for folder, _, names in os.walk(path):
         for name in names:
             status = os.stat(os.path.join(folder, name))
@@ -202,7 +204,7 @@ def _row(spec):
 
 
 def _read_notes(path):
-    """What assets.extra/model.json says, None where there is none of fcclf's. Raises RunError if it is damaged."""
+    """The content of assets.extra/model.json; None if there is none from fcclf. Raises RunError if it is damaged."""
     file = path / "assets.extra" / "model.json"
     if not file.exists():
         return None

@@ -1,8 +1,8 @@
 """The page for people: what the model is, a form to ask it about one row, the boundary to click on.
 
-Rendered by the server, without a build step, scripts or anything from elsewhere, which the Content-Security-Policy says
-too. The markup is in `string.Template`s: every value is escaped where it is filled in, unless it is markup itself. One
-page is not worth a template language.
+Rendered by the server, without a build step, scripts or anything from other sites, which the Content-Security-Policy
+forbids too. The markup is in `string.Template`s: every value is escaped when it is filled in, unless it is markup
+itself. One page does not need a template language.
 """
 
 import html
@@ -33,10 +33,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-SIZES = {"large": pictures.WIDTH, "small": 320}  # of the boundary; the style shows the one that there is room for
+SIZES = {"large": pictures.WIDTH, "small": 320}  # of the boundary; the style sheet shows the one that there is room for
 MOST_FIELDS, MOST_BARS = 64, 10  # more features are written into one field; more classes are left out
 TASKS = {"multilabel": "several labels", "regression": "numbers"}  # for people
-MOST_POSTED, LONGEST_ANSWER = 200, 20_000  # fields, letters
+MOST_POSTED, LONGEST_ANSWER = 200, 20_000  # fields, characters
 
 
 class Html(str):
@@ -44,7 +44,7 @@ class Html(str):
 
 
 def _filled(template, **values):
-    """A template with its values, which are escaped unless they are markup."""
+    """A template with its values filled in, which are escaped unless they are markup."""
     ready = {name: each if isinstance(each, Html) else html.escape(str(each)) for name, each in values.items()}
     return Html(Template(template).substitute(ready))
 
@@ -57,7 +57,7 @@ def _all(parts):
 
 
 def fields(body: bytes) -> dict[str, str]:
-    """What a form has posted. Raises RequestError."""
+    """The fields that a form has posted. Raises RequestError."""
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_POSTED))
     except ValueError:
@@ -65,8 +65,8 @@ def fields(body: bytes) -> dict[str, str]:
 
 
 def question(model: Model, posted: dict[str, str]) -> Question | None:
-    """What the page is asked: the values of one row, a place in the boundary, an example; None if nothing is. Raises
-    RequestError."""
+    """What was asked on the page: the values of one row, a place in the boundary or an example; None if nothing was.
+    Raises RequestError."""
     if not posted:
         return None
     if not model.notes:
@@ -76,7 +76,7 @@ def question(model: Model, posted: dict[str, str]) -> Question | None:
 
 
 def _row(model, posted) -> list[float | None]:
-    """The values of the row that is asked about; None for one that is missing."""
+    """The values of the row that was asked about; None for a missing one."""
     for size, width in SIZES.items():
         if f"{size}.x" in posted:
             return _clicked(model, posted, size, width)
@@ -111,7 +111,7 @@ def _example(model, name):
 
 
 def _given(values):
-    """Numbers as a list, None for one that is missing."""
+    """Numbers as a list, None for a missing one."""
     return [None if math.isnan(each) else each for each in values.tolist()]
 
 
@@ -134,7 +134,7 @@ def _names(notes):
 
 class Shown(NamedTuple):
     """The page. posted: the fields of the form; host: of this server, as the client calls it; outputs: for what was
-    asked, None if nothing was; wrong: the sentence where that was refused."""
+    asked, None if nothing was; wrong: the sentence if that was refused."""
 
     name: str
     model: Model
@@ -144,7 +144,7 @@ class Shown(NamedTuple):
     wrong: str | None = None
 
     def html(self) -> str:
-        """All of it."""
+        """The whole page as HTML."""
         return FRAME.substitute(
             title=html.escape(self.name),
             kind=html.escape(" · ".join(self._kind())),
@@ -172,7 +172,7 @@ class Shown(NamedTuple):
         known = show.get(self.model.notes.task) if self.model.notes else None
         try:
             return known(self.model.notes, self.outputs) if known else self._json()
-        except (KeyError, ValueError):  # what answers is not what its notes say
+        except (KeyError, ValueError):  # the model's outputs are not what its notes say
             return self._json()
 
     def _json(self):
@@ -240,7 +240,7 @@ class Shown(NamedTuple):
         return [0.0] * notes.n_features if notes.examples is None else _given(notes.examples[0])
 
     def _texts(self):
-        """What stands in the fields: what was typed, where it was wrong."""
+        """The texts in the fields: if something was wrong, those that were typed."""
         values = [*map(_plain, self._values())]
         return [self.posted.get(f"x{at}", value) for at, value in enumerate(values)] if self.wrong else values
 
@@ -260,7 +260,7 @@ class Shown(NamedTuple):
 
 
 def _text(column, value):
-    """A value of a column, as its signature takes it."""
+    """A value of a column, as the column's signature takes it."""
     if not column.categories:
         return value
     return column.categories[int(value)] if value in range(len(column.categories)) else "another"
@@ -273,7 +273,7 @@ def _plain(value):
 
 
 def _shown(categories):
-    """Texts as people see them."""
+    """Texts of categories as people see them."""
     return [text or "(missing)" for text in categories]
 
 
@@ -288,7 +288,7 @@ def _field(number, name, categories, value, missing):
 
 
 def _zeros(model):
-    """A body that the model may answer, for people to change."""
+    """A body that the model may be able to answer, for people to change."""
     signature = model.signatures.get(DEFAULT) or next(iter(model.signatures.values()))
     values = {}
     for name, spec in signature.inputs.items():

@@ -12,34 +12,35 @@ from fcclf.serving.server.model import Model, Notes
 from fcclf.serving.server.signatures import DEFAULT
 from fcclf.views import plots
 
-WIDTH, HEIGHT = 640, 480  # of the boundary, in the page's pixels where there is room for it
-AXES = (0.14, 0.12, 0.84, 0.86)  # left, bottom, width, height in shares of the picture
-NAME_AT = -0.14  # where the name of the second feature stands, left of the axes, in their widths
-DPI, FONT = 200, 12  # pixels an inch of twice the size, points
+WIDTH, HEIGHT = 640, 480  # of the boundary, in the page's pixels, if there is room for it
+AXES = (0.14, 0.12, 0.84, 0.86)  # left, bottom, width, height as fractions of the picture
+NAME_AT = -0.14  # position of the second feature's name, left of the axes, in widths of the axes
+DPI, FONT = 200, 12  # pixels per inch at twice the size; points
 MARGIN = 0.05
 SMALLEST = 140  # pixels of the longer side of an example
 
 
 class Plane(NamedTuple):
-    """The rectangle that the boundary is drawn in. low, high: its corners, in features."""
+    """The rectangle in which the boundary is drawn. low, high: its corners, in features."""
 
     low: np.ndarray
     high: np.ndarray
 
     def point(self, x: float, y: float) -> np.ndarray | None:
-        """The features at a place of the picture, in shares of it from the upper left; None outside the axes."""
+        """The features at a place in the picture, given as fractions of it from the upper left; None outside the
+        axes."""
         share = (np.array([x, 1 - y]) - AXES[:2]) / AXES[2:]
         return self.low + share * (self.high - self.low) if (share >= 0).all() and (share <= 1).all() else None
 
     def place(self, point: np.ndarray) -> np.ndarray | None:
-        """Where two features are in the picture, as `point` takes it; None outside the axes."""
+        """The place in the picture, as `point` takes it, of two features; None outside the axes."""
         share = (point - self.low) / (self.high - self.low)
         x, y = AXES[:2] + share * AXES[2:]
         return np.array([x, 1 - y]) if (share >= 0).all() and (share <= 1).all() else None
 
 
 def plane(notes: Notes | None) -> Plane | None:
-    """Where the samples lie that a model was trained on; None where there is no boundary to be drawn."""
+    """The rectangle around the samples that a model was trained on; None if no boundary can be drawn."""
     if not notes or notes.task != "classification" or notes.n_features != 2:
         return None
     schema = notes.schema
@@ -53,13 +54,13 @@ def plane(notes: Notes | None) -> Plane | None:
 
 
 class Pictures:
-    """Boundaries, each drawn once."""
+    """Draws the boundary of each model, once."""
 
     def __init__(self):
         self._drawn, self._lock = weakref.WeakKeyDictionary(), threading.Lock()
 
     def boundary(self, model: Model) -> bytes | None:
-        """A PNG of twice WIDTH and HEIGHT; None where there is none to be drawn."""
+        """The boundary as a PNG of twice WIDTH and HEIGHT; None if none can be drawn."""
         with self._lock, model.held():
             if model not in self._drawn:
                 where = plane(model.notes)
@@ -88,7 +89,7 @@ def _boundary(model, where):
 
 
 def example(notes: Notes | None, row: int) -> bytes | None:
-    """A PNG of an example that is an image; None where there is no such one."""
+    """An example that is an image, as a PNG; None if there is none."""
     if not notes or not notes.schema.image_shape or notes.examples is None or row >= len(notes.examples):
         return None
     low, high = (notes.ranges[:, 0].min(), notes.ranges[:, 1].max()) if notes.ranges is not None else (0.0, 1.0)

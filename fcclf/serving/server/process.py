@@ -1,6 +1,6 @@
-"""`fcclf serve` as a process: the socket, the signals, the end.
+"""`fcclf serve` as a process: the socket, the signals, the shutdown.
 
-After SIGTERM or SIGINT nothing more is accepted, what was begun is answered, and the exit code is 0.
+After SIGTERM or SIGINT no new request is accepted, those already begun are answered, and the exit code is 0.
 """
 
 import signal
@@ -20,15 +20,15 @@ from fcclf.settings.serving import Serving
 from fcclf.system.durable import reason
 
 BACKLOG = 2048  # connections that wait to be accepted
-IDLE = 75.0  # seconds that a connection may wait for its next request: longer than load balancers let it
+IDLE = 75.0  # seconds that a connection may wait for its next request: longer than load balancers allow
 PATIENCE = 5.0  # seconds after the last answer was due
 LOOPBACK = ("127.", "::1", "localhost")
 
 
 def serve(directory: Path, settings: Serving, say) -> int:
-    """Serves what is in `directory` until a signal comes; say: a function of a sentence. The exit code. Raises RunError
-    if there is nothing to serve, or no place to listen at."""
-    tf.get_logger().setLevel("ERROR")  # deprecations of what is asked for on purpose
+    """Serves what is in `directory` until a signal comes; returns the exit code. say: called with sentences. Raises
+    RunError if there is nothing to serve, or the server cannot listen at its address."""
+    tf.get_logger().setLevel("ERROR")  # hides deprecations of what is used on purpose
     with _listening(settings) as listener:
         metrics = Metrics()
         versions = Versions(directory, settings.threads, settings.name, say, metrics.heard)
@@ -48,7 +48,7 @@ def serve(directory: Path, settings: Serving, say) -> int:
 
 
 def _listening(settings):
-    """A socket that has its address, and does not listen yet."""
+    """A socket that is bound to its address, but does not listen yet."""
     address = f"{settings.host}:{settings.port}"
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
@@ -87,7 +87,7 @@ def _greet(say, versions, listener):
 
 
 def _run(server, listener, settings):
-    """Until a signal comes; then to the end of what was begun."""
+    """Runs until a signal comes, and then until all requests begun are answered."""
     config = uvicorn.Config(
         server.app,
         log_level="critical",
@@ -103,14 +103,14 @@ def _run(server, listener, settings):
     )
     running = _Uvicorn(config, server)
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again after shutdown
             signal.signal(number, lambda *_: None)
     running.run(sockets=[listener])
     server.batcher.close()
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says to the server that no more is to come."""
+    """Tells the server when its shutdown begins."""
 
     def __init__(self, config, server):
         super().__init__(config)

@@ -1,9 +1,9 @@
 """TensorFlow Serving's REST protocol, as functions: JSON of `:predict` into arrays, and arrays into JSON.
 
-`instances` holds rows, `inputs` holds whole inputs; the answer comes in the same form. A wrong body, which TensorFlow
-Serving may leave to the graph or let pass, is refused here with a sentence: uneven lists, shapes that the signature has
-not, numbers that the type cannot hold, NaN and Infinity, names that are no inputs. What else it accepts is accepted,
-and the keys that it ignores are ignored. null is taken where values may be missing.
+`instances` holds rows, `inputs` holds whole inputs; the answer comes in the same form. Some wrong bodies, which
+TensorFlow Serving may leave to the graph or accept, are refused here with a sentence: uneven lists, shapes that do not
+fit the signature, numbers that the type cannot hold, NaN and Infinity, names that are not inputs. What else it accepts
+is accepted, and the keys that it ignores are ignored. null is accepted where values may be missing.
 """
 
 import base64
@@ -20,12 +20,12 @@ from fcclf.serving.server.signatures import DEFAULT, Signature, Spec
 from fcclf.serving.server.statuses import NOT_IMPLEMENTED, RequestError
 from fcclf.settings.fields import brief
 
-MOST_NAMES, DEEPEST = 8, 4  # names, and nested lists, in a sentence
+MOST_NAMES, DEEPEST = 8, 4  # largest numbers of names, and of levels of nested lists, in a sentence
 
 
 class Question(NamedTuple):
-    """What is asked. arrays: one for each input of the signature, in its order; rows: how many, in each; by_rows: asked
-    by `instances`, to be answered by `predictions`."""
+    """What a request asks. arrays: one for each input of the signature, in its order; rows: number of rows in each;
+    by_rows: asked by `instances`, to be answered by `predictions`."""
 
     signature: Signature
     arrays: list[np.ndarray]
@@ -56,7 +56,7 @@ def _no_number(token):
 
 
 def chosen(document: dict, signatures: dict[str, Signature]) -> Signature:
-    """The signature that a request names. Raises RequestError if there is none of that name."""
+    """The signature that a request names. Raises RequestError if there is none with that name."""
     name = document.get("signature_name") or DEFAULT
     if not isinstance(name, str):
         raise RequestError(f"signature_name is {described(name)}, but must be a text: one of {listed(signatures)}.")
@@ -66,7 +66,8 @@ def chosen(document: dict, signatures: dict[str, Signature]) -> Signature:
 
 
 def question(document: dict, signatures: dict[str, Signature], features: tuple[str, ...] = ()) -> Question:
-    """What the body of a predict request asks. features: names of those of X, for sentences. Raises RequestError."""
+    """The question in the body of a predict request. features: the names of the features of X, for sentences. Raises
+    RequestError."""
     signature = chosen(document, signatures)
     if ("instances" in document) == ("inputs" in document):
         raise RequestError("the body must have one of the keys instances (rows) and inputs (whole inputs).")
@@ -128,7 +129,8 @@ def _check_names(given, signature, where, signatures):
 
 
 def _count(signature, arrays):
-    """Rows of arrays. Raises RequestError if they differ where the signature says that they have as many."""
+    """Number of rows in arrays. Raises RequestError if it differs between them although the signature requires equal
+    numbers."""
     counts = {name: len(array) if array.ndim else 1 for name, array in zip(signature.inputs, arrays, strict=True)}
     if signature.joins and len(set(counts.values())) > 1:
         written = ", ".join(f"{name} {count}" for name, count in itertools.islice(counts.items(), MOST_NAMES))
@@ -140,7 +142,7 @@ def _count(signature, arrays):
 
 
 def _array(value, spec: Spec, place: Callable[..., str], name, features=()) -> np.ndarray:
-    """`value` in the type and shape of an input. place(*indices): what to call a place in it."""
+    """`value` in the type and shape of an input. place(*indices): the name of a place in it."""
     if spec.dtype is None:
         raise RequestError(f"input {name} is of type {spec.type_name}, which JSON cannot give.", NOT_IMPLEMENTED)
     found = _leaves(value)
@@ -152,7 +154,7 @@ def _array(value, spec: Spec, place: Callable[..., str], name, features=()) -> n
 
 
 def _leaves(value):
-    """(shape, all values in order) of nested lists, or None where they are uneven."""
+    """(shape, all values in order) of nested lists, or None if they are uneven."""
     shape, level = [], [value]
     while level and list in (types := set(map(type, level))):
         lengths = set(map(len, level)) if types == {list} else ()
@@ -170,7 +172,7 @@ def _fits(shape, rule):
 
 
 def _misfit(value, spec, place, name, features):
-    """What is wrong with the shape of a value: of its first row that does not fit, if there is one."""
+    """A sentence on what is wrong with the shape of a value: of its first row that does not fit, if there is one."""
     remedy = f": {', '.join(features)}" if spec.shape == (None, len(features)) and len(features) <= MOST_NAMES else ""
     if isinstance(value, list) and spec.shape:
         for number, row in enumerate(value):
@@ -217,7 +219,7 @@ def _numbers(leaves, dtype, place):
         numbers = np.array([_number(each) for each in leaves])
     with np.errstate(over="ignore"):
         cast = numbers.astype(dtype)
-    infinite = np.isinf(cast.astype(np.float64))  # a NaN is a number that is missing
+    infinite = np.isinf(cast.astype(np.float64))  # NaN stands for a missing number
     if infinite.any():
         index = int(np.argmax(infinite))
         raise RequestError(f"{place(index)} is {brief(leaves[index])}, which is too large for {dtype}.")
@@ -264,7 +266,7 @@ def _is_object(value):
 
 
 def described(value) -> str:
-    """What a JSON value is, for a sentence."""
+    """A phrase for a JSON value, for use in a sentence."""
     if isinstance(value, list):
         found = _leaves(value)
         if not value or found is None:
@@ -279,7 +281,7 @@ def described(value) -> str:
 
 
 def _written(shape, spec):
-    """A shape for people."""
+    """A phrase for a shape."""
     noun = "text" if spec.is_text else "number"
     return _sized(shape, noun) if shape else f"one {noun}"
 
@@ -298,7 +300,7 @@ def _place(name, *indices):
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in order, in quotes, not too many of them."""
+    """Names in order, in quotes, at most MOST_NAMES of them."""
     names = sorted(names)
     shown = ", ".join(map(brief, names[:MOST_NAMES]))
     return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
@@ -308,7 +310,8 @@ def listed(names: Iterable[str]) -> str:
 
 
 def answer(asked: Question, outputs: dict[str, np.ndarray]) -> bytes:
-    """The JSON that answers a predict request. Raises RequestError if rows were asked for and an output has none."""
+    """The JSON that answers a predict request. Raises RequestError if rows were asked for and an output does not have
+    them."""
     if not asked.by_rows:
         values = {name: plain_values(name, array) for name, array in outputs.items()}
         return dumped({"outputs": next(iter(values.values())) if len(values) == 1 else values})
@@ -322,8 +325,8 @@ def answer(asked: Question, outputs: dict[str, np.ndarray]) -> bytes:
 
 
 def plain_values(name: str, array: np.ndarray):
-    """What JSON has for an array: numbers with as few digits as tell them from their neighbours in their own type;
-    strings as text, or as base64 where the name of the output ends in _bytes."""
+    """An array as JSON values: numbers with as few digits as distinguish them from their neighbours in their own type;
+    strings as text, or as base64 if the name of the output ends in _bytes."""
     if array.dtype == object:
         values = np.empty(array.size, object)
         for index, each in enumerate(array.ravel()):
@@ -341,5 +344,5 @@ def _plain_text(value, as_bytes):
 
 
 def dumped(document) -> bytes:
-    """JSON with an end of line, as a terminal likes it."""
+    """Compact JSON that ends with a newline, for terminals."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

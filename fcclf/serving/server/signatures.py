@@ -1,4 +1,4 @@
-"""What a SavedModel takes and gives, by its own word: the signatures that its author gave it."""
+"""The inputs and outputs that a SavedModel declares: the signatures that its author gave it."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 tf1 = tf.compat.v1
 
 DEFAULT = "serving_default"
-INITIAL = "__saved_model_init_op"  # an operation that tf.saved_model.save lists among them
+INITIAL = "__saved_model_init_op"  # an operation that tf.saved_model.save lists among the signatures
 METHODS = {
     tf1.saved_model.signature_constants.PREDICT_METHOD_NAME: "predict",
     tf1.saved_model.signature_constants.CLASSIFY_METHOD_NAME: "classify",
@@ -18,9 +18,9 @@ METHODS = {
 
 
 class Spec(NamedTuple):
-    """One input or output. tensor: its name in the graph; dtype: numpy's, object for strings, None where numpy has
-    none; type_name: TensorFlow's; shape: None for a length that is open; None altogether for any shape. missing: null,
-    which becomes NaN or an empty text, may stand for a value."""
+    """One input or output. tensor: its name in the graph; dtype: numpy's, object for strings, None if numpy has none;
+    type_name: TensorFlow's; shape: with None for an axis of any length; None for any shape at all. missing: null, which
+    becomes NaN or an empty text, may stand for a value."""
 
     tensor: str
     dtype: np.dtype | None
@@ -45,12 +45,13 @@ class Spec(NamedTuple):
 
     @property
     def row_shape(self) -> tuple[int | None, ...] | None:
-        """Of one row."""
+        """The shape of one row."""
         return self.shape[1:] if self.shape else None
 
 
 class Signature(NamedTuple):
-    """method: "predict", "classify", "regress", or what else its author wrote; inputs, outputs: sorted by name."""
+    """A signature of a SavedModel. method: "predict", "classify", "regress", or what else its author wrote; inputs,
+    outputs: sorted by name."""
 
     name: str
     method: str
@@ -58,13 +59,13 @@ class Signature(NamedTuple):
     outputs: dict[str, Spec]
 
     def with_missing(self, numbers: bool) -> "Signature":
-        """The same, whose texts, and numbers if that is said, may be missing."""
+        """The same signature, where texts may be missing, and with `numbers` floats too."""
         may = {name: spec.is_text or (numbers and spec.is_float) for name, spec in self.inputs.items()}
         return self._replace(inputs={name: spec._replace(missing=may[name]) for name, spec in self.inputs.items()})
 
     @property
     def specs(self) -> list[Spec]:
-        """Of all inputs and outputs."""
+        """The specs of all inputs and outputs."""
         return [*self.inputs.values(), *self.outputs.values()]
 
     @property
@@ -74,8 +75,8 @@ class Signature(NamedTuple):
 
 
 def signatures(definitions: dict[str, SignatureDef]) -> dict[str, Signature]:
-    """{name: signature} of those that can be asked: their inputs and outputs are plain tensors. Raises ValueError if
-    there is none."""
+    """{name: signature} of those that can be called, whose inputs and outputs are plain tensors. Raises ValueError if
+    there are none."""
     known = {name: _signature(name, each) for name, each in definitions.items() if name != INITIAL}
     found = {name: each for name, each in known.items() if each.outputs and all(spec.tensor for spec in each.specs)}
     if not found:

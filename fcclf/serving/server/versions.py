@@ -1,9 +1,9 @@
-"""The folder of versions: the newest that can be loaded answers; a new one is taken up, an old one let go.
+"""The folder of versions: the newest that can be loaded answers; new ones are loaded, old ones closed.
 
 DIR/1/, DIR/2/, ...: a folder whose name is a whole number is a version. It is loaded and warmed up beside the one that
 answers, and takes its place between two requests; the old one is closed when its last request is answered. A version
-that cannot be loaded is refused, with a sentence, until its files change. Where the newest is taken away, the next one
-answers. DIR may be one version itself; then nothing else is taken up.
+that cannot be loaded is refused, with a sentence, until its files change. If the newest is removed, the next one
+answers. DIR may be a single version itself; then no others are loaded.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from fcclf.serving.server.model import SAVED_MODEL, TEXT_MODEL, Model
 from fcclf.serving.server.statuses import NOT_FOUND, UNAVAILABLE, RequestError
 from fcclf.serving.versions import is_number
 
-INTERVAL = 0.5  # seconds between two looks at the folder
-REMEMBERED = 20  # versions that have ended, for the status
+INTERVAL = 0.5  # seconds between checks of the folder
+REMEMBERED = 20  # closed versions that the status still lists
 
 
 class Versions:
-    """What is in `directory`. name: of the model; say: a function of a sentence; heard: of whether a version was loaded
-    or refused, for metrics."""
+    """The versions in `directory`. name: of the model; say: called with sentences; heard: called with whether a version
+    was loaded or refused, for metrics."""
 
     def __init__(self, directory: Path, threads: int = 0, name=None, say=lambda _: None, heard=lambda _: None):
         self.directory, self.threads, self.say, self.heard = Path(directory), threads, say, heard
@@ -35,10 +35,11 @@ class Versions:
         self._seen: dict[int, tuple] = {}
         self._lock, self._wake, self._stopped = threading.Lock(), threading.Event(), False
 
-    # ---- taking up and letting go, by one thread ----
+    # ---- loading and closing, by one thread ----
 
     def look(self):
-        """Takes up the newest version that can be loaded, unless it answers already, and closes what nobody holds."""
+        """Loads the newest version that can be loaded, unless it answers already, and closes those that nobody uses any
+        more."""
         found = self._found()
         for number in sorted(found, reverse=True):
             if self.current and self.current.number == number:
@@ -60,8 +61,8 @@ class Versions:
         return {}
 
     def _is_whole(self, number, path):
-        """Whether a version has not been refused as it is, and nobody copies it just now: its files were the same at
-        the last look. The first version of all is not waited for."""
+        """Whether a version is complete, and not refused with the same files: nobody seems to be copying it, because
+        its files were the same at the last look. As long as no version answers, a version is not made to wait."""
         files, before = _files(path), self._seen.get(number)
         self._seen[number] = files
         if number in self.refused:
@@ -102,7 +103,7 @@ class Versions:
             self.say(f"version {model.number} is let go")
 
     def watch(self) -> threading.Thread:
-        """A thread that looks again and again until `stop`."""
+        """Starts a thread that calls `look` repeatedly until `stop`; returns it."""
         thread = threading.Thread(target=self._watch, name="versions", daemon=True)
         thread.start()
         return thread
@@ -113,11 +114,11 @@ class Versions:
             self._wake.clear()
             try:
                 self.look()
-            except Exception as error:  # whatever it is, what is loaded must go on answering
+            except Exception as error:  # what is loaded must continue to answer
                 self.say(f"cannot look for versions in {self.directory}: {error}")
 
     def stop(self):
-        """Ends the watching."""
+        """Ends the thread of `watch`."""
         self._stopped = True
         self._wake.set()
 
@@ -139,7 +140,7 @@ class Versions:
             yield model
 
     def states(self) -> dict[int, tuple[str, str]]:
-        """{version: (TensorFlow Serving's word for its state, what went wrong or "")}, the newest first."""
+        """{version: (TensorFlow Serving's name for its state, what went wrong or "")}, the newest first."""
         with self._lock:
             known = dict.fromkeys(self._ended, ("END", ""))
             known |= {number: ("END", sentence) for number, (_, sentence) in [*self.refused.items()]}
@@ -150,13 +151,13 @@ class Versions:
 
 
 def model_name(directory: Path, is_version: bool) -> str:
-    """What to call the model in a directory: the directory's name, of a version its parent's."""
+    """The name of the model in a directory: that of the directory or, if it is a version, of its parent."""
     path = directory.resolve()
     return path.parent.name if is_version and is_number(path.name) else path.name
 
 
 def _files(path):
-    """What tells whether files have changed: their names, sizes and times."""
+    """What shows whether files have changed: their names, sizes and times."""
     found = []
     for folder, _, names in os.walk(path):
         for name in names:
