@@ -16,7 +16,7 @@ from fcclf.settings.run_config import DataShape
 PARTS = ("train", "validation", "test")
 LARGEST_LOGARITHM = 88.0  # of a float32
 FAR_APART = 100  # ratio of a column's largest deviation to the smallest, or to 1 if that is less
-LOOKED_AT = 10_000  # samples, at most, that tell how far apart the columns' deviations are
+LOOKED_AT = 1_000_000  # numbers, about, that tell how far apart the columns' deviations are
 ALIGNMENT = 64  # bytes
 BLOCK = 8192  # samples whose statistics are taken at once
 
@@ -178,9 +178,9 @@ def statistics(X, each_feature: bool) -> dict[str, np.ndarray]:
 
 def far_apart(X, categories=()) -> tuple[float, float] | None:
     """(smallest, largest) standard deviation of the features of X, float [samples, features], if they are so far apart
-    that a network may learn nothing; else None. At most LOOKED_AT samples are measured. categories: as in `DataShape`;
+    that a network may learn nothing; else None. About LOOKED_AT numbers are measured. categories: as in `DataShape`;
     they are left out."""
-    stddev = statistics(X[:: math.ceil(len(X) / LOOKED_AT)], each_feature=True)["stddev"]
+    stddev = statistics(X[:: math.ceil(X.size / LOOKED_AT)], each_feature=True)["stddev"]
     numbers = [each for place, each in enumerate(stddev) if not (categories and categories[place])]
     low, high = (float(min(numbers)), float(max(numbers))) if numbers else (1.0, 1.0)
     return (low, high) if high > FAR_APART * min(low, 1) else None
