@@ -1,9 +1,9 @@
 """
-Watch the boundary bend
-=======================
+Watch the boundary change
+=========================
 
-A larger number of epochs continues a finished run. So the same run is asked for 3, 10, 100 and 1000 epochs here, and
-drawn in between.
+A larger number of epochs continues a finished run. Here the same run is trained up to 3, 10, 100 and 1000 epochs, and
+drawn each time.
 """
 
 import tempfile
@@ -33,4 +33,4 @@ for axis, epochs in zip(axes.flat, (3, 10, 100, 1000), strict=True):
     axis.set_title(f"{epochs} epochs: accuracy {accuracy:.4f}")
 
 # %%
-# ``fcclf train`` draws such pictures by itself: in TensorBoard as it trains, and ``fcclf plot RUN`` makes an animation.
+# ``fcclf train`` records such pictures for TensorBoard as it trains, and ``fcclf plot RUN`` makes an animation of them.

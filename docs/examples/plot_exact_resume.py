@@ -2,8 +2,8 @@
 Exact resume, shown bit by bit
 ==============================
 
-A run dies between two checkpoints, and the same call goes on. In the end it has the weights of a run that nothing
-happened to: not nearly, but bit for bit.
+A run dies between two checkpoints, and the same call resumes it. At the end it has exactly the weights of a run that
+was never interrupted, bit for bit.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ config = Config(Moons(noise=0.3), training=Training(epochs=200), session=Session
 train(config, logs / "untouched")
 
 # %%
-# The other run dies after epoch 120 or a little later. What it had done since its last checkpoint is lost.
+# The other run dies after epoch 120 or a little later. What it has done since its last checkpoint is lost.
 
 
 def die(epoch, metrics):
@@ -36,8 +36,8 @@ except SystemExit:
 train(config, logs / "killed", say=print)
 
 # %%
-# The bits of the output layer's kernel, a row for each of its float32 numbers. The third picture has a dot where the
-# two runs differ.
+# The bits of the output layer's kernel, one row for each of its float32 numbers. The third picture has a dot wherever
+# the two runs differ.
 
 
 def kernel(run_path):
@@ -59,8 +59,8 @@ axes[0].set_ylabel("weight")
 print("bits that differ:", (untouched ^ killed).sum())
 
 # %%
-# That is no matter of course. Here a run takes over the weights after 100 epochs, but not Adam's slots and not the
-# place in the order of the samples, as programs do that save the weights alone. Another 100 epochs end elsewhere.
+# This cannot be taken for granted. Here a run takes over the weights after 100 epochs, but not Adam's slots or the
+# place in the order of the samples, as programs do that save only the weights. Another 100 epochs give other weights.
 
 weights = logs / "killed/checkpoints/epoch-000100/model.ckpt"
 restarted = Training(epochs=100, warm_start=str(weights))

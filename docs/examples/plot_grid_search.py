@@ -1,9 +1,9 @@
 """
-A grid search with FCClassifier beside MLPClassifier
-====================================================
+A grid search with FCClassifier and with MLPClassifier
+======================================================
 
-Both have the same parameters, so the same search takes either. Learning rates and penalties are fed to one compiled
-program: the search compiles once for each size of fold.
+Both have the same parameters, so the same search works with either. Learning rates and penalties are fed to one
+compiled program: the search compiles once for each size of fold.
 """
 
 import warnings
@@ -31,7 +31,7 @@ for name, search in searches.items():
     print(f"{name:13}  best {search.best_score_:.4f} with {search.best_params_}")
 
 # %%
-# The mean accuracy of the three folds. The two begin with different random weights, so they agree nearly, not exactly.
+# The mean accuracy over the three folds. The two start from different random weights, so they agree only approximately.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 for axis, (name, search) in zip(axes, searches.items(), strict=True):

@@ -1,8 +1,8 @@
 """
-A table with columns of texts
-=============================
+A table with text columns
+=========================
 
-A CSV file with numbers, texts and empty cells is trained on as it is, and asked with a DataFrame.
+A network is trained on a CSV file with numbers, texts and empty cells as it is, and then predicts for a DataFrame.
 """
 
 import tempfile
@@ -32,8 +32,8 @@ fruits.to_csv(folder / "fruits.csv", index=False)
 print((folder / "fruits.csv").read_text()[:120])
 
 # %%
-# Texts become one-hot vectors inside the graph, and the mean weight stands where a weight is missing. Numbers are
-# brought to mean 0 and deviation 1.
+# Texts become one-hot vectors inside the graph, and the mean weight replaces a missing one. Numbers are scaled to mean
+# 0 and standard deviation 1.
 
 config = Config(
     data=Table(str(folder / "fruits.csv"), label="taste"),
@@ -44,7 +44,7 @@ config = Config(
 train(config, folder / "run")
 
 # %%
-# The run knows its columns by name: their order does not matter, and a text that it never saw counts as none.
+# The run knows its columns by name: their order does not matter, and an unknown text counts as none of the known ones.
 
 questions = pd.DataFrame(
     {

@@ -2,8 +2,8 @@
 A study that ends poor trials early
 ===================================
 
-Optuna suggests learning rates and penalties, a callback tells it the score of each epoch, and a trial that is worse
-than half of the others at that epoch is over. All trials are of one shape, so they share one program.
+Optuna suggests learning rates and penalties, a callback reports the score of each epoch to it, and a trial that is
+worse than half of the others at that epoch ends. All trials have the same shape, so they share one program.
 """
 
 import warnings
@@ -67,7 +67,7 @@ print(f"{len(pruned)} of {len(study.trials)} trials pruned, {len(kept_plans())} 
 print(f"best {study.best_value:.4f} with {study.best_params}")
 
 # %%
-# Each line is a trial; those that were pruned end in a dot.
+# Each line is a trial; pruned trials end in a dot.
 
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 for trial in study.trials:

@@ -2,7 +2,8 @@
 A curve through points with outliers
 ====================================
 
-The squared error follows points that are far off; Huber's loss, a line from ``delta`` on, is pulled less.
+A fit by the squared error is drawn towards points that are far off. Huber's loss, which is linear beyond ``delta``, is
+affected less.
 """
 
 import matplotlib.pyplot as plt

@@ -1,8 +1,9 @@
 """
-Deep, with and without shortcuts
-================================
+Deep networks, with and without shortcuts
+=========================================
 
-Thirty layers of ReLU learn nothing as they are. As residual blocks, each of which adds to its input, they learn.
+Some thirty ReLU layers in a plain stack learn nothing. Grouped into residual blocks, each of which adds its output to
+its input, they learn.
 """
 
 import tempfile
@@ -39,7 +40,7 @@ axis.set(xlabel="epoch", ylabel="accuracy of the test part", ylim=(0, 1.02))
 axis.legend(loc="lower right")
 
 # %%
-# Blocks inside a residual block have names inside its name.
+# The names of blocks inside a residual block begin with its name.
 
 with open_run(logs / "residual") as run:
     print(*sorted(run.weights())[:6], "...", sep="\n")

@@ -1,7 +1,7 @@
 #!/bin/sh
 #SBATCH --job-name=fcclf --nodes=4 --ntasks-per-node=1 --cpus-per-task=8 --time=01:00:00
 #SBATCH --signal=TERM@60 --requeue
-# Four nodes that run one command line; Slurm's number of a task tells each which it is. The first is the client.
+# Four nodes that run the same command line; Slurm's task number tells each which task it is. The first is the client.
 PORT=2222
 CLUSTER=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/\$/:$PORT/" | paste -sd,)
 export CLUSTER
