@@ -14,6 +14,7 @@ from fcclf.data.dataset import Part
 from fcclf.learning import optimizers
 from fcclf.learning.objective import Penalty, divided, weighted_mean
 from fcclf.learning.optimizers import Given
+from fcclf.learning.packing import total
 from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch
 from fcclf.learning.state import SUMS, Learner, State, Storage
 from fcclf.network.layers import Context, Phase
@@ -159,7 +160,7 @@ class Loop:
         """The learner after one step, with the batch's measurements added to its sums. slopes: packed gradient of the
         batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
-        norm = tf.sqrt(sum(tf.reduce_sum(part * part) for part in gradients))
+        norm = tf.sqrt(sum(total(part * part) for part in gradients))
         learner = self.step(learner, gradients, norm, kept_rate)
         added = {
             "loss": measured.loss * measured.weight,

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from fcclf.learning.packing import total
 from fcclf.network.network import class_logits
 
 tf1 = tf.compat.v1
@@ -207,9 +208,9 @@ class Penalty:
             squares = self._squares(number, weight)
             if squares is not None:
                 gradient[number] = squares * part
-                value += tf.reduce_sum(gradient[number] * part) / 2
+                value += total(gradient[number] * part) / 2
             if self.l1 is not None:
-                value += tf.reduce_sum(self.l1[number] * tf.abs(part))
+                value += total(self.l1[number] * tf.abs(part))
                 gradient[number] = _sum(gradient[number], self.l1[number] * tf.sign(part))
         return value, gradient
 
