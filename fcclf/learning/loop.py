@@ -235,6 +235,8 @@ class Loop:
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clip_norm is not None:
             gradients = optimizers.clipped(gradients, norm, plan.clip_norm)
+        # A rate that waits for the whole gradient: XLA would copy weights that are updated before their last use.
+        kept_rate = tf.where(tf.math.is_nan(norm), norm, kept_rate)
         rate = plan.schedule.rate(kept_rate, learner.global_step)
         weights, slots = [], []
         for number, (weight, gradient) in enumerate(zip(learner.weights, gradients, strict=True)):
