@@ -230,13 +230,12 @@ class _Reader:
     def _with_features(self, y, classes):
         self._leave_out_texts()
         self._leave_out({place: "no value" for place, filled in zip(self.read, self.filled, strict=True) if not filled})
-        places = [self.read.index(place) for place in self.features]
-        texts = {self.features.index(place): tuple(sorted(known)) for place, known in self.texts.items()}
+        read, features = ({place: number for number, place in enumerate(each)} for each in (self.read, self.features))
+        texts = {features[place]: tuple(sorted(known)) for place, known in self.texts.items()}
         ranks = {
-            self.features.index(place): np.argsort(np.argsort([*known])).astype(np.float32)
-            for place, known in self.texts.items()
+            features[place]: np.argsort(np.argsort([*known])).astype(np.float32) for place, known in self.texts.items()
         }
-        X = Selected(self.kept.matrix(len(self.read)), places, ranks)
+        X = Selected(self.kept.matrix(len(self.read)), [read[place] for place in features], ranks)
         names = [self.columns[place] for place in self.features]
         weights = None if self.weight is None else np.frombuffer(self.weights, np.float32)
         label = self.columns[self.label]
