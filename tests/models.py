@@ -50,6 +50,9 @@ MODELS = {  # name: features, layers, outputs, task, schema, more
 }
 
 
+QUICK = ("iris", "categories", "convolutions", "outputs")  # of `MODELS`, for every run of the tests
+
+
 @functools.cache
 def model(name) -> ServedModel:
     """One of `MODELS`, always with the same values."""

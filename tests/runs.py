@@ -145,6 +145,11 @@ def campaign(*values):
     return pytest.param(*values, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])
 
 
+def some_of(values, quick):
+    """Parameters of a test, of which the campaign tries all, and every other run of the tests those in `quick`."""
+    return [value if value in quick else campaign(value) for value in values]
+
+
 def assert_one_sentence(error):
     """It can be shown as the one line of a command that failed."""
     assert len(str(error)) < 1000, str(error)

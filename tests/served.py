@@ -4,6 +4,7 @@ Of version N, a row (a, b) has the logits N a, N b and -N (a + b): an answer tel
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ CLASSES = ("red", "green", "blue")
 NAMED = Schema((Column("width"), Column("height")), True, "colour", CLASSES)
 EXAMPLES = [[1.0, 2.0], [-2.0, 0.5], [0.25, -1.0]]
 RANGES = [[-2.0, 2.0], [-1.0, 3.0]]
+WRITTEN = tempfile.TemporaryDirectory()  # deleted when the process ends
 
 
 def logits(version: int, X) -> np.ndarray:
@@ -39,12 +41,7 @@ def write(directory: Path, version: int = 1, schema: Schema = NAMED, task="class
     other than usual; format=None: no model.json."""
     directory.mkdir(parents=True, exist_ok=True)
     hidden = Path(tempfile.mkdtemp(dir=directory, prefix=".tmp-"))
-    with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
-        signatures = {"classification": _classifies, "multilabel": _labels, "regression": _measures}[task](
-            version, schema
-        )
-        session.run(tf1.global_variables_initializer())
-        _save(session, hidden / "saved", signatures)
+    shutil.copytree(_written(version, schema, task), hidden / "saved")
     if notes.get("format", 1) is not None:
         stored = {
             "format": 1,
@@ -60,6 +57,13 @@ def write(directory: Path, version: int = 1, schema: Schema = NAMED, task="class
     os.rename(hidden / "saved", directory / str(version))
     shutil.rmtree(hidden)
     return directory / str(version)
+
+
+@functools.cache
+def _written(version, schema, task):
+    """A SavedModel that is written once and then copied."""
+    build = {"classification": _classifies, "multilabel": _labels, "regression": _measures}[task]
+    return foreign(Path(tempfile.mkdtemp(dir=WRITTEN.name)) / "saved", lambda: build(version, schema))
 
 
 @contextlib.contextmanager
@@ -82,7 +86,9 @@ def foreign(path: Path, build) -> Path:
     with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
         signatures = {name: signature(*each) for name, each in build().items()}
         session.run(tf1.global_variables_initializer())
-        _save(session, path, signatures)
+        builder = tf1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, [tf1.saved_model.tag_constants.SERVING], signatures)
+        builder.save()
     return path
 
 
@@ -91,12 +97,6 @@ def signature(inputs, outputs, method=PREDICT):
     info = tf1.saved_model.utils.build_tensor_info
     sides = [{name: info(tensor) for name, tensor in side.items()} for side in (inputs, outputs)]
     return tf1.saved_model.signature_def_utils.build_signature_def(*sides, method)
-
-
-def _save(session, path, signatures):
-    builder = tf1.saved_model.Builder(str(path))
-    builder.add_meta_graph_and_variables(session, [tf1.saved_model.tag_constants.SERVING], signatures)
-    builder.save()
 
 
 def _logits(version, X):
@@ -143,24 +143,24 @@ def _classifies(version, schema):
         classes = tf.gather(names, numbers)
         return {"logits": logits, "probabilities": probabilities, "class_ids": numbers, "classes": classes}
 
-    found = {"serving_default": signature(by_row[0], outputs(by_row[1]))}
+    found = {"serving_default": (by_row[0], outputs(by_row[1]))}
     if schema.columns and schema.named:
-        found["columns"] = signature(by_column[0], outputs(by_column[1]))
+        found["columns"] = (by_column[0], outputs(by_column[1]))
     scores = tf.nn.softmax(by_example[1])
     labels = tf.tile(names[None], [tf.shape(scores)[0], 1])
-    found["classify"] = signature(by_example[0], {"classes": labels, "scores": scores}, CLASSIFY)
+    found["classify"] = (by_example[0], {"classes": labels, "scores": scores}, CLASSIFY)
     return found
 
 
 def _labels(version, schema):
     (X, logits), *_ = _inputs(version, schema)
     ids = tf.cast(logits > 0, tf.int64)
-    return {"serving_default": signature(X, {"logits": logits, "probabilities": tf.sigmoid(logits), "class_ids": ids})}
+    return {"serving_default": (X, {"logits": logits, "probabilities": tf.sigmoid(logits), "class_ids": ids})}
 
 
 def _measures(version, schema):
     (X, of_rows), _, (examples, of_examples) = _inputs(version, schema)
     return {
-        "serving_default": signature(X, {"predictions": of_rows[:, 0]}),
-        "regress": signature(examples, {"outputs": of_examples[:, 0]}, REGRESS),
+        "serving_default": (X, {"predictions": of_rows[:, 0]}),
+        "regress": (examples, {"outputs": of_examples[:, 0]}, REGRESS),
     }

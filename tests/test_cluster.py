@@ -84,6 +84,7 @@ def test_a_run_goes_on_with_another_number_of_tasks(tmp_path, settings):
     assert runs.history(tmp_path / "moved") == runs.history(tmp_path / "alone")
 
 
+@pytest.mark.campaign
 def test_a_killed_worker_is_named_and_the_run_goes_on_without_it(tmp_path, cluster, reference):
     path = tmp_path / "run"
     cluster.start_workers()

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import runs
 import tensorflow as tf
 from models import MODELS
 
@@ -33,8 +34,11 @@ def written(tmp_path_factory):
     return file
 
 
+EACH = [*(("onnx", name) for name in MODELS), *(("tflite", name) for name in FLOAT32)]
+
+
 @pytest.mark.parametrize(
-    ("format", "name"), [*(("onnx", name) for name in MODELS), *(("tflite", name) for name in FLOAT32)]
+    ("format", "name"), [each if each[1] in models.QUICK else runs.campaign(*each) for each in EACH]
 )
 def test_its_answers_are_near_the_runs(written, format, name):
     X, expected = models.samples(name), models.outputs(name)

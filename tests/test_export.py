@@ -201,6 +201,7 @@ def test_differences_are_relative_beyond_one_and_infinite_where_a_number_is_miss
     assert export.difference(one[:1], np.array([np.nan])) == np.inf
 
 
+@pytest.mark.campaign
 def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_path, monkeypatch):
     X = 1e4 * models.samples("every dense")  # so far from 1 that float32 has no more than some digits
     given, trained = export.given(X, "large numbers", "float32"), models.predictor("every dense").answers
@@ -218,7 +219,7 @@ def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_pat
         export.export_model(models.model("every dense"), trained, tmp_path, ["onnx"], given)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", runs.some_of(models.MODELS, models.QUICK))
 def test_every_kind_of_model_passes(tmp_path, name):
     model = models.model(name)
     formats = [format for format in FORMATS if (format, model.dtype) != ("tflite", "float64")]
@@ -268,8 +269,8 @@ def test_several_labels_a_sample(tmp_path):
     np.testing.assert_allclose(found["probabilities"], classifier.predict_proba(X), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("loss", ["squared_error", runs.campaign("poisson")])
+@pytest.mark.parametrize("outputs", [1, runs.campaign(2)])
 def test_a_regressor_is_exported(tmp_path, loss, outputs):
     X, y = load_diabetes(return_X_y=True)
     y = y if outputs == 1 else np.column_stack([y, y[::-1]])

@@ -62,7 +62,7 @@ def plain(text):
 @pytest.mark.parametrize(
     ("page", "kinds"),
     [
-        ("export.md", ("sh", "python")),
+        runs.campaign("export.md", ("sh", "python")),
         ("first_steps.md", ("sh", "python")),
         ("own_data.md", ("python",)),
         ("../README.md", ("python",)),

@@ -88,10 +88,7 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(found[name], values)
 
 
-READERS = [by_session, by_function, by_layer, by_command]
-
-
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+@pytest.mark.parametrize("reader", [by_session, *map(runs.campaign, [by_function, by_layer, by_command])])
 def test_whoever_opens_it_gets_the_runs_bits(saved, reader):
     names = [name for name in MODELS if name != "logarithms"]
     inputs = [{"X": models.samples(name)} for name in names]

@@ -57,6 +57,7 @@ def cluster(**settings):
     return LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, **settings)
 
 
+@pytest.mark.campaign
 def test_a_search_over_a_cluster_is_that_of_one_process():
     grid = {"learning_rate_init": [1e-6, 0.01, 0.1]}
     with cluster() as workers:

@@ -252,6 +252,7 @@ def trained_and_exported(tmp_path):
             subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=tmp_path, check=True, env=IMPORTABLE)
 
 
+@pytest.mark.campaign
 def test_the_docs_commands_work_as_written(tmp_path):
     trained_and_exported(tmp_path)
     serve, *requests = [shlex.split(line) for line in commands(DOCS) if line.startswith(("fcclf serve", "curl"))]

@@ -119,7 +119,7 @@ def test_statistics_of_the_data_stay_as_they_were_measured():
         np.testing.assert_array_equal(found[name], values.astype(np.float32), err_msg=name)
 
 
-@pytest.mark.parametrize("jit", ["off", "on"])
+@pytest.mark.parametrize("jit", ["off", runs.campaign("on")])
 def test_where_a_stretch_ends_changes_no_bit(tmp_path, jit):
     config = runs.config(**EVERYTHING, jit=jit, epochs=7, checkpoint_every=3)
     training.train(config, tmp_path / "whole")

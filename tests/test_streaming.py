@@ -38,6 +38,7 @@ KINDS = {
     "drawn with replacement": ("off", {"sampling": "bootstrap", "shuffle_window": 4096}),
     "a schedule": ("off", {"schedule": "adaptive", "clip_norm": 0.5, "l1": 1e-3}),
 }
+QUICK = ("plain", "weights", "drawn with replacement", "a schedule")
 
 
 def trained(config, make, dataset=None, longest=None, fed_batches=2):
@@ -71,14 +72,14 @@ def assert_same(streamed, in_memory):
         np.testing.assert_array_equal(variables[name], values, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", runs.some_of(KINDS, QUICK))
 def test_streamed_samples_give_the_bits_of_samples_in_memory(kind):
     jit, settings = KINDS[kind]
     config = runs.config(**{"jit": jit, "epochs": 3, **settings})
     assert_same(trained(config, StreamedProgram), trained(config, Program))
 
 
-@pytest.mark.parametrize("jit", ["on", "off"])
+@pytest.mark.parametrize("jit", [runs.campaign("on"), "off"])
 def test_so_they_do_where_evaluations_are_cut_everywhere(jit, monkeypatch):
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 3)
     monkeypatch.setattr("fcclf.learning.streaming.program.within_seconds", lambda count, seconds: 1)
@@ -146,7 +147,7 @@ def small_evaluations():
     clear_programs()
 
 
-@pytest.mark.parametrize("call", [6, 7])
+@pytest.mark.parametrize("call", [6, runs.campaign(7)])
 @pytest.mark.usefixtures("small_evaluations")
 def test_a_streamed_run_that_is_killed_goes_on_to_the_same_bits(call, tmp_path):
     """In the second evaluation, or in the epoch after it; a checkpoint is written after every piece."""
