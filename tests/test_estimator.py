@@ -362,7 +362,7 @@ def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
     program.clear_programs()
     monkeypatch.setattr(Program, "build", lambda self, build=Program.build: (built.append(1), build(self)))
-    for alpha, rate, l1, dropout in ((0, 1e-3, 1e-5, 0.1), (1, 1e-2, 1e-4, 0.2), (0.1, 0.1, 1e-3, 0.5)):
+    for alpha, rate, l1, dropout in ((0.01, 1e-3, 1e-5, 0.1), (1, 1e-2, 1e-4, 0.2), (0.1, 0.1, 1e-3, 0.5)):
         classifier(max_iter=2, alpha=alpha, learning_rate_init=rate, l1=l1, dropout=dropout).fit(X, y)
     assert len(built) == 1
 

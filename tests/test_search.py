@@ -111,10 +111,12 @@ def test_200_candidates_are_the_same_where_a_worker_is_killed_meanwhile():
 
 
 def test_a_program_serves_all_fits_of_its_shape(no_programs):
-    search({"learning_rate_init": [0.001, 0.01], "alpha": [0, 0.1], "tol": [0, 0.1], "random_state": [0, 1]})
+    search({"learning_rate_init": [0.001, 0.01], "alpha": [0.01, 0.1], "tol": [0, 0.1], "random_state": [0, 1]})
     assert len(kept_plans()) == 1
-    search({"hidden_layer_sizes": [(5,), (6,)]})
+    search({"alpha": [0, 0.1]})  # without a penalty nothing is computed for it
     assert len(kept_plans()) == 2
+    search({"hidden_layer_sizes": [(5,), (6,)]})
+    assert len(kept_plans()) == 3
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")

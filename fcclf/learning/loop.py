@@ -161,6 +161,9 @@ class Loop:
         batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
         norm = tf.sqrt(sum(total(part * part) for part in gradients))
+        # The rate waits for everything that is computed from the weights, or XLA would copy them before updating them.
+        waited_for = norm + penalty
+        kept_rate = tf.where(tf.math.is_nan(waited_for), waited_for, kept_rate)
         learner = self.step(learner, gradients, norm, kept_rate)
         added = {
             "loss": measured.loss * measured.weight,
@@ -235,8 +238,6 @@ class Loop:
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clip_norm is not None:
             gradients = optimizers.clipped(gradients, norm, plan.clip_norm)
-        # A rate that waits for the whole gradient: XLA would copy weights that are updated before their last use.
-        kept_rate = tf.where(tf.math.is_nan(norm), norm, kept_rate)
         rate = plan.schedule.rate(kept_rate, learner.global_step)
         weights, slots = [], []
         for number, (weight, gradient) in enumerate(zip(learner.weights, gradients, strict=True)):
