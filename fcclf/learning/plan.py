@@ -29,7 +29,7 @@ MOST_SAMPLES_PER_RUN = 2_000_000  # largest number of entries of the fed order, 
 FED_BYTES, FED_ROWS = 1 << 24, 1 << 18  # most bytes and rows of streamed samples in one `Session.run`
 READ_BYTES, READ_AHEAD = 1 << 26, 2  # bytes of streamed samples read at once, and number of such reads held in memory
 SESSION, COMPILER = Needed(230_000_000, 570_000_000), Needed(0, 580_000_000)  # measured on two cores
-LEAST_FOR_THREADS = 1_000_000  # multiplications in a step's forward pass; with fewer, one thread is the fastest
+LEAST_FOR_THREADS = 5_000_000  # multiplications in a step's forward pass; with fewer, one thread is the fastest
 THREAD, THREADS_PER_CORE = 72_000_000, 2  # bytes of address space for stack and heap; number for each further core
 
 
