@@ -422,11 +422,11 @@ def test_auto_compiles_all_but_convolutions_inside_blocks_too_and_those_for_a_gp
     ("settings", "threads"),
     [
         ({}, 1),
-        ({"hidden": (512, 512)}, 7),
-        ({"hidden": (512, 512), "threads": 3}, 3),
+        ({"hidden": (1024, 1024)}, 7),
+        ({"hidden": (1024, 1024), "threads": 3}, 3),
         ({"threads": 3}, 3),
         ({"layers": CONVOLUTIONAL}, 7),
-        ({"hidden": (512, 512), "shards": 2, "batch_size": 64}, 1),
+        ({"hidden": (1024, 1024), "shards": 2, "batch_size": 64}, 1),
     ],
 )
 def test_a_small_network_has_one_thread_and_others_one_for_each_core(settings, threads, monkeypatch):
