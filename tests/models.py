@@ -48,8 +48,6 @@ MODELS = {  # name: features, layers, outputs, task, schema, more
     "logarithms": (2, Model().layers, 1, REGRESSION, HOUSES, {"logarithms": True}),
     "outputs": (2, Model().layers, 2, REGRESSION, Schema(), {"dtype": "float64"}),
 }
-
-
 QUICK = ("iris", "categories", "convolutions", "outputs")  # of `MODELS`, for every run of the tests
 
 

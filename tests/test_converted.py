@@ -18,6 +18,7 @@ from fcclf.errors import RunError
 from fcclf.serving import converted, export
 
 FLOAT32 = [name for name in MODELS if models.model(name).dtype == "float32"]
+EACH = [*(("onnx", name) for name in MODELS), *(("tflite", name) for name in FLOAT32)]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,6 @@ def written(tmp_path_factory):
         return path
 
     return file
-
-
-EACH = [*(("onnx", name) for name in MODELS), *(("tflite", name) for name in FLOAT32)]
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class EpochOrders:
         return self.order.of_epoch(epoch)
 
     def close(self):
-        """Ends the thread."""
+        """Ends the thread that computes orders ahead."""
         self.pool.shutdown(cancel_futures=True)
 
     def _made(self, epochs, made):

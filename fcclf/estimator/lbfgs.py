@@ -38,4 +38,4 @@ def _print(number, loss):
 
 
 def _quiet(number, loss):
-    """Prints nothing."""
+    """Ignores an iteration: what a fit that is not verbose does with it."""

@@ -161,10 +161,7 @@ class Loop:
         batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
         norm = tf.sqrt(sum(total(part * part) for part in gradients))
-        # The rate waits for everything that is computed from the weights, or XLA would copy them before updating them.
-        waited_for = norm + penalty
-        kept_rate = tf.where(tf.math.is_nan(waited_for), waited_for, kept_rate)
-        learner = self.step(learner, gradients, norm, kept_rate)
+        learner = self.step(learner, gradients, norm, self.rate_after(kept_rate, norm, penalty))
         added = {
             "loss": measured.loss * measured.weight,
             "total": (measured.loss + penalty) * measured.size,
@@ -173,6 +170,16 @@ class Loop:
             "gradient_norm": norm,
         }
         return learner._replace(sums=learner.sums + tf.stack([added[name] for name in SUMS]))
+
+    def rate_after(self, kept_rate, norm, penalty):
+        """The learning rate, which in a compiled loop waits for the norm of the gradient and for the penalty.
+
+        The weights are then updated after their last use. XLA would copy them first if it did not know that.
+        """
+        if not self.plan.compiled:
+            return kept_rate
+        waited_for = norm + penalty
+        return tf.where(tf.math.is_nan(waited_for), waited_for, kept_rate)
 
     def descent(self, packed, statistics, X, y, weights, phase):
         """(logits, loss, packed gradient of the loss) of a batch in training. packed: the trained weights of the

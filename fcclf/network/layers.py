@@ -276,7 +276,8 @@ def _activated(block, product, own):
 
 
 def _product(inputs, kernel, fused):
-    """inputs @ kernel."""
+    """The matrix product of inputs, [batch, inputs], and a kernel, [inputs, units]. fused: XLA compiles it, which fuses
+    the product with a small kernel if it is written as a sum."""
     if fused and kernel.shape.num_elements() <= LARGEST_FUSED_KERNEL:
         return tf.reduce_sum(inputs[:, :, None] * kernel[None], axis=1)
     return tf.matmul(inputs, kernel)

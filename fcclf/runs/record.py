@@ -61,7 +61,7 @@ class Record:
             log.curves(first_epoch, _tagged(name, columns))
 
     def graph(self, definition):
-        """Writes a GraphDef."""
+        """Writes the graph of a run for TensorBoard. definition: a GraphDef."""
         self.logs["train"].graph(definition)
 
     def summary(self, directory: str, epoch: int, serialized: bytes):

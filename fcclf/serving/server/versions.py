@@ -51,7 +51,7 @@ class Versions:
         self._let_go()
 
     def _found(self):
-        """{version: its folder}."""
+        """The versions on disk: {number: folder}."""
         if self.is_version:
             name = self.directory.resolve().name
             return {int(name) if is_number(name) else 1: self.directory}
