@@ -1,5 +1,6 @@
 """The building blocks against their definitions, computed with numpy."""
 
+import functools
 import math
 
 import numpy as np
@@ -65,6 +66,21 @@ def test_dense_is_activation_of_product_plus_bias(activation, fused):
 
     output, (kernel, bias) = evaluated(build)
     np.testing.assert_allclose(output, DEFINITIONS[activation](X @ kernel + bias), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("batch", [1, 9, 64])
+def test_a_fused_dense_layer_has_the_gradients_of_a_matrix_product(batch, use_bias):
+    inputs = np.random.default_rng(0).normal(size=(batch, 3)).astype(np.float32)
+
+    def gradients(fused):
+        block, x = Dense(2, "elu", use_bias=use_bias), tf.constant(inputs)
+        output = layers.call(block, x, Place("layer", 3), context(block, inputs, fused=fused))
+        return tf.gradients(tf.square(output), [x, *tf1.trainable_variables()])
+
+    fused, plain = (evaluated(functools.partial(gradients, each)) for each in (True, False))
+    for one, other in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

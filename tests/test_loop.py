@@ -16,7 +16,6 @@ from fcclf.data import loading
 from fcclf.data.order import EpochOrders, Order, epoch_order
 from fcclf.errors import ConfigError
 from fcclf.learning import loop
-from fcclf.learning.packing import total
 from fcclf.learning.plan import is_compiled, planned
 from fcclf.learning.program import Program
 from fcclf.network.network import class_logits
@@ -433,10 +432,3 @@ def test_a_small_network_has_one_thread_and_others_one_for_each_core(settings, t
     monkeypatch.setattr("fcclf.learning.plan.cores", lambda: 7)
     config = runs.config(**{"threads": 0} | settings)
     assert planned(config, DataShape(2, 2), (1000, 0, 100)).threads == threads
-
-
-@pytest.mark.parametrize("shape", [(4100,), (1, 4200), (7, 700), (8, 520), (783, 6), (5, 5, 8, 32)])
-def test_a_total_counts_every_number_once_whatever_the_shape(shape):
-    values = np.float32(np.random.default_rng(0).integers(0, 100, shape))  # sums of which are exact
-    with tf.Graph().as_default(), tf1.Session() as session:
-        assert session.run(total(tf.constant(values))) == values.sum()

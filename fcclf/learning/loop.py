@@ -14,11 +14,11 @@ from fcclf.data.dataset import Part
 from fcclf.learning import optimizers
 from fcclf.learning.objective import Penalty, divided, weighted_mean
 from fcclf.learning.optimizers import Given
-from fcclf.learning.packing import total
 from fcclf.learning.plan import Hyperparameters, Plan, batches_per_epoch
 from fcclf.learning.state import SUMS, Learner, State, Storage
 from fcclf.network.layers import Context, Phase
 from fcclf.network.network import Network, inference
+from fcclf.network.sums import total, totals
 
 tf1 = tf.compat.v1
 
@@ -37,8 +37,8 @@ class Results(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Measurements of a batch as it is trained on, scalars. loss: weighted mean over its samples; score: weighted sum
-    over its samples; weight: their total weight; size: number of samples that count."""
+    """Measurements of a batch as it is trained on, scalars. loss, score: weighted sums over its samples; weight: their
+    total weight; size: number of samples that count."""
 
     loss: tf.Tensor
     score: tf.Tensor
@@ -101,7 +101,7 @@ class Loop:
             for each, on in ((fed.l1, plan.l1), (fed.l2, plan.l2))
         )
         alpha = dict.fromkeys(kernels, fed.alpha) if plan.alpha else None
-        return Penalty(self.storage.trained, plan.dtype, l1, l2, alpha)
+        return Penalty(self.storage.trained, plan.dtype, plan.compiled, l1, l2, alpha)
 
     def spread(self, part: Part):
         """What the scores of a part are relative to."""
@@ -149,9 +149,9 @@ class Loop:
         weight = size if weights is None else tf.reduce_sum(weights)
         phase = Phase(learner.global_step, weights, updates={})
         statistics = self.storage.statistics.unpack(learner.statistics)
-        logits, loss, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
+        logits, losses, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
         scores = self.plan.objective.scores(logits, y, self.spreads["train"])
-        score = tf.reduce_sum(scores * (1.0 if weights is None else weights))
+        loss, score = tf.unstack(totals(product(tf.stack([losses, scores]), weights), self.plan.compiled))
         if phase.updates:
             learner = learner._replace(statistics=self.storage.statistics.pack({**statistics, **phase.updates}))
         return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
@@ -160,35 +160,36 @@ class Loop:
         """The learner after one step, with the batch's measurements added to its sums. slopes: packed gradient of the
         batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
-        norm = tf.sqrt(sum(total(part * part) for part in gradients))
-        learner = self.step(learner, gradients, norm, self.rate_after(kept_rate, norm, penalty))
+        norm = tf.sqrt(sum(total(part * part, self.plan.compiled) for part in gradients))
+        rate = self.rate_after(kept_rate, norm, penalty, measured.loss, measured.score)
+        learner = self.step(learner, gradients, norm, rate)
         added = {
-            "loss": measured.loss * measured.weight,
-            "total": (measured.loss + penalty) * measured.size,
+            "loss": measured.loss,
+            "total": (divided(measured.loss, measured.weight) + penalty) * measured.size,
             "score": measured.score,
             "weight": measured.weight,
             "gradient_norm": norm,
         }
         return learner._replace(sums=learner.sums + tf.stack([added[name] for name in SUMS]))
 
-    def rate_after(self, kept_rate, norm, penalty):
-        """The learning rate, which in a compiled loop waits for the norm of the gradient and for the penalty.
+    def rate_after(self, kept_rate, *scalars):
+        """The learning rate, which in a compiled loop waits for scalars that were computed from the weights.
 
         The weights are then updated after their last use. XLA would copy them first if it did not know that.
         """
         if not self.plan.compiled:
             return kept_rate
-        waited_for = norm + penalty
+        waited_for = tf.add_n(scalars)
         return tf.where(tf.math.is_nan(waited_for), waited_for, kept_rate)
 
     def descent(self, packed, statistics, X, y, weights, phase):
-        """(logits, loss, packed gradient of the loss) of a batch in training. packed: the trained weights of the
-        network. weights: of the samples, [batch], or None."""
+        """(logits, loss of each sample, packed gradient of their weighted mean) of a batch in training. packed: the
+        trained weights of the network. weights: of the samples, [batch], or None."""
         trained = self.storage.trained.unpack(packed)
         logits = self.logits(X, {**trained, **statistics}, phase)
-        loss = weighted_mean(self.plan.objective.losses(logits, y, training=True), weights)
-        gradients = tf.gradients(loss, list(trained.values()))
-        return logits, loss, self.storage.trained.pack(dict(zip(trained, gradients, strict=True)))
+        losses = self.plan.objective.losses(logits, y, training=True)
+        gradients = tf.gradients(weighted_mean(losses, weights), list(trained.values()))
+        return logits, losses, self.storage.trained.pack(dict(zip(trained, gradients, strict=True)))
 
     def penalized(self, packed, gradients, weight):
         """(penalty, packed gradients with the penalty's added). weight: total weight of the samples that `gradients`
@@ -205,12 +206,13 @@ class Loop:
 
         def batch(X, y, weights):
             weight = float(X.shape[0]) if weights is None else tf.reduce_sum(weights)
-            _, loss, gradients = self.descent(packed, {}, X, y, weights, None)
-            return loss * weight, [each * weight for each in gradients], tf.cast(weight, loss.dtype)
+            _, losses, gradients = self.descent(packed, {}, X, y, weights, None)
+            loss, weight_of_loss = tf.reduce_sum(product(losses, weights)), tf.cast(weight, losses.dtype)
+            return loss, [each * weight for each in gradients], weight_of_loss
 
-        self.penalty, total = self.fed_penalty(), self.plan.sizes.train
+        self.penalty = self.fed_penalty()
         zero, zeros = tf.zeros((), self.plan.dtype), [tf.zeros_like(each) for each in packed]
-        loss, gradients, weight = self._summed(part, total, batch, (zero, zeros, zero))
+        loss, gradients, weight = self._summed(part, self.plan.sizes.train, batch, (zero, zeros, zero))
         loss, gradients = divided(loss, weight), [divided(each, weight) for each in gradients]
         penalty, gradients = self.penalized(packed, gradients, weight)
         return loss + penalty, loss * self.plan.objective.averaged + penalty, gradients
@@ -323,9 +325,8 @@ class Loop:
 
         def batch(X, y, weights):
             logits = self.logits(X, values)
-            measured = objective.losses(logits, y), objective.scores(logits, y, spread)
-            weights = tf.ones(X.shape[0], self.plan.dtype) if weights is None else weights
-            return tf.stack([*(tf.reduce_sum(each * weights) for each in measured), tf.reduce_sum(weights)])
+            losses, scores = objective.losses(logits, y), objective.scores(logits, y, spread)
+            return totals(product(tf.stack([losses, scores, tf.ones_like(losses)]), weights), self.plan.compiled)
 
         return batch
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from fcclf.learning.packing import total
 from fcclf.network.network import class_logits
+from fcclf.network.sums import total
 
 tf1 = tf.compat.v1
 
@@ -193,8 +193,10 @@ class Penalty:
     are None if no kernel has such a penalty; `alpha` holds the same number for every weight of a kernel.
     """
 
-    def __init__(self, packing, dtype, l1: dict | None, l2: dict | None, alpha: dict | None):
-        """packing: of the trained variables, whose type is dtype. l1, l2, alpha: {kernel name: scalar}."""
+    def __init__(self, packing, dtype: str, compiled: bool, l1: dict | None, l2: dict | None, alpha: dict | None):
+        """packing: of the trained variables, whose type is dtype. compiled: by XLA. l1, l2, alpha: {kernel name:
+        scalar}."""
+        self.compiled = compiled
         self.l1, self.l2, self.alpha = (
             None if each is None else packing.spread({name: each.get(name, 0.0) for name in packing.names}, dtype)
             for each in (l1, l2, alpha)
@@ -208,9 +210,9 @@ class Penalty:
             squares = self._squares(number, weight)
             if squares is not None:
                 gradient[number] = squares * part
-                value += total(gradient[number] * part) / 2
+                value += total(gradient[number] * part, self.compiled) / 2
             if self.l1 is not None:
-                value += total(self.l1[number] * tf.abs(part))
+                value += total(self.l1[number] * tf.abs(part), self.compiled)
                 gradient[number] = _sum(gradient[number], self.l1[number] * tf.sign(part))
         return value, gradient
 

@@ -9,7 +9,6 @@ import math
 import tensorflow as tf
 
 LARGEST_PACKED = 4096  # numbers in a tensor; copying more takes longer than a separate operation
-STRIPS = 8  # of the rows of a large tensor, for its total
 
 
 class Packing:
@@ -46,16 +45,3 @@ class Packing:
         small = [tf.fill([math.prod(shape)], tf.cast(values[name], dtype)) for name, shape in self.small.items()]
         vector = [tf.concat(small, axis=0)] if small else []
         return (*vector, *(values[name] for name in self.large))
-
-
-def total(values):
-    """The sum of all numbers in a packed tensor, a scalar.
-
-    XLA adds the numbers of one sum one after another. The rows of a large tensor are therefore added as strips first,
-    with vector instructions: otherwise the norm of the gradient alone takes a tenth of a wide network's step.
-    """
-    rows = values.shape[0] // STRIPS
-    if values.shape.rank == 1 or not rows:
-        return tf.reduce_sum(values)
-    *strips, rest = tf.split(values, [rows] * STRIPS + [values.shape[0] - rows * STRIPS])
-    return tf.reduce_sum(tf.add_n(strips)) + tf.reduce_sum(rest)

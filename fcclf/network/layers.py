@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fcclf.network.sums import totals
 from fcclf.settings.blocks import (
     Activation,
     AlphaDropout,
@@ -50,7 +51,7 @@ VARIANCES = {
 TRUNCATED_NORMAL_STDDEV = 0.87962566103423978
 
 # Up to this many weights, multiply-and-sum is faster than a matrix product once compiled: XLA fuses it with its
-# neighbours, while every product is a library call (measured with benchmarks/speed.py: 6.4 against 12 us a step).
+# neighbours, while every product is a library call (python benchmarks/speed.py: 6.4 against 12 us a step).
 LARGEST_FUSED_KERNEL = 64
 
 # Up to this many weights, the convolution of a single channel is trained as one product, a third of the time of
@@ -173,7 +174,9 @@ def _outputs(block, inputs, own, place, context):
 
 @_outputs.register
 def _(block: Dense, inputs, own, place, context):
-    return _activated(block, _product(inputs, own["kernel"], context.fused), own)
+    if context.fused and own["kernel"].shape.num_elements() <= LARGEST_FUSED_KERNEL:
+        return _dense_in_columns(block, inputs, own)
+    return _activated(block, tf.matmul(inputs, own["kernel"]), own)
 
 
 @_outputs.register
@@ -275,12 +278,24 @@ def _activated(block, product, own):
     return activation(block.activation)(product + own["bias"] if block.use_bias else product)
 
 
-def _product(inputs, kernel, fused):
-    """The matrix product of inputs, [batch, inputs], and a kernel, [inputs, units]. fused: XLA compiles it, which fuses
-    the product with a small kernel if it is written as a sum."""
-    if fused and kernel.shape.num_elements() <= LARGEST_FUSED_KERNEL:
-        return tf.reduce_sum(inputs[:, :, None] * kernel[None], axis=1)
-    return tf.matmul(inputs, kernel)
+def _dense_in_columns(block, inputs, own):
+    """What a dense layer with a small kernel returns, computed with samples in columns: vector instructions work on
+    neighbours, and there are more samples than units. XLA drops the transpositions between layers."""
+    bias = [own["bias"]] if block.use_bias else []
+    return tf.transpose(activation(block.activation)(_sums_in_columns(tf.transpose(inputs), own["kernel"], *bias)))
+
+
+@tf.custom_gradient
+def _sums_in_columns(inputs, kernel, *bias):
+    """What each unit adds up, [units, batch]. inputs: [inputs, batch]; kernel: [inputs, units]; bias: [units], or
+    nothing. The gradients add up the samples of a batch with `totals`."""
+
+    def gradients(slopes):
+        of_inputs = tf.reduce_sum(kernel[:, :, None] * slopes, axis=1)
+        return of_inputs, totals(inputs[:, None] * slopes, True), *(totals(slopes, True) for _ in bias)
+
+    products = tf.reduce_sum(kernel[:, :, None] * inputs[:, None], axis=0)
+    return sum((each[:, None] for each in bias), start=products), gradients
 
 
 def _convolved_as_product(images, kernel, block):

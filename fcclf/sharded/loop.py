@@ -16,6 +16,7 @@ from fcclf.learning.state import Learner
 from fcclf.network import layers
 from fcclf.network.layers import BLOCKS, Context, Phase
 from fcclf.network.network import inference
+from fcclf.network.sums import totals
 from fcclf.settings import blocks
 
 SUMS = ("loss", "score", "weight", "size")  # over the samples of a shard
@@ -133,8 +134,8 @@ class ShardedLoop(Loop):
         seed = 0 if mark is None else tf.cast(mark[0], tf.int32)
         context = Context({**trained, **statistics}, seed, plan.compiled, phase)
         logits = inference(rows.X, self.network, context)["output"]
-        measured = plan.objective.losses(logits, rows.y, training=True), self._scores(logits, rows.y)
-        loss, score = (tf.reduce_sum(each if rows.weights is None else each * rows.weights) for each in measured)
+        losses, scores = plan.objective.losses(logits, rows.y, training=True), self._scores(logits, rows.y)
+        loss, score = tf.unstack(totals(product(tf.stack([losses, scores]), rows.weights), plan.compiled))
         gradients = tf.gradients(loss, list(trained.values()))
         counted = size if rows.counted is None else tf.reduce_sum(rows.counted)
         return self.packing.pack(
@@ -170,7 +171,7 @@ class ShardedLoop(Loop):
             moved = {name: tf.where(weight > 0, mean[name], kept[name]) for name in self.moving}
             learner = learner._replace(statistics=self.storage.statistics.pack({**kept, **moved}))
         slopes = self.storage.trained.pack({name: mean[name] for name in self.storage.trained.names})
-        return self.moved(learner, kept_rate, slopes, Measured(divided(loss, weight), score, weight, size))
+        return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
 
     # ---- an evaluation
 
