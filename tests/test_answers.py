@@ -108,6 +108,7 @@ def test_numbers_are_predicted_in_the_unit_of_the_labels(tmp_path, capfd):
     assert told.startswith(f"fcclf: R2 {r2:.4f}, mean absolute error {np.abs(predictions - labels).mean():.5g}, ")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Maximum iterations")
 def test_a_fit_that_is_kept_answers_as_its_estimator_does(tmp_path, capfd):
     X, y = POINTS.X.astype(np.float64), POINTS.y
@@ -129,6 +130,7 @@ def test_a_fit_that_is_kept_answers_as_its_estimator_does(tmp_path, capfd):
     np.testing.assert_array_equal(np.float64(rows), numbers.predict(X))
 
 
+@pytest.mark.slow
 def test_any_checkpoint_answers(tmp_path, points, capfd):
     training.train(runs.config(checkpoint_every=2, keep=9, early_stopping=True, patience=99), tmp_path / "run")
     words = (tmp_path / "run", points, "--id", "name", "--label", "kind", "--checkpoint")

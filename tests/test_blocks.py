@@ -64,6 +64,7 @@ def residuals(inner):
     return st.builds(Residual, layers, st.sampled_from(blocks.ACTIVATIONS), l2=st.floats(0, 1))
 
 
+@pytest.mark.slow
 @given(st.lists(st.recursive(FLAT_BLOCKS, residuals, max_leaves=6)))
 def test_every_stack_reads_back_from_its_json(hidden):
     config = Config(Images(), Stack(layers=(*hidden, Dense(None))))

@@ -182,6 +182,7 @@ def came_of(prefix):
         return answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, runs.campaign(400)])
 def test_a_hostile_index_never_ends_the_process(prefix, count):
     sound, refused = Path(prefix + ".index").read_bytes(), 0

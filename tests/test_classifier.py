@@ -55,6 +55,7 @@ def test_two_labels_that_may_both_be_there_are_not_two_classes():
     assert fitted.decision_function(SEVERAL).shape == pairs.shape
 
 
+@pytest.mark.slow
 def test_several_labels_are_kept_in_a_run(tmp_path):
     fitted = classifier(logdir=tmp_path / "run").fit(SEVERAL, LABELS)
     opened = FCClassifier.from_run(tmp_path / "run")
@@ -89,6 +90,7 @@ def test_one_class_is_always_the_answer():
     np.testing.assert_array_equal(fitted.predict_proba(X), np.ones((60, 1)))
 
 
+@pytest.mark.slow
 def test_one_class_is_kept_in_a_run(tmp_path):
     classifier(logdir=tmp_path / "run").fit(X, np.full(60, 7))
     assert set(FCClassifier.from_run(tmp_path / "run").predict(X)) == {7}
@@ -124,6 +126,7 @@ def test_labels_of_numpys_new_texts_are_texts():
 # ---- the type of the numbers -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "dtype", "expected"),
     [
@@ -143,6 +146,7 @@ def test_weights_and_answers_are_of_the_type_asked_for(estimator, given, dtype, 
     assert answer((10 * X).astype(given)).dtype == answer(10 * X.astype(np.float32)).dtype == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["adam", "sgd", *map(runs.campaign, ["rmsprop", "adagrad", "adadelta"])])
 @pytest.mark.parametrize("max_iter", [3, runs.campaign(2000)])
 def test_both_types_begin_with_the_same_weights_and_learn_the_same(solver, max_iter):
@@ -159,6 +163,7 @@ def test_float64_is_mlpclassifier_to_its_last_digits(settings):
     np.testing.assert_allclose(mine.fit(X, y).loss_curve_, theirs.loss_curve_, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_float64_fit_goes_on_to_the_same_bits(tmp_path):
     settings = {"early_stopping": True, "dropout": 0.2, "batch_norm": "before"}
     whole = classifier(**settings, max_iter=12, logdir=tmp_path / "whole").fit(X, y)
@@ -231,6 +236,7 @@ def test_weights_that_fit_no_layer_are_refused():
 # ---- what the network has learned ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"batch_norm": "before", "dropout": 0.2}, {"batch_norm": "after"}], ids=str)
 def test_a_hidden_layer_is_what_the_next_one_multiplies(settings):
     fitted = classifier(hidden_layer_sizes=(7, 5), activation="tanh", **settings).fit(X, y)

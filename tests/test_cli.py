@@ -153,6 +153,7 @@ def test_evaluate_repeats_the_metrics(logs, capsys):
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.slow
 def test_training_ends_with_three_figures_unless_told_not_to(logs, capsys):
     assert run("train", "moons", *SMALL, "--run-name", "mine", "--quiet") == 0
     assert sorted(each.name for each in (logs / "mine" / "figures").iterdir()) == [
@@ -162,6 +163,7 @@ def test_training_ends_with_three_figures_unless_told_not_to(logs, capsys):
     assert not (logs / "bare" / "figures").exists()
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_written_cost_neither_results_nor_success(logs, capsys):
     run("train", "moons", *SMALL, "--run-name", "mine", "--no-figures")
     (logs / "mine" / "figures").write_text("")
@@ -338,6 +340,7 @@ def test_images_that_are_not_there_are_exit_1_with_what_to_install(logs, capsys)
     assert "install Debian's package dataset-fashion-mnist" in error
 
 
+@pytest.mark.slow
 def test_a_table_is_trained_on_and_its_labels_reach_the_report(logs, capsys):
     Path("pets.csv").write_text("".join(f"{row},{row % 2},{('dog', 'cat')[row % 2]}\n" for row in range(40)))
     flags = ["--batch-size", "8", "--epochs", "2", "--jit", "off", "--no-figures", "--quiet"]

@@ -41,6 +41,7 @@ def cluster():
         yield found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "settings"),
     [
@@ -136,6 +137,7 @@ class OtherVersions:
         run_directory.versions = lambda *given: versions(*given) | {"numpy": "0.9"}
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_versions_or_settings_is_refused_before_anything_is_made(tmp_path, cluster):
     path = tmp_path / "run"
     cluster.start_worker(faults=[OtherVersions()])

@@ -62,6 +62,7 @@ def test_too_many_classes_have_a_line_for_each_that_was_taken_for_others():
     ]
 
 
+@pytest.mark.slow
 def test_no_line_is_wider_than_a_terminal_and_no_name_is_cut():
     random = np.random.default_rng(0)
     for count in (2, 3, 10, 26, 100):

@@ -35,6 +35,7 @@ def written(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "name"), [each if each[1] in models.QUICK else runs.campaign(*each) for each in EACH]
 )

@@ -321,6 +321,7 @@ def slots(document):
             yield from slots(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [50, runs.campaign(500)])
 def test_a_hostile_config_is_refused_or_a_config_and_nothing_outside_is_touched(renew, count, capsys):
     path = renew()
@@ -378,6 +379,7 @@ def fit_run(path):
 SMALL = runs.config(epochs=1, batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, runs.campaign(500)])
 @pytest.mark.parametrize("make", [table_run, images_run, stack_run, fit_run])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

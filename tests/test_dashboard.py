@@ -116,6 +116,7 @@ def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variab
     assert inputs <= nodes.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "shape", "validation"),
     [
@@ -137,12 +138,14 @@ def written_graph(path):
     return {node.name for node in tf.compat.v1.GraphDef.FromString(graph).node}
 
 
+@pytest.mark.slow
 def test_a_second_run_in_a_process_has_the_picture_of_the_first(tmp_path):
     for seed in (0, 1):
         training.train(runs.config(epochs=2, image_every=1, early_stopping=True, seed=seed), tmp_path / str(seed))
     assert written_graph(tmp_path / "1") == written_graph(tmp_path / "0")
 
 
+@pytest.mark.slow
 def test_what_layers_do_in_training_is_a_box_inside_theirs():
     nodes = pictured(runs.config(dropout=0.1))
     inside = {name.split("/")[1] for name in nodes if name.startswith("full-connect-layer/")}
@@ -153,6 +156,7 @@ def test_what_layers_do_in_training_is_a_box_inside_theirs():
     assert "output/in-training/MatMul" in nodes
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_graph_has_blocks_inside_blocks_with_their_variables():
     nodes = pictured(runs.config(layers=RESIDUAL))
     for inside in ("fc1", "residual1/fc1", "projection"):

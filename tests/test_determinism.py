@@ -93,6 +93,7 @@ def fit(epochs):
     return [*model.coefs_, model.predict_proba(X)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "threads", "jit"),
     [
@@ -172,6 +173,7 @@ def train_on_one_core(config, path):
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 
 
+@pytest.mark.slow
 @two_cores
 @pytest.mark.parametrize("jit", ["off", runs.campaign("on")])
 def test_a_run_goes_on_with_as_many_threads_as_it_began_with_however_many_cores_there_are(tmp_path, wide, jit):

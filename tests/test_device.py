@@ -68,6 +68,7 @@ def program(device, compiled):
     return Program(plan.planned(config, DataShape(2, 2), (80, 0, 20)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_variables_and_the_loop_have_their_place(gpu, compiled):
     gpu(True)
@@ -134,6 +135,7 @@ def test_a_difference_that_replay_finds_is_laid_to_the_device(gpu, half):
     assert run_directory.changed(trained, 1, "cpu") == ["device: gpu -> cpu"]
 
 
+@pytest.mark.slow
 def test_a_fit_that_goes_on_on_another_device_warns(gpu, tmp_path):
     gpu(True)
     X, y = make_moons(40, random_state=0)

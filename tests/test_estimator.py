@@ -53,6 +53,7 @@ def assert_same(one, other):
 # ---- the rules of MLPClassifier --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -241,6 +242,7 @@ def test_a_batch_whose_samples_weigh_nothing_changes_only_by_the_penalty():
 # ---- what MLPClassifier lacks ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["rmsprop", "adagrad", "adadelta"])
 def test_other_optimizers_lower_the_loss(solver):
     curve = classifier(solver=solver, learning_rate_init=0.05).fit(X, y).loss_curve_
@@ -265,6 +267,7 @@ def test_batch_normalisation_and_dropout_are_for_training_only():
     assert [each.tolist() for each in fitted.intercepts_[:2]] == [[0.0] * 5, [0.0] * 4]
 
 
+@pytest.mark.slow
 def test_a_long_fit_is_compiled_and_learns_the_same(monkeypatch):
     plain = classifier(shuffle=False).fit(X, y)
     monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 1)
@@ -309,6 +312,7 @@ def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp
     assert_same(longer, classifier(max_iter=6, logdir=tmp_path / "whole").fit(X, y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compiled", "of_fit", "of_run"),
     [
@@ -358,6 +362,7 @@ def test_weights_changed_in_place_count_from_the_next_prediction_on():
     np.testing.assert_array_equal(fitted.predict_proba(X), before)
 
 
+@pytest.mark.slow
 def test_one_program_serves_all_values_of_a_grid(monkeypatch):
     built = []
     program.clear_programs()
@@ -456,6 +461,7 @@ def test_a_warm_start_may_turn_to_early_stopping_and_back():
 # ---- beside others ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fits_in_threads_do_not_disturb_each_other():
     seeds = range(4)
     fitted = [classifier(random_state=seed) for seed in seeds]
@@ -512,6 +518,7 @@ def test_any_run_can_be_opened(finished_run):
         FCClassifier.from_run(finished_run, classes=list("abc"))
 
 
+@pytest.mark.slow
 def test_a_run_with_a_residual_block_can_be_opened_with_its_best_weights(tmp_path):
     layers = (Residual((Dense(3), BatchNorm())), Dense(None))
     training.train(runs.config(layers=layers, early_stopping=True, epochs=2, min_delta=10.0), tmp_path / "run")

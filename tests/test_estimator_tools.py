@@ -34,6 +34,7 @@ def search(n_jobs):
     return GridSearchCV(PIPELINE, {"fcclassifier__learning_rate_init": [1e-6, 0.02]}, cv=3, n_jobs=n_jobs).fit(X, y)
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_learning_rate_that_learns():
     found = search(n_jobs=1)
     assert found.best_params_ == {"fcclassifier__learning_rate_init": 0.02}
@@ -49,6 +50,7 @@ def test_scores_and_searches_are_the_same_from_one_job_and_two():
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ensemble",
     [

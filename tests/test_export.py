@@ -89,6 +89,7 @@ def test_it_answers_the_bits_of_the_run(tmp_path, settings):
         assert exported.differences["savedmodel"]["logits"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 def test_numbers_are_in_the_unit_of_the_labels(tmp_path, loss):
     rng = np.random.default_rng(0)
@@ -131,6 +132,7 @@ def test_metrics_are_noted_if_they_are_of_this_epoch(finished_run, tmp_path, cap
     assert found == json.loads((path / "metrics.json").read_text())["test"]
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_are_gone_is_tested_on_random_numbers_and_says_so(tmp_path, capsys):
     table = load_iris(as_frame=True).frame
     table.to_csv(tmp_path / "iris.csv", index=False)
@@ -144,6 +146,7 @@ def test_a_run_whose_data_are_gone_is_tested_on_random_numbers_and_says_so(tmp_p
     assert (told["examples"], told["ranges"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_exported_while_it_trains(tmp_path):
     path, saved = tmp_path / "run", runs.FORKSERVER.Event()
     writer = runs.start(*flags(path, epochs=10**6, keep=1), faults=[Before("fcclf.runs.checkpoint.prune", saved.set)])
@@ -219,6 +222,7 @@ def test_a_network_may_be_as_far_from_the_run_as_float32_is_from_float64(tmp_pat
         export.export_model(models.model("every dense"), trained, tmp_path, ["onnx"], given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", runs.some_of(models.MODELS, models.QUICK))
 def test_every_kind_of_model_passes(tmp_path, name):
     model = models.model(name)
@@ -250,6 +254,7 @@ def test_a_classifier_is_exported_with_the_names_of_columns_and_classes(tmp_path
     assert told["note"]["source"] == "FCClassifier"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_labels_of_any_kind_become_texts(tmp_path, dtype):
     X = load_wine().data.astype(dtype)
@@ -269,6 +274,7 @@ def test_several_labels_a_sample(tmp_path):
     np.testing.assert_allclose(found["probabilities"], classifier.predict_proba(X), rtol=0, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared_error", runs.campaign("poisson")])
 @pytest.mark.parametrize("outputs", [1, runs.campaign(2)])
 def test_a_regressor_is_exported(tmp_path, loss, outputs):
@@ -308,6 +314,7 @@ def test_what_is_not_fitted_is_not_exported(tmp_path):
     assert not (tmp_path / "exports").exists()
 
 
+@pytest.mark.slow
 def test_fits_that_are_runs_are_exported_by_the_command(tmp_path, capsys):
     FCClassifier(**FAST, logdir=tmp_path / "fit").fit(IRIS.data, IRIS.target)
     FCRegressor(**FAST, logdir=tmp_path / "numbers").fit(IRIS.data, IRIS.target)
@@ -442,6 +449,7 @@ def assert_whole(folder):
     assert document(folder)["note"]["differences"]["savedmodel"]["logits"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, runs.campaign(50)])
 def test_an_exporter_killed_at_random_moments_leaves_whole_versions_or_none(tmp_path, kills):
     path, exports, moments = tmp_path / "run", tmp_path / "exports", random.Random(kills)

@@ -37,6 +37,7 @@ def written(run, directory, *names, **settings):
     return [path.name for path in paths], said
 
 
+@pytest.mark.slow
 def test_every_figure_that_makes_sense_is_written_in_both_formats(finished, tmp_path):
     names, said = written(finished, tmp_path / "figures")
     drawn = ["learning_curves", "decision_boundary", "confusion_matrix", "calibration", "roc", "weights"]
@@ -52,6 +53,7 @@ def test_names_and_formats_can_be_chosen(finished, tmp_path):
     assert written(finished, tmp_path, "weights", formats=["svg"]) == (["weights.svg"], [])
 
 
+@pytest.mark.slow
 def test_images_have_mistakes_and_no_boundary(finished_run, tmp_path):
     X, y = datasets.load_digits(return_X_y=True)
     digits = split(np.float32(X), np.int32(y), 0, 100, n_classes=10)

@@ -225,6 +225,7 @@ def fit_and_die(path, settings):
     classifier(path, **settings).fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [runs.campaign({}), HARDEST, REGRESSION], ids=["plain", "hardest", "regression"])
 def test_a_killed_fit_goes_on_from_its_last_checkpoint(tmp_path, in_short_stretches, settings):
     process = runs.FORKSERVER.Process(target=fit_and_die, args=(tmp_path / "run", settings))

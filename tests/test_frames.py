@@ -50,6 +50,7 @@ def test_a_run_on_the_plane_has_a_boundary_its_units_and_a_confusion_matrix(lear
         assert pixels(png).std() > 0.05
 
 
+@pytest.mark.slow
 def test_the_units_of_a_residual_block_are_shown():
     pictured = frames(runs.config(layers=(Dense(3), Residual((Dense(4), Dropout(0.1), Dense(2))), Dense(None))))
     assert pictured.hidden == ["fc1", "residual1"]

@@ -142,6 +142,7 @@ def damaged(whole, damage):
     return lambda path: (shutil.copytree(whole, path), damage(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4, runs.campaign(100)])
 def test_damaged_and_foreign_directories_are_refused_and_the_old_version_stays(tmp_path, server, count):
     whole, before = tmp_path / "colours" / "1", 0

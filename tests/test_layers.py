@@ -259,6 +259,7 @@ def test_the_initial_variance_of_a_convolution_counts_its_places():
     assert kernel.var() == pytest.approx(2 / (25 * 40), rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [EVERY_DENSE, CONVOLUTIONAL])
 def test_the_shapes_and_parameters_of_a_summary_are_those_of_the_graph(stack):
     named = blocks.named(stack, 2)
@@ -348,6 +349,7 @@ def test_equal_blocks_inside_blocks_begin_differently_wherever_they_are():
     assert len({kernel.tobytes() for kernel in kernels}) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True])
 def test_equal_dropouts_inside_blocks_draw_other_masks_wherever_they_are(fused):
     inside = Residual((Dropout(0.5),))

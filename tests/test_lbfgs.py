@@ -67,6 +67,7 @@ def test_a_warm_start_goes_on_from_the_weights():
     assert len(fitted.loss_curve_) == 10
 
 
+@pytest.mark.slow
 def test_many_samples_are_taken_some_at_a_time_for_the_same_sum():
     rng = np.random.default_rng(0)
     many, labels = np.repeat(X, 60, axis=0), np.repeat(y, 60)
@@ -91,6 +92,7 @@ def test_what_needs_batches_is_refused(settings, words, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_early_stopping_has_no_effect_and_that_is_said():
     expected = FCClassifier(**SETTINGS, max_iter=500).fit(X, y)
     with pytest.warns(UserWarning, match="has no early stopping"):

@@ -132,6 +132,7 @@ def test_l2_adds_exactly_half_the_squares_of_every_kernel():
     assert loss.total == loss.data + loss.penalty
 
 
+@pytest.mark.slow
 def test_the_penalties_of_kernels_inside_blocks_and_of_projections_are_their_own():
     built = Built(runs.config(layers=(PROJECTED, Dense(None))))
     kernels, given = built.program.plan.kernels, built.program.given
@@ -192,6 +193,7 @@ def test_the_epoch_loop_does_what_the_fed_step_does(jit):
     assert_loop_does_what_the_fed_step_does(runs.config(batch_size=23, jit=jit, l1=1e-3, l2=1e-2, clip_norm=1.0))
 
 
+@pytest.mark.slow
 def test_the_compiled_epoch_loop_does_what_the_fed_step_does_with_blocks_inside_blocks():
     """Without dropout, whose masks differ when they are compiled."""
     layers = tuple(dataclasses.replace(each, layers=without_dropout(each.layers)) for each in RESIDUAL[:2])
@@ -203,6 +205,7 @@ def without_dropout(layers):
     return tuple(each for each in layers if each.label not in ("dropout", "residual"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [EVERY_DENSE, CONVOLUTIONAL])
 def test_the_epoch_loop_does_what_the_fed_step_does_with_every_block(layers):
     """The masks are the same too: batches of one size, not compiled."""
@@ -284,6 +287,7 @@ def test_histograms_show_every_weight_its_update_and_every_activation():
     assert histograms["outputs/fc2/activation"].num == 4 * 20
 
 
+@pytest.mark.slow
 def test_histograms_show_the_weights_and_the_activations_inside_blocks():
     built = Built(runs.config(layers=RESIDUAL))
     summary = tf1.Summary.FromString(built.program.histograms(built.dataset.test.X))
@@ -294,6 +298,7 @@ def test_histograms_show_the_weights_and_the_activations_inside_blocks():
     assert {f"outputs/{name}/activation" for name in blocks} <= tags
 
 
+@pytest.mark.slow
 def test_a_test_part_of_several_batches_is_measured_whole(monkeypatch):
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 7)
     built = Built(runs.config(jit="on"), make=Program)
@@ -322,6 +327,7 @@ def test_where_the_loop_is_cut_changes_no_bit(optimizer, jit):
         np.testing.assert_array_equal(np.concatenate([part[number] for part in parts]), values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_of_the_loop_takes_the_steps_of_tensorflows(optimizer):
     assert_loop_does_what_the_fed_step_does(
@@ -342,6 +348,7 @@ def kernel_after_a_stretch(disable):
     return built.variables()["fc1/kernel"]
 
 
+@pytest.mark.slow
 def test_a_process_that_switched_version_2_behaviour_off_can_still_build_a_graph():
     there = runs.elsewhere(kernel_after_a_stretch, True)
     np.testing.assert_array_equal(there, kernel_after_a_stretch(disable=False))

@@ -25,6 +25,7 @@ def mapped(request, tmp_path):
     return np.load(tmp_path / "X.npy", mmap_mode="r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", FITS)
 def test_a_streamed_fit_has_the_bits_of_a_fit_in_memory(kind, early_stopping, mapped, monkeypatch):
@@ -41,6 +42,7 @@ def test_a_streamed_fit_has_the_bits_of_a_fit_in_memory(kind, early_stopping, ma
     np.testing.assert_array_equal(fits[1].predict(mapped), fits[0].predict(np.array(mapped)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_memory_map_that_fits_is_trained_on_like_an_array(early_stopping, mapped):
     settings = {"max_iter": 3, "batch_size": 16, "random_state": 0, "early_stopping": early_stopping}
@@ -49,6 +51,7 @@ def test_a_memory_map_that_fits_is_trained_on_like_an_array(early_stopping, mapp
     np.testing.assert_array_equal(one.predict_proba(mapped), other.predict_proba(mapped))
 
 
+@pytest.mark.slow
 def test_a_kept_fit_goes_on_whether_its_samples_are_mapped_or_not(mapped, tmp_path, monkeypatch):
     y, settings = FITS["classes"][1], {"batch_size": 16, "random_state": 0}
     FCClassifier((4,), max_iter=2, logdir=tmp_path / "fit", **settings).fit(np.array(mapped), y)

@@ -95,6 +95,7 @@ def test_it_answers_by_every_signature(model):
     np.testing.assert_array_equal(columns["logits"], served.logits(3, X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noted", "threads"), [({"threads": 3}, 3), ({}, 1), ({"threads": "many"}, 1), ({"threads": 0}, 1)]
 )
@@ -116,6 +117,7 @@ def test_it_tells_its_signatures_as_tensorflow_serving_does(model):
     assert told["inputs"]["X"] == {"dtype": "DT_FLOAT", "tensor_shape": shape, "name": told["inputs"]["X"]["name"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_version_is_refused_in_one_sentence_that_names_it(tmp_path, damage):
     path = served.write(tmp_path)

@@ -78,6 +78,7 @@ def test_it_is_stored_summed_up_and_penalised_like_any_other(gated):
     assert penalties["gated1/other/kernel"] == np.float32(1e-2)
 
 
+@pytest.mark.slow
 def test_a_run_with_it_is_exact_wherever_it_is_cut(gated, tmp_path):
     config = runs.config(layers=gated, early_stopping=True, patience=50)
     training.train(config, tmp_path / "untouched")

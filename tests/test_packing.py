@@ -124,6 +124,7 @@ def test_a_parquet_file_in_several_parts_is_packed_as_if_read_at_once(tmp_path, 
     assert loading.load(Config(Packed(str(tmp_path / "goods")))).facts == loading.load(Config(table)).facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classes of a CSV file", "numbers of a CSV file"])
 def test_a_streamed_run_on_packed_data_is_the_run_on_the_table(kind, goods, tmp_path):
     settings = {"epochs": 4, "batch_size": 23, "standardize": "features", "early_stopping": True}
@@ -136,6 +137,7 @@ def test_a_streamed_run_on_packed_data_is_the_run_on_the_table(kind, goods, tmp_
     assert list(verification.check(tmp_path / "packed")) == []
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_run_on_packed_data(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     csv(tmp_path)

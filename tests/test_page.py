@@ -185,6 +185,7 @@ def test_images_are_explained_drawn_and_asked_about(tmp_path):
         assert client.get("/boundary.png").status_code == 404
 
 
+@pytest.mark.slow
 def test_numbers_and_several_labels_are_answered(tmp_path):
     regression = Schema((Column("width"), Column("height")), True, "price", ())
     served.write(tmp_path / "prices", 3, regression, "regression")

@@ -73,6 +73,7 @@ def answer(browser, act):
     return wait.until(lambda _: browser.find_element(By.CLASS_NAME, "answer").text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_one_clicks_into_the_plane_and_the_point_stands_where_one_clicked(scriptless, address, size):
     browser = opened(scriptless, address, size)

@@ -63,8 +63,8 @@ def plain(text):
     ("page", "kinds"),
     [
         runs.campaign("export.md", ("sh", "python")),
-        ("first_steps.md", ("sh", "python")),
-        ("own_data.md", ("python",)),
+        pytest.param("first_steps.md", ("sh", "python"), marks=pytest.mark.slow),
+        pytest.param("own_data.md", ("python",), marks=pytest.mark.slow),
         ("../README.md", ("python",)),
     ],
 )

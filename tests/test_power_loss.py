@@ -303,6 +303,7 @@ def test_after_a_power_cut_at_any_moment_the_newest_acknowledged_checkpoint_load
         runs.assert_same_run(path, reference(**settings))
 
 
+@pytest.mark.slow
 def test_without_any_one_fsync_of_a_save_a_power_cut_does_harm(tmp_path, recording):
     """The check of the test above can fail: each call of os.fsync in a save is needed."""
     needless = []

@@ -63,6 +63,7 @@ def test_a_row_that_is_no_number_does_not_reach_its_neighbours():
     network.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_used_tensorflow_before_is_told(monkeypatch):
     monkeypatch.delenv(predictor.OVERRIDE)
     program = (

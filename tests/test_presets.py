@@ -57,6 +57,7 @@ def few_images(config):
 DEEP = ("bn-20", "bn-20-before", "selu-20", "residual-20")  # take long to build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [runs.campaign(name) if name in DEEP else name for name in PRESETS])
 def test_a_preset_trains(name):
     """Two epochs of random images, not compiled; the loss of each is a number and every variable stays finite."""

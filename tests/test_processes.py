@@ -7,6 +7,7 @@ from faults import Before, flags
 from fcclf.runs.trained import TrainedRun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [1, runs.campaign(50)])
 def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(tmp_path, reference, pairs):
     for pair in range(pairs):

@@ -162,6 +162,7 @@ def test_a_flag_for_classes_says_that_labels_are_classes(tmp_path, capsys, flags
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["huber", *map(runs.campaign, ["squared_error", "absolute_error", "poisson"])])
 def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(tmp_path, loss):
     np.savez(tmp_path / "counts.npz", X=FEATURES, y=np.round(np.exp(FEATURES[:, 0] + 1)))
@@ -174,6 +175,7 @@ def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(tmp_path, loss):
     assert verification.replay(tmp_path / "whole") is None
 
 
+@pytest.mark.slow
 def test_the_measures_are_in_the_unit_of_the_labels(tmp_path, prices, capsys):
     command = ["train", "table", str(prices), "--logdir", str(tmp_path), "--run-name", "run", "--epochs", "200"]
     assert entry.main([*command, "--quiet", "--jit", "off"]) == 0

@@ -32,6 +32,7 @@ def regressor(*loss, **settings):
     return FCRegressor(*loss, **SETTINGS | ENDLESS | settings)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([FCRegressor(max_iter=100)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
@@ -40,6 +41,7 @@ def test_scikit_learns_checks(estimator, check):
 # ---- the rules of MLPRegressor ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_it_learns_step_by_step_what_mlpregressor_learns(loss, outputs):
@@ -93,6 +95,7 @@ MEASURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", MEASURES)
 def test_a_loss_is_what_others_measure(loss):
     """With a learning rate of almost 0 and one batch, the loss of an epoch is that of the final network."""
@@ -101,6 +104,7 @@ def test_a_loss_is_what_others_measure(loss):
     assert fitted.loss_ == pytest.approx(MEASURES[loss](y, fitted.predict(X).astype(float)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["absolute_error", "huber"])
 def test_a_single_wild_value_does_not_draw_the_answers_to_it(loss):
     y = X[:, 0].copy()
@@ -112,6 +116,7 @@ def test_a_single_wild_value_does_not_draw_the_answers_to_it(loss):
     assert mean_absolute_error(expected, squared) > 1
 
 
+@pytest.mark.slow
 def test_early_stopping_watches_r2_and_keeps_the_best_weights():
     parts = train_test_split(X, Y, test_size=0.3, random_state=0)
     fitted = regressor(early_stopping=True, max_iter=150, learning_rate_init=0.05, n_iter_no_change=20)

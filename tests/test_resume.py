@@ -53,6 +53,7 @@ def test_a_run_killed_again_and_again_equals_one_never_touched(tmp_path, kills, 
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", ["on", "off"])
 def test_a_run_on_texts_and_missing_numbers_goes_on_exactly(tmp_path, jit):
     rows = [f"w{row * 7 % 30},{'fm'[row % 2]},{row % 9 or ''},{row // 2 % 2}" for row in range(90)]

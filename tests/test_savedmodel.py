@@ -88,6 +88,7 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(found[name], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", [by_session, *map(runs.campaign, [by_function, by_layer, by_command])])
 def test_whoever_opens_it_gets_the_runs_bits(saved, reader):
     names = [name for name in MODELS if name != "logarithms"]
@@ -102,6 +103,7 @@ def test_logarithms_become_numbers_up_to_the_last_bits(saved):
     np.testing.assert_allclose(found["predictions"], models.outputs("logarithms")["predictions"], rtol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "normalised", "convolutions"])
 def test_a_row_has_the_same_answer_alone_and_in_any_company(saved, name):
     X, logits = models.samples(name), models.outputs(name)["logits"]
@@ -145,6 +147,7 @@ def example(features):
     return tf.train.Example(features=made).SerializeToString()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "categories", "float64", "multilabel", "regression"])
 @pytest.mark.parametrize("reader", [by_session, by_function])
 def test_columns_are_given_by_their_names(saved, name, reader):
@@ -157,6 +160,7 @@ def test_columns_are_given_by_their_names(saved, name, reader):
         np.testing.assert_array_equal(found[output], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "sigmoid", "one class", "categories", "convolutions"])
 def test_examples_are_classified(saved, name):
     found = by_function(saved(name), CLASSIFY, {"inputs": examples(name)})
@@ -191,6 +195,7 @@ def test_signatures_are_those_that_make_sense(saved, name, names):
     assert signatures(saved(name)) == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "nameless"),
     [

@@ -110,6 +110,7 @@ def test_200_candidates_are_the_same_where_a_worker_is_killed_meanwhile():
     assert set(kept.values()) <= {0, 1}  # none perhaps of the worker that came in place of the killed one
 
 
+@pytest.mark.slow
 def test_a_program_serves_all_fits_of_its_shape(no_programs):
     search({"learning_rate_init": [0.001, 0.01], "alpha": [0.01, 0.1], "tol": [0, 0.1], "random_state": [0, 1]})
     assert len(kept_plans()) == 1
@@ -182,6 +183,7 @@ class PowerCut(BaseException):
     """Nothing of the process answers it."""
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_with_the_trial_that_was_killed(tmp_path, monkeypatch):
     plan = parameters.plan  # without compiling, which takes most of the time
     monkeypatch.setattr(parameters, "plan", lambda *given: dataclasses.replace(plan(*given), compiled=False))

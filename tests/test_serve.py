@@ -198,6 +198,7 @@ def test_without_its_packages_it_names_the_extra(tmp_path):
     assert done.stderr == "fcclf: error: this needs uvicorn, which is not installed: pip install 'fcclf[serve]'\n"
 
 
+@pytest.mark.slow
 def test_versions_come_and_go_under_load_without_a_wrong_or_a_lost_answer(tmp_path, start):
     server, versions = start(), []
     stop = threading.Event()

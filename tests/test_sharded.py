@@ -78,6 +78,7 @@ def test_runs_without_shards_are_what_they_were():
     assert Config(training=Training(shards=4)).run_name() == "moons-shards-4"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"samples": 87}, {"class_weight": ("0=3",)}, {"data": Curve(samples=60)}])
 def test_a_batch_in_shards_is_the_mean_of_its_samples(settings):
     """Where a batch is the whole training part, its order does not count."""
@@ -130,6 +131,7 @@ def test_where_a_stretch_ends_changes_no_bit(tmp_path, jit):
     runs.assert_same_run(tmp_path / "interrupted", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_shard_without_a_sample_in_the_last_batch_counts_for_nothing(tmp_path):
     config = runs.config(**{**EVERYTHING, "samples": 82, "early_stopping": False, "patience": 5}, epochs=2)
     assert training.plan_on(config, loading.load(config)).sizes.train == 66  # two shards have a 17th sample
@@ -137,6 +139,7 @@ def test_a_shard_without_a_sample_in_the_last_batch_counts_for_nothing(tmp_path)
     assert all(np.isfinite(values).all() for values in runs.variables(tmp_path / "run").values())
 
 
+@pytest.mark.slow
 def test_a_run_in_shards_stops_early_and_opens_and_trains_again(tmp_path):
     config = runs.config(**{**UNEVEN, "batch_size": 32}, early_stopping=True, patience=2, min_delta=0.5, epochs=30)
     outcome = training.train(config, tmp_path / "run")

@@ -24,6 +24,7 @@ PHASES = {  # where: (function, its call); signals are held in `HELD`
 HELD, EARLY = ("first epochs", "save", "last save"), ("compile", "first save")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "phase", "times"),
     [
@@ -88,6 +89,7 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
         assert process.returncode == -number
 
 
+@pytest.mark.slow
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
     path = tmp_path / "run"
     ignored = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)

@@ -15,6 +15,8 @@ import fcclf
 from fcclf import errors
 from fcclf.settings import blocks, sources
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 # Public, though not in fcclf.HOMES.

@@ -53,6 +53,7 @@ def test_rows_that_would_take_more_memory_than_an_array_are_one():
     np.testing.assert_array_equal(rows_of(sparse.csr_array(full)), full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "settings"),
     [
@@ -79,6 +80,7 @@ def test_partial_fits_and_regressions_take_them_too():
     np.testing.assert_array_equal(fitted.predict(sparse.csc_array(DENSE)), expected.predict(DENSE))
 
 
+@pytest.mark.slow
 def test_a_fit_of_sparse_samples_is_a_run_that_goes_on(tmp_path):
     X = sparse.csr_array(DENSE)
     whole = FCClassifier(**SETTINGS, logdir=tmp_path / "whole").fit(X, Y > 0)
@@ -87,6 +89,7 @@ def test_a_fit_of_sparse_samples_is_a_run_that_goes_on(tmp_path):
     np.testing.assert_array_equal(cut.coefs_[0], whole.coefs_[0])
 
 
+@pytest.mark.slow
 def test_predictions_make_a_few_rows_dense_at_a_time():
     wide = sparse.random_array((4000, 20_000), density=1e-4, format="csr", rng=RNG)
     fitted = FCClassifier((2,), max_iter=1, random_state=0).fit(wide[:50], np.arange(50) % 2)

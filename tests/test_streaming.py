@@ -72,6 +72,7 @@ def assert_same(streamed, in_memory):
         np.testing.assert_array_equal(variables[name], values, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", runs.some_of(KINDS, QUICK))
 def test_streamed_samples_give_the_bits_of_samples_in_memory(kind):
     jit, settings = KINDS[kind]
@@ -79,6 +80,7 @@ def test_streamed_samples_give_the_bits_of_samples_in_memory(kind):
     assert_same(trained(config, StreamedProgram), trained(config, Program))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [runs.campaign("on"), "off"])
 def test_so_they_do_where_evaluations_are_cut_everywhere(jit, monkeypatch):
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 3)
@@ -147,6 +149,7 @@ def small_evaluations():
     clear_programs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [6, runs.campaign(7)])
 @pytest.mark.usefixtures("small_evaluations")
 def test_a_streamed_run_that_is_killed_goes_on_to_the_same_bits(call, tmp_path):
@@ -169,6 +172,7 @@ def compiled_code():
     return sum(int(last, 16) - int(first, 16) for first, last in places)
 
 
+@pytest.mark.slow
 def test_all_pieces_of_an_epoch_are_compiled_once():
     config = runs.config(jit="on", epochs=2)
     dataset = loading.load(config)

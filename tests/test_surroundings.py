@@ -55,6 +55,7 @@ def test_output_that_finds_no_room_ends_in_one_sentence(tmp_path, reference):
     runs.assert_same_run(path, reference())
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_between_two_starts_changes_nothing(tmp_path, reference, monkeypatch):
     path, clock = tmp_path / "run", time.time
     training.train(small(), path, interrupts=After(2))

@@ -29,6 +29,7 @@ def logs(tmp_path, monkeypatch):
     return tmp_path / "logs"
 
 
+@pytest.mark.slow
 def test_every_combination_is_a_run_and_they_are_compared(logs, capsys):
     assert run(*SWEEP, "--noise", "0.1", "0.3", "--hidden", "6,4", "3", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
@@ -37,6 +38,7 @@ def test_every_combination_is_a_run_and_they_are_compared(logs, capsys):
     assert [row["epochs"] for row in rows] == [3] * 4
 
 
+@pytest.mark.slow
 def test_what_is_fed_is_compiled_once(logs, monkeypatch):
     program.clear_programs()
     built = []
@@ -47,6 +49,7 @@ def test_what_is_fed_is_compiled_once(logs, monkeypatch):
     assert len(list(logs.iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_tables_can_be_swept(logs, capsys, tmp_path):
     rows = "".join(f"{row / 7:.3f},{'ab'[row % 2]}\n" for row in range(40))
     (tmp_path / "t.csv").write_text("x,kind\n" + rows)
@@ -55,6 +58,7 @@ def test_tables_can_be_swept(logs, capsys, tmp_path):
     assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [0, 1]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_goes_on_and_compares(logs, capsys):
     assert run(*SWEEP, "--seed", "0", "1") == 0
     first = capsys.readouterr().out
@@ -62,6 +66,7 @@ def test_the_same_command_again_goes_on_and_compares(logs, capsys):
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_told_and_the_others_are_trained(logs, capsys):
     rates = ("--optimizer", "sgd", "--activation", "relu", "--learning-rate", "1e6", "0.01")
     assert run(*SWEEP, *rates, "--checkpoint-every", "1") == 3

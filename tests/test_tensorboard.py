@@ -20,9 +20,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 from fcclf.runs import training
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"),
+]
 PATIENCE = 15  # seconds, for a page to show what it should
 LOADS = 4  # of a page, for TensorBoard reads while it answers
 

@@ -75,6 +75,7 @@ def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_
     assert steps["settings/text_summary"] == [0]
 
 
+@pytest.mark.slow
 def test_pictures_become_rarer_the_longer_a_run_is(tmp_path):
     training.train(runs.config(epochs=31, image_every=1, samples=20, batch_size=16), tmp_path / "run")
     steps = [step for step, _ in runs.curves(tmp_path / "run")["", "pictures/boundary"]]
@@ -347,6 +348,7 @@ def test_the_seconds_of_an_epoch_cover_all_its_chunks(tmp_path, monkeypatch):
     assert (history.read(tmp_path / "run")["seconds"] > 5).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_in_its_last_epoch_says_so_each_time(tmp_path):
     config = runs.config(epochs=2, early_stopping=True, patience=1, min_delta=10.0)
     first, second = (training.train(config, tmp_path / "run") for _ in range(2))

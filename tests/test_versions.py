@@ -108,6 +108,7 @@ def test_an_older_version_answers_where_the_newest_is_damaged_from_the_start(tmp
     assert "2: it has no saved_model.pb, but other things, so it is no whole SavedModel" in said[0]
 
 
+@pytest.mark.slow
 def test_where_the_newest_is_taken_away_the_next_answers(versions):
     served.write(versions.directory, 2)
     settled(versions)
