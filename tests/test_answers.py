@@ -81,6 +81,7 @@ def test_a_file_is_written_whole_or_not_at_all(finished_run, points, tmp_path, c
     assert sorted(tmp_path.iterdir()) == sorted([out, points])
 
 
+@pytest.mark.slow
 def test_the_columns_of_a_table_are_found_whatever_their_order(tmp_path, capfd):
     lines = ["fur,age,kind", *(f"{'ab'[row % 2]},{row % 7},{'cd'[row % 2]}at" for row in range(40))]
     (tmp_path / "pets.csv").write_text("\n".join(lines))
@@ -94,6 +95,7 @@ def test_the_columns_of_a_table_are_found_whatever_their_order(tmp_path, capfd):
     assert (code, told) == (0, "fcclf: accuracy 1.0000 of 40 rows with labels\n")
 
 
+@pytest.mark.slow
 def test_numbers_are_predicted_in_the_unit_of_the_labels(tmp_path, capfd):
     training.train(runs.config(data=Curve(samples=100)), tmp_path / "run")
     with open_run(tmp_path / "run") as run:

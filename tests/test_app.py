@@ -31,9 +31,11 @@ def serve(directory):
         yield lambda path=directory, **settings: stack.enter_context(served.client(path, **settings))
 
 
-@pytest.fixture
-def client(serve):
-    return serve()
+@pytest.fixture(scope="module")
+def client(directory):
+    """A client of a server that tests only ask."""
+    with served.client(directory) as client:
+        yield client
 
 
 def ask(client, body, verb="predict", **settings):
@@ -80,6 +82,7 @@ def test_examples_are_classified(client):
     assert max(second, key=lambda pair: pair[1])[0] == "blue"
 
 
+@pytest.mark.slow
 def test_null_stands_for_a_number_where_the_training_data_lacked_some(serve, tmp_path):
     lacking, trained = models.model("lacking"), models.predictor("lacking").answers
     samples = export.given(np.float32([[np.nan, 1, 0.5], [0.5, 3, np.nan]]), "a test", "float32")
@@ -214,7 +217,8 @@ def test_an_answer_that_takes_too_long_is_a_504_and_the_next_is_answered(serve, 
     assert ask(client, ROW).status_code == 200
 
 
-def test_what_fails_is_a_500_said_on_stderr_and_the_next_is_answered(client, monkeypatch):
+def test_what_fails_is_a_500_said_on_stderr_and_the_next_is_answered(serve, monkeypatch):
+    client = serve()
     with monkeypatch.context() as patched:
         patched.setattr(client.server.versions.current, "answer", lambda *_: 1 / 0)
         assert wrong(ask(client, ROW)) == (500, "the server failed: division by zero.")
@@ -227,14 +231,16 @@ def test_a_large_body_is_answered_as_a_small_one_is(client):
     assert [row["logits"][0] for row in rows] == list(range(10_000))
 
 
-def test_it_is_alive_always_and_ready_until_the_end_begins(client):
+def test_it_is_alive_always_and_ready_until_the_end_begins(serve):
+    client = serve()
     assert (client.get("/healthz").text, client.get("/readyz").text) == ("alive\n", "ready\n")
     client.server.stopping = True
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
 
 
-def test_prometheus_reads_what_was_asked(client):
+def test_prometheus_reads_what_was_asked(serve):
+    client = serve()
     ask(client, ROW)
     ask(client, {"instances": [[1, 2]] * 3})
     ask(client, b"nonsense")
@@ -253,7 +259,8 @@ def test_prometheus_reads_what_was_asked(client):
     assert found["process_resident_memory_bytes",] > 0
 
 
-def test_addresses_of_all_kinds_are_counted_under_a_few_names(client):
+def test_addresses_of_all_kinds_are_counted_under_a_few_names(serve):
+    client = serve()
     for number in range(20):
         client.get(f"/v1/models/{number}")
         client.post(f"/v1/models/colours:{number}")

@@ -201,6 +201,7 @@ def test_a_shortcut_projects_where_the_layers_change_the_shape_and_nowhere_else(
     assert shortcut == ({"projection": projection} if projection else {})
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12))
 def test_every_strided_convolution_has_a_shortcut_of_its_shape(height, width, first, second):
     block = Residual((Conv2D(3, 3, first), Conv2D(3, 3, second)))

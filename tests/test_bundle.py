@@ -84,6 +84,7 @@ def test_every_shape_is_that_of_tensorflow_and_other_types_are_left_out(finished
     assert bundle.shapes(str(tmp_path / "objects")) == {"vector/.ATTRIBUTES/VARIABLE_VALUE": [2]}
 
 
+@pytest.mark.slow
 def test_a_large_index_of_many_blocks_is_read(tmp_path):
     with tf.Graph().as_default(), tf1.Session() as session:
         for number in range(300):

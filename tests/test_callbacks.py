@@ -45,6 +45,7 @@ def test_a_callback_sees_the_fit_and_its_epochs():
     assert recorder.told == ["setup", "begin fit", *["begin epoch", "end epoch"] * 12, "end fit", "teardown"]
 
 
+@pytest.mark.slow
 def test_the_model_it_sees_is_that_of_a_fit_that_ended_there():
     recorder = Recorder()
     fitted = FCClassifier(**SETTINGS, early_stopping=True).set_callbacks(recorder).fit(X, y)
@@ -53,6 +54,7 @@ def test_the_model_it_sees_is_that_of_a_fit_that_ended_there():
     assert recorder.models[4].loss_curve_ == ended.loss_curve_ == fitted.loss_curve_[:5]
 
 
+@pytest.mark.slow
 def test_callbacks_change_no_bit_of_the_result():
     watched = FCClassifier(**SETTINGS).set_callbacks(Recorder()).fit(X, y)
     np.testing.assert_array_equal(watched.predict_proba(X), FCClassifier(**SETTINGS).fit(X, y).predict_proba(X))
@@ -79,6 +81,7 @@ def test_callbacks_are_torn_down_after_a_failure():
     assert (recorder.told[0], recorder.told[-1]) == ("setup", "teardown")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, runs.campaign(2)])
 def test_a_scoring_monitor_in_a_grid_search_logs_every_epoch(n_jobs):
     monitor = scikit_learn.ScoringMonitor(scoring="accuracy")

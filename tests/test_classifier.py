@@ -219,6 +219,7 @@ def test_weights_alone_make_no_fitted_model():
         model.predict(X)
 
 
+@pytest.mark.slow
 def test_weights_that_fit_no_layer_are_refused():
     fitted = classifier().fit(X, y)
     fitted.coefs_[0] = np.zeros((2, 5))

@@ -125,6 +125,7 @@ def test_the_same_command_again_says_that_it_is_done_and_more_epochs_go_on(logs,
     assert "has finished 8 epochs, past the 7 asked for" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_configuration_under_a_run_name_is_a_usage_error(logs, capsys):
     run("train", "moons", *PLAIN, "--run-name", "mine")
     assert run("train", "moons", *PLAIN, "--run-name", "mine", "--hidden", "3") == 2
@@ -203,6 +204,7 @@ def test_an_interrupt_while_figures_are_drawn_ends_by_the_signal_after_the_resul
     assert "macro avg" in out.read_text()
 
 
+@pytest.mark.slow
 def test_plot_prints_what_it_writes_and_says_what_it_leaves_out(logs, capsys):
     run("train", "moons", *PLAIN, "--run-name", "mine", "--quiet")
     capsys.readouterr()
@@ -274,6 +276,7 @@ def test_a_directory_that_is_no_run_is_exit_1(logs, capsys, command):
     assert capsys.readouterr().err == "fcclf: error: logs/none is not a run directory: it has no config.json.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -367,6 +370,7 @@ def test_a_summary_shows_a_preset_flags_or_a_run(logs, capsys, finished_run):
     assert "which are 784 features, but the samples have 20" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_pairing_that_defeats_its_purpose_is_told_before_training(logs, capsys):
     run("train", "moons", *PLAIN, "--activation", "selu", "--initializer", "lecun_normal", "--quiet")
     assert capsys.readouterr().err.startswith("fcclf: warning: SELU needs inputs of mean 0 and variance 1: use --stand")

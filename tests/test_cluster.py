@@ -155,6 +155,7 @@ def test_a_worker_with_other_versions_or_settings_is_refused_before_anything_is_
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_task_listens_on_the_loopback_device_alone():
     assert runs.elsewhere(devices_listened_on, free_ports(2)) == [b"lo\0"]
 

@@ -52,6 +52,7 @@ def test_its_answers_are_near_the_runs(written, format, name):
             np.testing.assert_array_equal(found["class_ids"], models.model(name).decided(found["logits"])["class_ids"])
 
 
+@pytest.mark.slow
 def test_types_are_those_of_the_network(written):
     for name, expected in (
         ("iris", {"logits": "float32", "probabilities": "float32", "class_ids": "int64"}),
@@ -75,12 +76,14 @@ def test_onnx_tells_its_classes_and_columns(written):
     onnx.checker.check_model(onnx.load(written("onnx", "odd labels")), full_check=True)
 
 
+@pytest.mark.slow
 def test_nothing_else_is_left_beside_it(written):
     for format in ("onnx", "tflite"):
         file = written(format, "iris")
         assert [*file.parent.parent.rglob("*")] == [file.parent, file]
 
 
+@pytest.mark.slow
 def test_it_is_converted_inside_a_graph_too(tmp_path):
     (tmp_path / "version").mkdir()
     with tf.Graph().as_default():

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 import runs
 import tensorflow as tf
 from test_loop import Built
@@ -23,6 +24,7 @@ def test_a_step_takes_no_more_operations_than_it_did():
     assert len(step.node_def) <= OPERATIONS
 
 
+@pytest.mark.slow
 def test_a_compiled_step_takes_no_more_kernels_than_it_did(tmp_path):
     runs.python(
         f"""if True:

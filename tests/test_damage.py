@@ -410,6 +410,7 @@ def assert_done_or_refused_in_one_sentence(command, capsys):
     assert all(line.startswith("fcclf: ") and len(line) < 2000 for line in errors), errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [10, runs.campaign(500)])
 def test_a_hostile_manifest_is_refused_or_set_aside(renew, outcome, count):
     for number in range(count):

@@ -107,6 +107,7 @@ def pictured(config, shape=PLANE, validation=0):
     return {node.name: node for node in dashboard.graph_picture(program.session.graph).node}
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_graph_has_the_scopes_of_the_tutorials_and_its_variables_in_their_layers():
     nodes = pictured(runs.config())
     assert {name.split("/")[0] for name in nodes} == BOXES

@@ -118,6 +118,7 @@ def test_a_run_of_a_release_without_devices_was_trained_on_the_cpu(half, tmp_pat
     assert verification.replay(half) is None
 
 
+@pytest.mark.slow
 def test_replay_tells_where_it_lacks_the_gpu_that_the_run_had(gpu, half):
     gpu(True)
     training.train(runs.config(device="gpu"), half)

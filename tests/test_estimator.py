@@ -81,6 +81,7 @@ def test_it_learns_step_by_step_what_mlpclassifier_learns(settings):
     assert mine.best_loss_ == min(mine.loss_curve_)
 
 
+@pytest.mark.slow
 def test_three_classes_end_in_a_softmax():
     X, y = make_classification(120, n_informative=4, n_redundant=0, n_features=4, n_classes=3, random_state=0)
     mine = classifier(shuffle=False).fit(X, y)
@@ -116,6 +117,7 @@ def test_early_stopping_names_the_labels_of_classes_with_one_member():
         classifier(early_stopping=True).fit(X[:11], labels)
 
 
+@pytest.mark.slow
 def test_early_stopping_holds_out_the_same_share_of_each_class():
     labels = np.repeat(["rare", "usual"], [30, 120])
     fitted = classifier(early_stopping=True, validation_fraction=0.2, max_iter=3).fit(X, labels)
@@ -137,6 +139,7 @@ def test_verbose_tells_the_loss_of_each_epoch(capsys):
 # ---- in parts --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_partial_fits_are_the_epochs_of_a_fit(shuffle):
     whole, parts = classifier(shuffle=shuffle, max_iter=8, **ENDLESS).fit(X, y), classifier(shuffle=shuffle)
@@ -205,6 +208,7 @@ def test_an_interrupted_fit_keeps_the_model_so_far(monkeypatch):
 # ---- weights of samples and classes ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_weights_count_as_in_mlpclassifier():
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
     mine = classifier(shuffle=False, alpha=0.1).fit(X, y, weights)
@@ -215,6 +219,7 @@ def test_weights_count_as_in_mlpclassifier():
     np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_whole_weight_counts_as_so_many_samples():
     weights = np.arange(len(y)) % 3
     settings = {"batch_size": 10_000, "max_iter": 20}
@@ -225,6 +230,7 @@ def test_a_whole_weight_counts_as_so_many_samples():
     np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_class_weights_multiply_those_of_the_samples():
     labels = np.array(["no", "yes"])[y]
     named = classifier(class_weight={"yes": 3}).fit(X, labels)
@@ -249,6 +255,7 @@ def test_other_optimizers_lower_the_loss(solver):
     assert curve[-1] < curve[0]
 
 
+@pytest.mark.slow
 def test_l2_is_alpha_without_the_division_by_the_batch():
     by_alpha = classifier(alpha=3.0, batch_size=30).fit(X, y)
     np.testing.assert_allclose(
@@ -261,6 +268,7 @@ def test_l1_brings_weights_to_zero():
     assert max(abs(kernel).max() for kernel in fitted.coefs_) < 0.05
 
 
+@pytest.mark.slow
 def test_batch_normalisation_and_dropout_are_for_training_only():
     fitted = classifier(batch_norm=True, dropout=0.2).fit(X, y)
     np.testing.assert_array_equal(fitted.predict_proba(X), fitted.predict_proba(X))
@@ -305,6 +313,7 @@ def test_the_threads_that_are_asked_for_count_then_those_that_a_fit_began_with()
     assert planned(FCClassifier((500, 500)), 1, threads=2).threads == 2
 
 
+@pytest.mark.slow
 def test_a_run_is_compiled_also_where_it_is_short_for_more_epochs_may_follow(tmp_path, monkeypatch):
     monkeypatch.setattr("fcclf.estimator.parameters.COMPILED_FROM", 20)
     classifier(max_iter=3, logdir=tmp_path / "cut").fit(X, y)
@@ -450,6 +459,7 @@ def test_a_fit_that_fails_loses_nothing(warm_start, change, weights, message):
     np.testing.assert_array_equal(fitted.predict_proba(X), expected)
 
 
+@pytest.mark.slow
 def test_a_warm_start_may_turn_to_early_stopping_and_back():
     fitted = classifier(warm_start=True, n_iter_no_change=3).fit(X, y)
     fitted.set_params(early_stopping=True).fit(X, y, X_val=X, y_val=y)
@@ -535,6 +545,7 @@ def test_a_run_with_a_residual_block_can_be_opened_with_its_best_weights(tmp_pat
         np.testing.assert_array_equal(coefficients, weights[f"{name}/kernel"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("labels", "known"), [("xy", ["x", "y"]), (["7", "3"], [3, 7]), (["0.5", "1"], [0.5, 1.0])])
 def test_a_run_of_a_table_has_its_labels_and_the_names_of_its_columns(tmp_path, labels, known):
     rows = [f"{row},{row % 7},{labels[row % 2]}" for row in range(40)]
@@ -550,6 +561,7 @@ def test_a_run_of_a_table_has_its_labels_and_the_names_of_its_columns(tmp_path, 
         ]
 
 
+@pytest.mark.slow
 def test_a_run_with_columns_of_texts_is_for_open_run(tmp_path):
     rows = [f"{'ab'[row % 2]},{row % 7},{row % 2}" for row in range(40)]
     (tmp_path / "table.csv").write_text("\n".join(["word,up,kind", *rows]))

@@ -25,6 +25,7 @@ CLASSIFIER = FCClassifier((8,), max_iter=40, learning_rate_init=0.02, random_sta
 PIPELINE = make_pipeline(StandardScaler(), CLASSIFIER)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([FCClassifier(max_iter=20)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
@@ -64,6 +65,7 @@ def test_it_is_a_part_of_ensembles(ensemble):
     assert ensemble.fit(X, y).score(X, y) > 0.9
 
 
+@pytest.mark.slow
 def test_importances_curves_and_boundaries():
     pytest.importorskip("matplotlib").use("Agg")
     fitted = clone(PIPELINE).fit(X, y)

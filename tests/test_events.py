@@ -66,6 +66,7 @@ def test_attempts_are_numbered_whatever_the_clock_says(tmp_path):
     assert events.next_attempt(tmp_path) == 13
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_by_every_write(tmp_path):
     log = EventLog(tmp_path / "train", attempt=1, first_step=1)
     log.writer.close()

@@ -60,6 +60,7 @@ def answers(exported, X, format="savedmodel"):
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_format_and_says_how_far_each_is_from_the_run(finished_run, tmp_path, capsys):
     assert run("export", finished_run, tmp_path / "moons", "--format", *FORMATS) == 0
     printed, folder = capsys.readouterr(), tmp_path / "moons" / "1"
@@ -122,6 +123,7 @@ def test_model_json_tells_what_the_model_is(finished_run, tmp_path):
     assert "    [" in (exported.path / "assets.extra/model.json").read_text()  # a row is one line
 
 
+@pytest.mark.slow
 def test_metrics_are_noted_if_they_are_of_this_epoch(finished_run, tmp_path, capsys):
     path = shutil.copytree(finished_run, tmp_path / "run")
     run("export", path, tmp_path / "exports")
@@ -168,6 +170,7 @@ def test_a_run_can_be_exported_while_it_trains(tmp_path):
 # ---- the test of an export -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 def test_answers_that_differ_too_much_are_not_exported(finished_run, tmp_path, monkeypatch, capsys, existing):
     if existing:
@@ -238,6 +241,7 @@ IRIS = load_iris(as_frame=True)
 FAST = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 0}
 
 
+@pytest.mark.slow
 def test_a_classifier_is_exported_with_the_names_of_columns_and_classes(tmp_path):
     X, y = IRIS.data, IRIS.target_names[IRIS.target]
     classifier = FCClassifier(**FAST).fit(X, y)
@@ -266,6 +270,7 @@ def test_labels_of_any_kind_become_texts(tmp_path, dtype):
         assert found["logits"].dtype == dtype
 
 
+@pytest.mark.slow
 def test_several_labels_a_sample(tmp_path):
     X, y = make_multilabel_classification(n_classes=3, random_state=0)
     classifier = FCClassifier(**FAST).fit(X, y)
@@ -388,6 +393,7 @@ def test_a_writer_whose_directory_was_cleared_at_once_takes_another(tmp_path, mo
         assert folder.parent == tried[1]
 
 
+@pytest.mark.slow
 def test_exporters_at_the_same_instant_get_a_number_each(finished_run, tmp_path):
     barrier = runs.FORKSERVER.Barrier(3)
     every = [runs.start("export", finished_run, tmp_path / "exports", faults=[barrier.wait]) for _ in range(3)]

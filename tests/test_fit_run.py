@@ -106,6 +106,7 @@ def interrupting(monkeypatch):
 # ---- what a run has --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_with_as_many_threads_as_it_began_with(tmp_path):
     classifier(tmp_path / "fit", max_iter=2, threads=3).fit(X, y)
     began = run_directory.read(tmp_path / "fit").versions
@@ -144,6 +145,7 @@ def test_the_directory_has_history_curves_histograms_and_a_checkpoint(kept):
     assert runs.variables(path)["global_step"] == 30 * 5
 
 
+@pytest.mark.slow
 def test_weights_are_shown_every_hundred_epochs_however_a_fit_is_cut(tmp_path, in_short_stretches):
     settings = {"max_iter": 230, "tol": 0, "n_iter_no_change": np.inf}
     for epochs in (7, 150, 230):
@@ -153,6 +155,7 @@ def test_weights_are_shown_every_hundred_epochs_however_a_fit_is_cut(tmp_path, i
     runs.assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_fit_with_early_stopping_has_a_curve_of_its_scores(tmp_path):
     fitted = classifier(tmp_path / "run", early_stopping=True).fit(X, y)
     points = [
@@ -189,6 +192,7 @@ def test_a_smaller_max_iter_is_refused(kept, tmp_path):
     assert overview.read(path).config.epochs == 30
 
 
+@pytest.mark.slow
 def test_a_fit_that_stopped_by_itself_stays_so(tmp_path):
     settings = {"tol": 1.0, "n_iter_no_change": 3}
     stopped = classifier(tmp_path / "run", **settings).fit(X, y)
@@ -393,6 +397,7 @@ def test_the_command_line_leaves_a_fit_alone(kept, tmp_path, capfd):
     assert "made by: FCClassifier -> fcclf train" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_spellings_of_the_same_settings_are_the_same_run(tmp_path):
     settings = {"hidden_layer_sizes": 5, "batch_norm": True, "activation": "logistic", "class_weight": {0: 1, 1: 2}}
     spelled = {"hidden_layer_sizes": range(5, 6), "batch_norm": "before", "activation": "sigmoid"}
@@ -436,6 +441,7 @@ def test_from_run_gives_a_classifier_to_go_on_with(kept, tmp_path):
     assert_same(longer, classifier(tmp_path / "whole", max_iter=33).fit(X, y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [str, object, np.float32, bool, "datetime64[D]"])
 def test_labels_come_back_as_they_were(tmp_path, kind):
     labels = np.array(["no", "yes"] if kind in (str, object) else [0, 1]).astype(kind)

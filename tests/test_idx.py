@@ -77,6 +77,7 @@ def test_missing_files_are_told_with_what_to_install_or_download(tmp_path):
     assert "install Debian's package dataset-fashion-mnist, or download the four files" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path(FASHION_MNIST).is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_fashion_mnist_is_read_with_the_names_of_its_classes():
     dataset = loading.load(Config(Images()))

@@ -179,6 +179,7 @@ def test_batch_norm_predicts_with_its_moving_statistics():
     np.testing.assert_allclose(output, X / np.sqrt(1.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True])
 def test_dropout_zeroes_its_share_and_keeps_the_mean(fused):
     inputs = np.ones((200, 200), np.float32)
@@ -325,6 +326,7 @@ def test_the_statistics_of_a_batch_norm_inside_a_block_move():
 SQUARE = Residual((Dense(3), Residual((Dense(3), Dense(3)))))
 
 
+@pytest.mark.slow
 def test_variables_of_blocks_inside_a_block_are_named_by_where_they_are():
     named = blocks.named((Residual((Dense(4), BatchNorm(), SQUARE)), Dense(None)), 2)
     network = evaluated(lambda: Network(named, 5, seed=0).variables)
@@ -341,6 +343,7 @@ def test_variables_of_blocks_inside_a_block_are_named_by_where_they_are():
     ]
 
 
+@pytest.mark.slow
 def test_equal_blocks_inside_blocks_begin_differently_wherever_they_are():
     named = blocks.named((Dense(3), SQUARE, SQUARE, Residual((Dense(4), Dense(3))), Dense(3), Dense(None)), 3)
     network = evaluated(lambda: Network(named, 3, seed=0).trained)

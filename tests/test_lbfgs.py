@@ -14,6 +14,7 @@ X = (X - X.mean(axis=0)) / X.std(axis=0)
 SETTINGS = {"solver": "lbfgs", "hidden_layer_sizes": (5,), "activation": "tanh", "random_state": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("iterations", [1, 5, 10])
 def test_it_takes_the_steps_of_mlpclassifier(iterations):
@@ -25,6 +26,7 @@ def test_it_takes_the_steps_of_mlpclassifier(iterations):
     np.testing.assert_allclose(mine.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_it_takes_the_steps_of_mlpregressor():
     mine = FCRegressor(**SETTINGS, max_iter=5).fit(X[:, :3], X[:, 3])
@@ -33,6 +35,7 @@ def test_it_takes_the_steps_of_mlpregressor():
     np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_minimum_of_several_outputs_has_no_gradient():
     targets = np.column_stack([X[:, 2], X[:, 3]])
     fitted = FCRegressor(**SETTINGS | {"activation": "identity"}, tol=1e-9, max_iter=2000, alpha=0.0)
@@ -52,6 +55,7 @@ def test_the_losses_fall_and_the_last_is_that_of_the_weights():
     np.testing.assert_allclose(fitted.loss_, penalty - chosen.mean(), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_ends_it_early_is_a_warning():
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
         assert FCClassifier(**SETTINGS, max_iter=3).fit(X, y).n_iter_ == 3
@@ -105,6 +109,7 @@ def test_there_is_no_partial_fit():
     assert not hasattr(FCRegressor(solver="lbfgs"), "partial_fit")
 
 
+@pytest.mark.slow
 def test_each_iteration_is_printed(capsys):
     fitted = FCClassifier(**SETTINGS, max_iter=500, verbose=True).fit(X, y)
     printed = capsys.readouterr().out.splitlines()
@@ -112,6 +117,7 @@ def test_each_iteration_is_printed(capsys):
     assert printed[-1] == f"Iteration {fitted.n_iter_}, loss = {fitted.loss_:.8f}"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_loss_that_is_no_number_is_one_sentence():
     with pytest.raises(ValueError, match="non-finite parameter weights"):

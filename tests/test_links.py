@@ -114,6 +114,7 @@ def test_no_call_follows_a_link_or_opens_a_device_inside_a_run(finished, tmp_pat
         shutil.rmtree(path.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["history.csv", "train", ".lock"])
 def test_a_fit_does_not_follow_links_in_its_run(tmp_path, place):
     X, y, path, outside = [[0.0], [1.0]] * 10, [0, 1] * 10, tmp_path / "run", tmp_path / "outside"

@@ -110,11 +110,13 @@ def test_all_that_must_survive_is_a_variable():
     assert {"fc1/kernel", "fc1/kernel/Adam", "fc1/kernel/Adam_1", "train/beta1_power"} <= names
 
 
+@pytest.mark.slow
 def test_logits_that_know_nothing_cost_about_ln_2():
     built = Built(runs.config(samples=2000, batch_size=64, initializer="truncated_normal"))
     assert built.run(built.graph.loss.data, built.fed()) == pytest.approx(np.log(2), abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_zero_logits_cost_ln_of_the_number_of_classes(classes):
     config = runs.config()
@@ -145,6 +147,7 @@ def test_the_penalties_of_kernels_inside_blocks_and_of_projections_are_their_own
     assert built.run(built.graph.loss.penalty, built.fed()) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_training_step_follows_the_numeric_gradient_of_loss_and_penalties():
     """One step of plain gradient descent moves every weight by the central difference of the total loss."""
     built = Built(runs.config(optimizer="sgd", learning_rate=1.0, l1=0.01, l2=0.1, activation="tanh"))
@@ -233,6 +236,7 @@ def assert_loop_does_what_the_fed_step_does(config):
             np.testing.assert_allclose(actual[name], expected[name], rtol=2e-4, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_metrics_of_an_epoch_are_running_means_and_an_exact_test():
     config = runs.config(batch_size=23, learning_rate=0.05)
     built = Built(config)
@@ -366,6 +370,7 @@ def test_one_sigmoid_output_is_a_network_of_two_classes():
     assert loss == pytest.approx(-np.log(probabilities[np.arange(80), y]).mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_smoothed_labels_cost_their_cross_entropy_in_training_alone(loss):
     built = Built(runs.config(loss=loss, label_smoothing=0.2, l2=0.0))

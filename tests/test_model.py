@@ -141,6 +141,7 @@ def test_a_model_from_elsewhere_is_served_by_its_signatures_alone(tmp_path):
     model.close()
 
 
+@pytest.mark.slow
 def test_a_model_of_tensorflow_2_is_served_too(tmp_path):
     class Doubles(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, "x")])

@@ -73,6 +73,7 @@ def test_a_writer_whose_directory_is_gone_stops_and_what_it_saved_goes_on(
     runs.assert_same_run(aside, reference(SETTINGS["epochs"]))
 
 
+@pytest.mark.slow
 def test_a_fit_whose_directory_was_moved_stops(tmp_path, monkeypatch):
     X, y, path, aside = [[0.0], [1.0]] * 10, [0, 1] * 10, tmp_path / "run", tmp_path / "aside"
     advance = Program.advance

@@ -90,6 +90,7 @@ def test_a_log_directory_that_is_not_there_is_one_sentence(tmp_path):
         overview.find(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_a_comparison_names_the_settings_that_differ(finished_run, tmp_path):
     training.train(runs.config(hidden=(3,), l2=0.01), tmp_path / "other")
     rows = overview.comparison([overview.read(finished_run), overview.read(tmp_path / "other")])

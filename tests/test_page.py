@@ -17,10 +17,11 @@ tf1 = tf.compat.v1
 NOTE = {"epoch": 50, "metrics": {"test": {"loss": 0.125, "accuracy": 0.97}}}
 
 
-@pytest.fixture
-def client(tmp_path):
-    served.write(tmp_path / "colours", note=NOTE, layers="fc1  dense 3 <elu>")
-    with served.client(tmp_path / "colours") as client:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "colours"
+    served.write(path, note=NOTE, layers="fc1  dense 3 <elu>")
+    with served.client(path) as client:
         yield client
 
 
@@ -140,6 +141,7 @@ def test_places_and_points_are_each_others_inverse():
     assert plane.place(np.array([4.0, 20.0])) is None
 
 
+@pytest.mark.slow
 def test_a_column_of_categories_is_a_choice(tmp_path):
     schema = Schema((Column("size"), Column("shape", ("round", "<square>"))), True, "colour", served.CLASSES)
     served.write(tmp_path / "colours", schema=schema)
@@ -152,6 +154,7 @@ def test_a_column_of_categories_is_a_choice(tmp_path):
         assert client.get("/boundary.png").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_text_that_is_missing_has_a_word(tmp_path):
     schema = Schema((Column("size"), Column("shape", ("", "round"))), True, "colour", served.CLASSES)
     served.write(tmp_path / "colours", schema=schema)
@@ -209,6 +212,7 @@ def test_without_notes_a_body_is_asked(tmp_path):
         assert "the body is not JSON" in shown(client, body="abc")
 
 
+@pytest.mark.slow
 def test_names_of_any_kind_stay_text(tmp_path):
     evil = '"><script>alert(1)</script>$title'
     schema = Schema((Column(evil), Column("'")), True, evil, (evil, "b", "c"))

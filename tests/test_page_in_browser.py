@@ -16,9 +16,10 @@ from test_serve import Running
 from fcclf.data.schema import Column, Schema
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"),
+]
 PATIENCE = 15  # seconds, for a page to show what it should
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 WIDEST = "return document.documentElement.scrollWidth"
@@ -73,7 +74,6 @@ def answer(browser, act):
     return wait.until(lambda _: browser.find_element(By.CLASS_NAME, "answer").text)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_one_clicks_into_the_plane_and_the_point_stands_where_one_clicked(scriptless, address, size):
     browser = opened(scriptless, address, size)

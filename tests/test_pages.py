@@ -65,7 +65,7 @@ def plain(text):
         runs.campaign("export.md", ("sh", "python")),
         pytest.param("first_steps.md", ("sh", "python"), marks=pytest.mark.slow),
         pytest.param("own_data.md", ("python",), marks=pytest.mark.slow),
-        ("../README.md", ("python",)),
+        pytest.param("../README.md", ("python",), marks=pytest.mark.slow),
     ],
 )
 def test_programs_of_a_page_print_what_it_shows(iris, page, kinds):

@@ -22,6 +22,7 @@ def test_of_two_starters_at_the_same_instant_one_trains_and_the_other_names_it(t
         runs.assert_same_run(path, reference())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loads", [10, runs.campaign(200)])
 def test_a_run_can_be_read_while_it_saves_and_prunes_at_every_epoch(tmp_path, loads):
     path, saved, epochs = tmp_path / "run", runs.FORKSERVER.Event(), []

@@ -147,6 +147,7 @@ def test_one_test_sample_is_not_enough():
         loading.load(config(Curve(samples=60, test_ratio=0.02)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [["--class-weight", "balanced"], *map(runs.campaign, [["--loss", "softmax"], ["--label-smoothing", "0.1"]])],
@@ -194,6 +195,7 @@ def test_the_measures_are_in_the_unit_of_the_labels(tmp_path, prices, capsys):
     assert figures == {"learning_curves", "predictions", "residuals"}
 
 
+@pytest.mark.slow
 def test_it_learns_a_curve(tmp_path):
     settings = Config(Curve(noise=0.1), Model(hidden=(32, 16)), Training(epochs=300, learning_rate=0.01))
     training.train(settings, tmp_path / "run")
@@ -208,6 +210,7 @@ def test_pictures_show_the_fit_over_the_epochs(curve_run):
     assert ("test", "r2") in runs.curves(curve_run)
 
 
+@pytest.mark.slow
 def test_every_figure_that_makes_sense_is_drawn(curve_run, tmp_path, capsys):
     assert entry.main(["plot", str(curve_run), "--output", str(tmp_path / "figures"), "--formats", "png"]) == 0
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
@@ -240,6 +243,7 @@ def test_answers_beyond_all_numbers_are_large_ones():
 # ---- in scikit-learn's form ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 def test_a_run_can_be_opened_as_a_regressor(tmp_path, loss):
     np.savez(tmp_path / "counts.npz", X=FEATURES, y=np.round(np.exp(FEATURES[:, 0] + 1)))
@@ -249,6 +253,7 @@ def test_a_run_can_be_opened_as_a_regressor(tmp_path, loss):
         np.testing.assert_allclose(opened.predict(FEATURES), run.predictions(FEATURES), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_labels_far_from_0_keep_their_digits(tmp_path):
     np.savez(tmp_path / "far.npz", X=FEATURES, y=1.7e9 + PRICES / 1000)
     training.train(config(Table(str(tmp_path / "far.npz"), task="regression")), tmp_path / "run")

@@ -63,6 +63,7 @@ def test_negative_numbers_have_no_poisson_loss():
         regressor("poisson").fit(X, Y)
 
 
+@pytest.mark.slow
 def test_other_outputs_than_before_are_refused():
     fitted = regressor(warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match="y has 1 outputs, but there were 2 in the previous call"):
@@ -71,6 +72,7 @@ def test_other_outputs_than_before_are_refused():
         regressor(early_stopping=True).fit(X, Y, X_val=X, y_val=Y[:, 0])
 
 
+@pytest.mark.slow
 def test_a_loss_that_makes_other_numbers_of_the_outputs_is_refused_in_a_warm_start():
     fitted = regressor(warm_start=True).fit(X, abs(Y))
     with pytest.raises(ValueError, match="loss='poisson' makes another number of the outputs"):
@@ -135,6 +137,7 @@ def test_an_output_that_never_changes_scores_1_where_it_is_hit():
         assert fitted.validation_scores_[0] == pytest.approx(r2_score(y, fitted.predict(X)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_it_predicts_diabetes_as_well_as_mlpregressor():
     data, target = load_diabetes(return_X_y=True)
     settings, scores = {"hidden_layer_sizes": (20,), "learning_rate_init": 0.01, "max_iter": 300, "random_state": 0}, {}

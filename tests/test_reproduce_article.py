@@ -45,6 +45,7 @@ def test_the_study_measures_each_seed_on_the_test_part(article):
     np.testing.assert_allclose(scores[0.2], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one epoch is not enough for it to converge
 def test_it_prints_two_tables_and_draws_one_figure(article, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(article, "NOISES", (0.1, 0.3))

@@ -66,6 +66,7 @@ def test_a_run_on_texts_and_missing_numbers_goes_on_exactly(tmp_path, jit):
     assert runs.variables(tmp_path / "whole")["encode1/embedding1"].shape[1] == 6
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path):
     said = []
     training.train(runs.config(threads=1, epochs=2), tmp_path)

@@ -215,6 +215,7 @@ def test_names_that_no_input_can_have_leave_the_signature_out_and_the_rest_open(
     np.testing.assert_allclose(found, models.outputs("iris")["probabilities"], rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_two_versions_with_other_categories_are_open_side_by_side(saved, tmp_path):
     model = models.model("categories")
     weight, colour, width = model.schema.columns
@@ -242,6 +243,7 @@ def test_labels_of_any_text_are_answered_and_listed(saved):
     assert lines[3:5] == [r"two\nlines", r"\\n"]
 
 
+@pytest.mark.slow
 def test_it_has_the_networks_variables_and_no_others(saved):
     for name in ("normalised", "residual"):
         stored = tf.train.load_checkpoint(str(saved(name) / "variables/variables"))

@@ -59,6 +59,7 @@ def test_a_scorer_sees_labels_as_they_were_given_and_their_weights():
     assert seen[-1][1] is None
 
 
+@pytest.mark.slow
 def test_a_warm_start_goes_on_from_the_best_score_of_the_same_scorer():
     fitted = classifier("neg_log_loss", warm_start=True, max_iter=10).fit(X[40:], y[40:], **OWN)
     best = fitted.best_validation_score_

@@ -120,6 +120,7 @@ def test_a_program_serves_all_fits_of_its_shape(no_programs):
     assert len(kept_plans()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
 def test_a_candidate_that_diverges_leaves_its_program_to_the_others(no_programs):
     found = search({"learning_rate_init": [1e30, 0.01]}, SMALL | {"solver": "sgd", "max_iter": 20})
@@ -164,6 +165,7 @@ def quiet_study(**settings):
     return optuna.create_study(direction="maximize", **settings)
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_ends_its_fit_and_leaves_the_program_to_the_next(no_programs):
     def objective(trial):
         rate = trial.suggest_float("learning_rate_init", 1e-6, 1, log=True)
@@ -218,6 +220,7 @@ def test_a_study_goes_on_with_the_trial_that_was_killed(tmp_path, monkeypatch):
     runs.assert_same_run(tmp_path / "trial-0", tmp_path / "untouched")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:Training interrupted by user")
 def test_an_interrupt_ends_a_study_where_its_warning_is_an_error():
     class Interrupting(Pruning):

@@ -103,6 +103,7 @@ def test_it_says_where_it_listens_and_ends_well_after_a_signal(start):
         assert server.said[-1] == "fcclf: stopped: 1 requests are answered, and none is left"
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_answered_after_a_signal_and_nothing_new_is_taken(start):
     server = start()
     begun = socket.create_connection(("127.0.0.1", server.port))

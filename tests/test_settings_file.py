@@ -42,6 +42,7 @@ def test_flags_count_before_the_file(parsed):
     assert (config.epochs, config.training.seed) == (7, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [runs.config(), Config(model=Stack(layers=Model((3,), dropout=0.5).layers)), Config(Moons(noise=0.25))]
 )

@@ -100,6 +100,7 @@ def trained(config):
         return {**program.run(program.network.variables), **found.metrics}
 
 
+@pytest.mark.slow
 def test_running_statistics_follow_the_mean_of_the_shards_moments():
     layers = (BatchNorm(momentum=0.99), Dense(None, activation="identity"))
     config = runs.config(**{**UNEVEN, "batch_size": 80}, layers=layers, epochs=1)
@@ -112,6 +113,7 @@ def test_running_statistics_follow_the_mean_of_the_shards_moments():
         np.testing.assert_allclose(found[f"bn1/moving_{name}"], start + 0.01 * (expected - start), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_statistics_of_the_data_stay_as_they_were_measured():
     config = runs.config(**{**UNEVEN, "samples": 91}, standardize="features", batch_norm="before", epochs=3)
     found, dataset = trained(config), loading.load(config)

@@ -73,6 +73,7 @@ def send(pid, number):
         os.kill(pid, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delays", [(0.3,), runs.campaign(*[[0.05 * n for n in range(40)]])])
 def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, delays):
     for delay, number in zip(delays, itertools.cycle(SIGNALS)):

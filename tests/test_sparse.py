@@ -75,6 +75,7 @@ def test_a_fit_learns_and_predicts_the_bits_of_dense_samples(form, settings):
     np.testing.assert_array_equal(fitted.predict_proba(form(DENSE)), expected.predict_proba(DENSE))
 
 
+@pytest.mark.slow
 def test_partial_fits_and_regressions_take_them_too():
     expected, fitted = (FCRegressor(**SETTINGS).partial_fit(X, Y) for X in (DENSE, sparse.csr_array(DENSE)))
     np.testing.assert_array_equal(fitted.predict(sparse.csc_array(DENSE)), expected.predict(DENSE))

@@ -192,6 +192,7 @@ def evaluations_are_small():
     loop.EVALUATION_BATCH = 8
 
 
+@pytest.mark.slow
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.integers(1, 30), st.none() | st.integers(1, 30))
 def test_samples_that_are_read_ahead_are_those_of_the_batches(total, size, fed, at_once, window):
     """Also where blocks of two rows are shuffled, several ranges make a piece, or several pieces lie in a range."""

@@ -79,6 +79,7 @@ def test_a_run_that_was_moved_or_copied_goes_on_in_its_new_place(tmp_path, refer
         runs.assert_same_run(place, reference())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_a_read_only_run_directory_is_refused_in_one_sentence_and_stays_as_it_is(tmp_path, reference):
     path, errors = tmp_path / "run", tmp_path / "errors"

@@ -451,6 +451,7 @@ def test_an_array_in_columns_and_a_member_packed_otherwise_are_read(tmp_path):
     assert read(path).y.tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = npz(tmp_path / "bomb.npz", npy(described("(10000000, 2)"), bytes(160_000_000)))
     assert path.stat().st_size < 200_000
@@ -490,6 +491,7 @@ def test_a_table_larger_than_the_memory_is_refused_while_it_is_read(file, monkey
         read(file(ROWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [None, "nobody", "9" * 5000, "\N{SUPERSCRIPT TWO}", "column 7" * 100])
 def test_very_many_columns_are_read_and_not_all_named(file, label):
     lines = [",".join(f"name {number}" for number in range(50_000)), *(3 * [",".join(50_000 * ["1"])])]

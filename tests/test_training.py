@@ -53,6 +53,7 @@ def test_a_run_stopped_inside_epochs_equals_one_never_stopped(tmp_path, finished
     runs.assert_same_run(tmp_path / "run", finished_run)
 
 
+@pytest.mark.slow
 def test_a_batch_is_at_most_the_whole_training_part(tmp_path):
     said = []
     training.train(runs.config(samples=20, batch_size=64), tmp_path / "clipped", say=said.append)
@@ -63,6 +64,7 @@ def test_a_batch_is_at_most_the_whole_training_part(tmp_path):
             np.testing.assert_array_equal(clipped.weights()[name], values)
 
 
+@pytest.mark.slow
 def test_pictures_and_histograms_are_recorded_once_however_a_run_is_stopped(tmp_path):
     config = runs.config(image_every=3, histogram_every=2)
     training.train(config, tmp_path / "whole")
@@ -315,6 +317,7 @@ def test_where_a_run_is_cut_changes_nothing_whatever_it_is_built_of(tmp_path, se
     runs.assert_same_run(tmp_path / "cut", tmp_path / "untouched")
 
 
+@pytest.mark.slow
 def test_an_adaptive_rate_falls_when_patience_ends_and_ends_the_run_when_it_is_too_small(tmp_path):
     """No epoch can be better by 10, so patience ends every second epoch after the first."""
     settings = {"schedule": "adaptive", "decay_rate": 0.01, "learning_rate": 1.0, "patience": 2, "min_delta": 10.0}
@@ -325,6 +328,7 @@ def test_an_adaptive_rate_falls_when_patience_ends_and_ends_the_run_when_it_is_t
     assert overview.read(tmp_path / "run").state == overview.FINISHED
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_by_the_weights_of_its_rows(tmp_path):
     random = np.random.default_rng(0)
     X, y, counts = random.normal(size=(60, 2)), np.arange(60) % 2, random.uniform(0, 3, 60)
@@ -356,6 +360,7 @@ def test_a_run_that_stopped_early_in_its_last_epoch_says_so_each_time(tmp_path):
     assert second == first._replace(begun_at=2)
 
 
+@pytest.mark.slow
 def test_nothing_is_made_or_moved_when_the_data_are_not_there_or_do_not_fit(tmp_path):
     table, path = tmp_path / "table.csv", tmp_path / "run"
     table.write_text("a,b\n" + "1,0\n2,1\n" * 20)

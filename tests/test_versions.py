@@ -68,6 +68,7 @@ def test_an_old_version_stays_open_until_its_last_request_is_answered(versions, 
     assert said[1:] == ["version 1 is let go"]
 
 
+@pytest.mark.slow
 def test_a_version_that_is_still_copied_is_waited_for(versions, tmp_path, said):
     whole = served.write(tmp_path / "elsewhere", 2)
     (versions.directory / "2").mkdir()
@@ -81,6 +82,7 @@ def test_a_version_that_is_still_copied_is_waited_for(versions, tmp_path, said):
     assert said[0] == "version 2 answers now"
 
 
+@pytest.mark.slow
 def test_a_damaged_version_is_refused_once_and_tried_again_when_its_files_change(versions, tmp_path, said):
     whole = served.write(tmp_path / "elsewhere", 2)
     shutil.copytree(whole, versions.directory / "2")
@@ -99,6 +101,7 @@ def test_a_damaged_version_is_refused_once_and_tried_again_when_its_files_change
     assert answering(versions) == 2
 
 
+@pytest.mark.slow
 def test_an_older_version_answers_where_the_newest_is_damaged_from_the_start(tmp_path, said):
     served.write(tmp_path / "colours", 1)
     (tmp_path / "colours" / "2").mkdir()
