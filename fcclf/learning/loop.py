@@ -151,7 +151,7 @@ class Loop:
         statistics = self.storage.statistics.unpack(learner.statistics)
         logits, losses, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
         scores = self.plan.objective.scores(logits, y, self.spreads["train"])
-        loss, score = tf.unstack(totals(product(tf.stack([losses, scores]), weights), self.plan.compiled))
+        loss, score = (totals(product(each, weights), self.plan.compiled) for each in (losses, scores))
         if phase.updates:
             learner = learner._replace(statistics=self.storage.statistics.pack({**statistics, **phase.updates}))
         return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
@@ -160,7 +160,7 @@ class Loop:
         """The learner after one step, with the batch's measurements added to its sums. slopes: packed gradient of the
         batch's mean loss, without penalties."""
         penalty, gradients = self.penalized(learner.weights, slopes, measured.weight)
-        norm = tf.sqrt(sum(total(part * part, self.plan.compiled) for part in gradients))
+        norm = tf.sqrt(tf.add_n([total(part * part, self.plan.compiled) for part in gradients]))
         rate = self.rate_after(kept_rate, norm, penalty, measured.loss, measured.score)
         learner = self.step(learner, gradients, norm, rate)
         added = {
@@ -326,7 +326,8 @@ class Loop:
         def batch(X, y, weights):
             logits = self.logits(X, values)
             losses, scores = objective.losses(logits, y), objective.scores(logits, y, spread)
-            return totals(product(tf.stack([losses, scores, tf.ones_like(losses)]), weights), self.plan.compiled)
+            counted = losses, scores, tf.ones_like(losses)
+            return tf.stack([totals(product(each, weights), self.plan.compiled) for each in counted])
 
         return batch
 

@@ -12,12 +12,12 @@ STRIPS = 8  # numbers in a vector of the most common instructions, AVX2's
 
 def total(values, compiled: bool):
     """The sum of all numbers, a scalar. values: of one axis or more. compiled: by XLA."""
-    return sum(tf.reduce_sum(each) for each in _folded(values, 0, compiled))
+    return tf.add_n([tf.reduce_sum(each) for each in _folded(values, 0, compiled)])
 
 
 def totals(values, compiled: bool):
     """The sums along the last axis. compiled: by XLA."""
-    return sum(tf.reduce_sum(each, axis=-1) for each in _folded(values, -1, compiled))
+    return tf.add_n([tf.reduce_sum(each, axis=-1) for each in _folded(values, -1, compiled)])
 
 
 def _folded(values, axis, compiled):

@@ -135,7 +135,7 @@ class ShardedLoop(Loop):
         context = Context({**trained, **statistics}, seed, plan.compiled, phase)
         logits = inference(rows.X, self.network, context)["output"]
         losses, scores = plan.objective.losses(logits, rows.y, training=True), self._scores(logits, rows.y)
-        loss, score = tf.unstack(totals(product(tf.stack([losses, scores]), rows.weights), plan.compiled))
+        loss, score = (totals(product(each, rows.weights), plan.compiled) for each in (losses, scores))
         gradients = tf.gradients(loss, list(trained.values()))
         counted = size if rows.counted is None else tf.reduce_sum(rows.counted)
         return self.packing.pack(
