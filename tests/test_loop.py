@@ -444,3 +444,24 @@ def test_a_small_network_has_one_thread_and_others_one_for_each_core(settings, t
     monkeypatch.setattr("fcclf.learning.plan.cores", lambda: 7)
     config = runs.config(**{"threads": 0} | settings)
     assert planned(config, DataShape(2, 2), (1000, 0, 100)).threads == threads
+
+
+@pytest.mark.parametrize(
+    ("norm", "others", "expected"),
+    [
+        (3.0, (0.5, 2.0, 7.0), 0.25),
+        (np.inf, (0.5, np.inf, -np.inf), 0.25),
+        (3.0, (0.5, np.nan, np.nan), 0.25),
+        (np.nan, (0.5, np.nan, 7.0), np.nan),
+    ],
+)
+def test_the_rate_of_a_compiled_loop_waits_for_what_is_measured_and_does_not_depend_on_it(norm, others, expected):
+    plan = planned(runs.config(jit="on"), DataShape(2, 2), (1000, 0, 100))
+
+    @tf.function(jit_compile=True, autograph=False)
+    def rate(*scalars):
+        return loop.Loop(plan, None, None, None).rate_after(tf.constant(0.25), *scalars)
+
+    with tf.Graph().as_default(), tf1.Session() as session:
+        found = session.run(rate(*(tf.constant(each, tf.float32) for each in (norm, *others))))
+    np.testing.assert_equal(found, np.float32(expected))

@@ -201,3 +201,12 @@ def test_each_estimator_opens_and_continues_its_own_runs_alone(kept, finished_ru
         FCClassifier(logdir=path).fit(X, Y[:, 0] > 0)
     with pytest.raises(RunError, match="is a run that classifies: open it with FCClassifier"):
         FCRegressor.from_run(finished_run)
+
+
+@pytest.mark.slow
+def test_a_score_that_overflows_costs_no_weight():
+    X, y = np.tile(np.eye(4, dtype=np.float32), (50, 1)), np.tile(np.float32([3e25, -3e25, 1e25, 2e25]), 50)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitted = FCRegressor("absolute_error", (4,), max_iter=4000, n_iter_no_change=4000, random_state=0).fit(X, y)
+    assert all(np.isfinite(each).all() for each in fitted.coefs_)
+    assert np.isfinite(fitted.loss_curve_).all()

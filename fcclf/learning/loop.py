@@ -172,15 +172,17 @@ class Loop:
         }
         return learner._replace(sums=learner.sums + tf.stack([added[name] for name in SUMS]))
 
-    def rate_after(self, kept_rate, *scalars):
-        """The learning rate, which in a compiled loop waits for scalars that were computed from the weights.
+    def rate_after(self, kept_rate, norm, *others):
+        """The learning rate, which in a compiled loop waits for scalars that were computed from the weights: the norm
+        of the gradient, and others.
 
-        The weights are then updated after their last use. XLA would copy them first if it did not know that.
+        The weights are then updated after their last use. XLA would copy them first if it did not know that. The rate
+        stays what it is, whatever a loss or a score is, unless the gradient itself is not a number.
         """
         if not self.plan.compiled:
             return kept_rate
-        waited_for = tf.add_n(scalars)
-        return tf.where(tf.math.is_nan(waited_for), waited_for, kept_rate)
+        waited_for = tf.add_n([norm, *others])
+        return tf.where(tf.math.is_nan(waited_for), tf.where(tf.math.is_nan(norm), norm, kept_rate), kept_rate)
 
     def descent(self, packed, statistics, X, y, weights, phase):
         """(logits, loss of each sample, packed gradient of their weighted mean) of a batch in training. packed: the
