@@ -151,7 +151,7 @@ class Loop:
         statistics = self.storage.statistics.unpack(learner.statistics)
         logits, losses, slopes = self.descent(learner.weights, statistics, X, y, weights, phase)
         scores = self.plan.objective.scores(logits, y, self.spreads["train"])
-        loss, score = (totals(product(each, weights), self.plan.compiled) for each in (losses, scores))
+        loss, score = self.weighted_sums(weights, losses, scores)
         if phase.updates:
             learner = learner._replace(statistics=self.storage.statistics.pack({**statistics, **phase.updates}))
         return self.moved(learner, kept_rate, slopes, Measured(loss, score, weight, size))
@@ -209,8 +209,8 @@ class Loop:
         def batch(X, y, weights):
             weight = float(X.shape[0]) if weights is None else tf.reduce_sum(weights)
             _, losses, gradients = self.descent(packed, {}, X, y, weights, None)
-            loss, weight_of_loss = tf.reduce_sum(product(losses, weights)), tf.cast(weight, losses.dtype)
-            return loss, [each * weight for each in gradients], weight_of_loss
+            loss = tf.reduce_sum(product(losses, weights))
+            return loss, [each * weight for each in gradients], tf.cast(weight, loss.dtype)
 
         self.penalty = self.fed_penalty()
         zero, zeros = tf.zeros((), self.plan.dtype), [tf.zeros_like(each) for each in packed]
@@ -328,10 +328,13 @@ class Loop:
         def batch(X, y, weights):
             logits = self.logits(X, values)
             losses, scores = objective.losses(logits, y), objective.scores(logits, y, spread)
-            counted = losses, scores, tf.ones_like(losses)
-            return tf.stack([totals(product(each, weights), self.plan.compiled) for each in counted])
+            return tf.stack(self.weighted_sums(weights, losses, scores, tf.ones_like(losses)))
 
         return batch
+
+    def weighted_sums(self, weights, *values):
+        """The sum of each of `values`, [batch], over the samples. weights: of the samples, [batch], or None."""
+        return [totals(product(each, weights), self.plan.compiled) for each in values]
 
 
 def means(sums):

@@ -16,7 +16,6 @@ from fcclf.learning.state import Learner
 from fcclf.network import layers
 from fcclf.network.layers import BLOCKS, Context, Phase
 from fcclf.network.network import inference
-from fcclf.network.sums import totals
 from fcclf.settings import blocks
 
 SUMS = ("loss", "score", "weight", "size")  # over the samples of a shard
@@ -135,7 +134,7 @@ class ShardedLoop(Loop):
         context = Context({**trained, **statistics}, seed, plan.compiled, phase)
         logits = inference(rows.X, self.network, context)["output"]
         losses, scores = plan.objective.losses(logits, rows.y, training=True), self._scores(logits, rows.y)
-        loss, score = (totals(product(each, rows.weights), plan.compiled) for each in (losses, scores))
+        loss, score = self.weighted_sums(rows.weights, losses, scores)
         gradients = tf.gradients(loss, list(trained.values()))
         counted = size if rows.counted is None else tf.reduce_sum(rows.counted)
         return self.packing.pack(
