@@ -41,6 +41,7 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",
         "scikit-learn>=1.6",
+        "joblib>=1.2",  # as scikit-learn; counts the cores that a process may use
         "pandas>=2.2,<4",
         "matplotlib>=3.8",
         "pillow>=10",

@@ -22,7 +22,7 @@ from fcclf.data import loading
 from fcclf.data.dataset import Part, aligned
 from fcclf.errors import RunError
 from fcclf.estimator import parameters, samples
-from fcclf.learning import program, stretches
+from fcclf.learning import plan, program, stretches
 from fcclf.learning.objective import Classification
 from fcclf.learning.program import Program
 from fcclf.runs import history, training
@@ -301,9 +301,10 @@ def test_samples_are_copied_once_to_where_a_session_takes_them_as_they_are():
     np.testing.assert_array_equal(fed, elsewhere.X)
 
 
-def test_a_large_network_has_more_threads_and_is_compiled_for_fewer_steps():
+def test_a_large_network_has_a_thread_for_each_core_and_is_compiled_for_fewer_steps(monkeypatch):
+    monkeypatch.setattr(plan, "cores", lambda: 3)
     small, large = FCClassifier((50,)), FCClassifier((500, 500))
-    assert [planned(each, 100).threads for each in (small, large)] == [1, 4]
+    assert [planned(each, 100).threads for each in (small, large)] == [1, 3]
     assert [planned(each, 1000).compiled for each in (small, large)] == [False, True]
     assert [planned(each, 100).compiled for each in (small, large)] == [False, False]
 

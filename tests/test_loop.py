@@ -16,7 +16,7 @@ from fcclf.data import loading
 from fcclf.data.order import EpochOrders, Order, epoch_order
 from fcclf.errors import ConfigError
 from fcclf.learning import loop
-from fcclf.learning.plan import is_compiled, planned
+from fcclf.learning.plan import cores, is_compiled, planned
 from fcclf.learning.program import Program
 from fcclf.network.network import class_logits
 from fcclf.runs import training
@@ -444,6 +444,11 @@ def test_a_small_network_has_one_thread_and_others_one_for_each_core(settings, t
     monkeypatch.setattr("fcclf.learning.plan.cores", lambda: 7)
     config = runs.config(**{"threads": 0} | settings)
     assert planned(config, DataShape(2, 2), (1000, 0, 100)).threads == threads
+
+
+def test_there_are_no_more_cores_than_the_environment_allows(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cores() == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from fcclf.learning.plan import (
     Plan,
     Sizes,
     batches_per_epoch,
+    fastest_threads,
     kernel_weights,
     places,
     weighted_parts,
@@ -38,10 +39,9 @@ SOLVERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
 MOST_IN_BATCH = 200  # where batch_size is "auto"
 COMPILED_FROM = 4_000  # work of a fit in small steps: less takes less time than compiling the loop
 SMALL_STEP = 10_000_000  # multiplications in its forward pass; more take longer
-THREADS_OF_LARGE = 4  # of fits of a large network, on fewer cores too; THREADS: of others and of predictions
 ADAPTIVE_FACTOR = 0.2  # of the learning rate, as in MLPClassifier
 FED_DROPOUT = 0.5  # stands for any rate except 0 in a network: the actual one is fed
-THREADS = 1  # fixed numbers, not those of the cores: how a sum is split over threads changes its last bits
+THREADS = 1  # of predictions, on any machine: how a sum is split over threads changes its last bits
 
 RULES = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -145,24 +145,20 @@ def plan(
         alpha=parameters.alpha > 0,
         fed_dropout=parameters.dropout > 0,
         dtype=str(parts["train"].X.dtype),
-        **_computed(parameters, n_steps, work / SMALL_STEP, threads),
+        compiled=_is_compiled(parameters, n_steps, work),
+        threads=parameters.threads or threads or fastest_threads(layers, n_features, batch_size),
+        device=chosen_device(parameters.device),
     )
     return made.that_fits()
 
 
-def _computed(parameters, n_steps, small_steps, threads):
-    """{field of the plan: value} of those that decide how a fit of so many steps is computed. small_steps: the work of
-    one step, in small steps.
+def _is_compiled(parameters, n_steps, work):
+    """Whether a fit of so many steps is worth compiling. work: multiplications in the forward pass of a step.
 
-    Whether to compile, and the number of threads, depend on the amount of work alone, never on a clock or on the number
-    of cores, so that they are repeatable. A fit kept as a run is always compiled: more epochs may follow, and they must
-    be computed in the same way.
+    The amount of work alone decides, never a clock, so that it is repeatable. A fit kept as a run is always compiled:
+    more epochs may follow, and they must be computed in the same way.
     """
-    return {
-        "compiled": parameters.logdir is not None or (1 + small_steps) * n_steps >= COMPILED_FROM,
-        "threads": parameters.threads or threads or (THREADS if small_steps < 1 else THREADS_OF_LARGE),
-        "device": chosen_device(parameters.device),
-    }
+    return parameters.logdir is not None or (1 + work / SMALL_STEP) * n_steps >= COMPILED_FROM
 
 
 def full_batch_plan(parameters, objective: Objective, layers, n_features: int, given: Part) -> Plan:

@@ -6,10 +6,10 @@ plan in the process, whatever its seed, learning rate and penalties.
 
 import dataclasses
 import math
-import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 
 from fcclf.data.dataset import Part
@@ -237,7 +237,7 @@ def planned(
     l1, l2 = penalties(layers, shape.n_features)
     device = device or (CPU if training.shards else chosen_device(config.session.device))
     batch_size = min(training.batch_size, _largest_batch(sizes.train, training.shards))
-    one_thread = training.shards or _is_small(layers, shape.n_features, batch_size)
+    fastest = 1 if training.shards else fastest_threads(layers, shape.n_features, batch_size)
     return Plan(
         layers=tuple((name, block.without_penalties()) for name, block in layers.items()),
         n_features=shape.n_features,
@@ -252,7 +252,7 @@ def planned(
         l1=bool(l1.any()),
         l2=bool(l2.any()),
         compiled=is_compiled(config.session.jit, device, layers, shape.n_features),
-        threads=config.session.threads or threads or (1 if one_thread else cores()),
+        threads=config.session.threads or threads or fastest,
         device=device,
         shards=training.shards,
     )
@@ -271,9 +271,11 @@ def _objective(config, n_outputs):
     return Regression(training.loss, training.delta if training.loss == "huber" else 1.0, n_outputs)
 
 
-def _is_small(layers, n_features, batch_size):
-    """Whether a step of a network without convolutions is so small that more threads only wait for each other."""
-    return _all_compile(layers, n_features) and batch_size * kernel_weights(layers, n_features) < LEAST_FOR_THREADS
+def fastest_threads(layers, n_features: int, batch_size: int) -> int:
+    """Number of threads that train a network fastest: one for each core, unless it has no convolutions and is so small
+    that more threads only wait for each other."""
+    small = _all_compile(layers, n_features) and batch_size * kernel_weights(layers, n_features) < LEAST_FOR_THREADS
+    return 1 if small else cores()
 
 
 def kernel_weights(layers, n_features: int) -> int:
@@ -284,8 +286,9 @@ def kernel_weights(layers, n_features: int) -> int:
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Number of cores that this process may use: its affinity, the limits of its control group, and LOKY_MAX_CPU_COUNT
+    in the environment count."""
+    return joblib.cpu_count()
 
 
 def hyperparameters(config: Config, shape: DataShape) -> Hyperparameters:
@@ -312,4 +315,4 @@ def is_compiled(jit: str, device: str, layers: dict[str, Block], n_features: int
 
 def _all_compile(layers, n_features):
     """Whether no block is faster on the CPU without XLA, as convolutions are."""
-    return all(placed.block.compiles for placed in blocks.placed(layers, (n_features,)))
+    return all(placed.block.compiles for placed in blocks.placed(dict(layers), (n_features,)))
