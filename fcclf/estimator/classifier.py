@@ -60,8 +60,8 @@ class FCClassifier(ClassifierMixin, FCEstimator):
         order, as a disk reads blocks faster; default: all.
     dtype : "float32" or "float64", of weights, losses and predictions; default: that of X where it is one of the two,
         else float64, as in `MLPClassifier`. float32 is about twice as fast for wide layers.
-    threads : CPU threads of a fit; default: 1 for a small network, one for each core for a large one. It decides
-        the last bits of the weights: set it where machines with different numbers of cores must agree.
+    threads : number of CPU threads of a fit, which decides the last bits of the weights: set it where machines with
+        different numbers of cores must agree; default: 1 for a small network, one for each core for a large one.
     device : where fit trains: "cpu", "gpu", or "auto", which is the GPU if TensorFlow sees one. That fits are equal bit
         for bit is promised on the CPU only. Predictions are always computed there.
     logdir : a run directory, for TensorBoard and checkpoints. If it holds this fit already, with the same parameters
