@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
 from fcclf.data import loading
-from fcclf.data.dataset import LOOKED_AT, Dataset, Part, far_apart, layer_statistics, split, statistics
+from fcclf.data.dataset import LOOKED_AT, Dataset, Part, aligned, far_apart, layer_statistics, split, statistics
 from fcclf.data.order import BLOCK, EpochOrders, Order, epoch_order, order_at
 from fcclf.errors import ConfigError
 from fcclf.settings.config import Config
@@ -131,6 +131,25 @@ def test_the_order_of_an_epoch_is_made_once_however_many_calls_it_is_asked_in(ca
     orders.close()
     assert rows == [list(range(first, last + 1)) for first, last in calls]
     assert sorted(made) == list(range(max(made) + 1))
+
+
+def test_a_long_epoch_is_made_ahead_and_the_one_before_it_is_given_up():
+    orders = EpochOrders(Order(5, 40), n_rows=1)
+    for epoch in (0, 0, 1, 2):
+        np.testing.assert_array_equal(orders.rows(epoch, epoch), [epoch_order(5, epoch, 40, "shuffle")])
+        assert list(orders.ahead.result()) == [epoch + 1]
+    orders.close()
+
+
+def test_arrays_are_copied_only_where_a_session_would_copy_them_in_every_call():
+    numbers, labels = aligned((13,)), aligned((5,), np.int32)
+    numbers[:], labels[:] = range(13), range(5)
+    there = Part(numbers[:12].reshape(4, 3), labels[:4])
+    elsewhere = Part(numbers[1:].reshape(4, 3), labels[1:], numbers[1:5])
+    assert all(fed is own for fed, own in zip(there.as_fed(), there, strict=True))
+    for fed, whole in zip(elsewhere.as_fed(), elsewhere, strict=True):
+        assert not fed.ctypes.data % 64
+        np.testing.assert_array_equal(fed, whole)
 
 
 @pytest.mark.parametrize(("source", "classes"), [(Circles, 2), (Blobs, 3), (Spirals, 3)])

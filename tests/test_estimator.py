@@ -19,9 +19,9 @@ from sklearn.neural_network import MLPClassifier
 import fcclf
 from fcclf import FCClassifier
 from fcclf.data import loading
-from fcclf.data.dataset import Part, aligned
+from fcclf.data.dataset import Part
 from fcclf.errors import RunError
-from fcclf.estimator import parameters, samples
+from fcclf.estimator import parameters
 from fcclf.learning import plan, program, stretches
 from fcclf.learning.objective import Classification
 from fcclf.learning.program import Program
@@ -289,16 +289,6 @@ def planned(estimator, n_epochs, threads=None):
     part = Part(np.zeros((200, 100), np.float32), np.zeros(200, np.int32))
     layers = parameters.network(estimator, 1)
     return parameters.plan(estimator, Classification(), layers, 100, {"train": part}, n_epochs, threads)
-
-
-def test_samples_are_copied_once_to_where_a_session_takes_them_as_they_are():
-    everywhere = aligned((13,), np.float64)
-    everywhere[:] = range(13)
-    there, elsewhere = (Part(X.reshape(4, 3), np.zeros(4)) for X in (everywhere[:12], everywhere[1:]))
-    assert samples.as_fed(there) is there
-    fed = samples.as_fed(elsewhere).X
-    assert fed.ctypes.data % 64 == 0
-    np.testing.assert_array_equal(fed, elsewhere.X)
 
 
 def test_a_large_network_has_a_thread_for_each_core_and_is_compiled_for_fewer_steps(monkeypatch):

@@ -82,7 +82,7 @@ def planned(**settings):
 @pytest.mark.parametrize(
     ("settings", "added"),
     [
-        ({"samples": 1_000_100}, 4 * (1_000_000 * 3 + 800_080 * 7 - 80 * 131)),
+        ({"samples": 1_000_100}, 4 * (1_000_000 * 3 + 800_080 * 5 - 80 * 129)),
         ({"batch_size": 80}, 64 * 4 * (2 + 3 * (6 + 4 + 2))),
         ({"hidden": (6, 5)}, 4 * (14 * (6 + 1 + 2) + 16 * 3)),
         ({"optimizer": "sgd"}, -4 * 6 * 56),

@@ -123,7 +123,7 @@ def test_samples_are_streamed_where_there_is_no_memory_for_all_of_them(monkeypat
 
 def test_a_streamed_plan_takes_no_memory_for_its_samples_and_is_taken_where_it_takes_less(monkeypatch):
     config = runs.config(batch_size=64)
-    many, few = (planned(config, config.data.known.shape, (size, 0, size // 4)) for size in (8_000_000, 80))
+    many, few = (planned(config, config.data.known.shape, (size, 0, size // 4)) for size in (40_000_000, 80))
     assert many.streamed().fed_rows * 2 * 4 <= 1 << 25
     assert many.that_fits() == many
     monkeypatch.setattr(memory, "available_memory", lambda: 0)

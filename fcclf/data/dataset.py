@@ -40,6 +40,11 @@ class Part(NamedTuple):
         X = self.X if self.is_sparse else [self.X]
         return [each for each in (*X, self.y, self.weights) if each is not None]
 
+    def as_fed(self) -> "Part":
+        """The part with its arrays in aligned memory, copied if need be: others a session would copy in every call."""
+        X = SparseRows(*map(in_aligned_memory, self.X)) if self.is_sparse else in_aligned_memory(self.X)
+        return Part(X, *(None if each is None else in_aligned_memory(each) for each in self[1:]))
+
     def at(self, rows) -> "Part":
         """Some of the samples, given by number or as a slice. The part must not be sparse."""
         return Part(*(None if each is None else each[rows] for each in self))
@@ -158,6 +163,18 @@ def aligned(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
     spare = np.empty(size + ALIGNMENT, np.uint8)
     first = -spare.ctypes.data % ALIGNMENT
     return spare[first : first + size].view(dtype).reshape(shape)
+
+
+def aligned_copy(array: np.ndarray, dtype=None) -> np.ndarray:
+    """A copy of an array in aligned memory, by default of the same dtype."""
+    copied = aligned(array.shape, dtype or array.dtype)
+    copied[...] = array
+    return copied
+
+
+def in_aligned_memory(array: np.ndarray) -> np.ndarray:
+    """`array` itself if it is in aligned memory, else a copy that is."""
+    return aligned_copy(array) if array.ctypes.data % ALIGNMENT else array
 
 
 def pixels(X) -> np.ndarray:

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
 from fcclf.data import idx, packed, shapes
-from fcclf.data.dataset import Dataset, Part, aligned, pixels, split, with_numbers
+from fcclf.data.dataset import Dataset, Part, aligned, aligned_copy, pixels, split, with_numbers
 from fcclf.data.schema import Schema
 from fcclf.data.split import part_sizes
 from fcclf.data.tables import table
@@ -45,14 +45,14 @@ def _load(source, config, say):
 def _(source: Shape, config, say):
     X, y = shapes.points(source)
     _, *sizes = part_sizes(config, len(y), source.known.test_size)
-    return split(X.astype(np.float32), y.astype(np.int32), *sizes, source.n_classes)
+    return split(aligned_copy(X, np.float32), aligned_copy(y, np.int32), *sizes, source.n_classes)
 
 
 @_load.register
 def _(source: Curve, config, say):
     X, y = shapes.curve(source)
     _, *sizes = part_sizes(config, len(y), source.known.test_size)
-    return _with_numbers(config, split(X.astype(np.float32), y, *sizes, 1))
+    return _with_numbers(config, split(aligned_copy(X, np.float32), y, *sizes, 1))
 
 
 def _with_numbers(config, dataset):

@@ -114,8 +114,9 @@ class EpochOrders:
             self.filled[row] = made[epoch]
         self.filled[len(epochs) :] = 0
         furthest = max(last_epoch + len(epochs), *made)
-        following = range(last_epoch, furthest + 1)  # the last one may not be finished yet
-        self.ahead = self.pool.submit(self._made, following, made)
+        begun = last_epoch if self.shape[0] > 1 else last_epoch + 1  # rows of one epoch only: it never comes again
+        following = range(begun, furthest + 1)  # the last epoch may not be finished yet, and come again with others
+        self.ahead = self.pool.submit(self._made, following, {each: made[each] for each in following if each in made})
 
     def of_epoch(self, epoch: int) -> np.ndarray:
         """The order of an epoch: int32 [size]."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcclf.data.dataset import Dataset, Part, fingerprint
+from fcclf.data.dataset import Dataset, Part, aligned_copy, fingerprint
 from fcclf.data.schema import Schema
 from fcclf.errors import RunError
 from fcclf.settings.sources import TASKS
@@ -92,8 +92,8 @@ def _array(directory, pack, name, array):
         durable.check_file(path)
         if path.stat().st_size != pack.files[name][0]:
             raise RunError(f"{path} is not as long as it was packed: pack the data again.")
-        found = np.load(path, mmap_mode="r" if array == "X" else None, allow_pickle=False)
-        return np.asarray(found)
+        found = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return found if array == "X" else aligned_copy(found)
 
 
 # ---- fingerprints ----------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         plan = parameters.full_batch_plan(self, self._objective(), layers, self.n_features_in_, given)
         with borrowed(FullBatch, plan) as program:
             program.begin(parameters.hyperparameters(self, plan, self._seed, 0, 0), self._current_values())
-            minimum = lbfgs.minimize(self, program, samples.as_fed(given))
+            minimum = lbfgs.minimize(self, program, given.as_fed())
             self._set_fitted_weights(program.kept_values())
         self.n_iter_, self.loss_curve_ = minimum.result.nit, [*self.loss_curve_, *minimum.losses]
         self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
@@ -188,7 +188,8 @@ class FCEstimator(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         scored = samples.in_memory(parts["validation"]) if self.scoring is not None and "validation" in parts else None
         parts = {name: samples.prepared(part) for name, part in parts.items() if scored is None or name == "train"}
         plan = parameters.plan(self, self._objective(), layers, self.n_features_in_, parts, n_epochs, threads)
-        parts = parts if plan.fed_batches else {name: samples.as_fed(part) for name, part in parts.items()}
+        if not plan.fed_batches:
+            parts = {name: samples.in_memory(part).as_fed() for name, part in parts.items()}
         given = parameters.hyperparameters(self, plan, self._seed, self.t_, self._epochs)
         scorer = None if scored is None else scoring.Scoring(self, scored, self._labels(scored.y), given.patience)
         values = self._current_values() | self._standing(plan) | values

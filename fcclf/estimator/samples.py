@@ -9,7 +9,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from fcclf.data.dataset import ALIGNMENT, Part, aligned
+from fcclf.data.dataset import Part
 from fcclf.data.rows import Chosen, gathered, is_mapped
 from fcclf.data.schema import Column, Schema
 from fcclf.data.sparse import rows_of
@@ -131,17 +131,6 @@ def prepared(part: Part) -> Part:
     return part._replace(X=rows_of(part.X)) if issparse(part.X) else part
 
 
-def as_fed(part: Part) -> Part:
-    """The part with dense X in aligned memory; others a session would copy in every call."""
-    if isinstance(part.X, Chosen):
-        return part._replace(X=gathered(part.X, np.arange(len(part.X))))
-    if part.is_sparse or not part.X.ctypes.data % ALIGNMENT:
-        return part
-    X = aligned(part.X.shape, part.X.dtype)
-    X[...] = part.X
-    return part._replace(X=X)
-
-
 def parts(estimator, given: Part, seed: int, X_val, y_val, sample_weight_val) -> dict[str, Part]:
     """{name: part} of a fit: the training part and, with early stopping, the validation part, always with weights."""
     own = [each is not None for each in (X_val, y_val, sample_weight_val)]
@@ -178,7 +167,9 @@ def _chosen(given, rows):
 
 def in_memory(part: Part) -> Part:
     """The part with X as an array in memory."""
-    return part._replace(X=part.X[:]) if isinstance(part.X, Chosen) else part
+    if isinstance(part.X, Chosen):
+        part = part._replace(X=gathered(part.X, np.arange(len(part.X))))
+    return part
 
 
 def _with_weights(given):

@@ -132,7 +132,7 @@ class Plan:
         kept = 2 + len(self.optimizer.slots) + self.keeps_best
         numbers = (
             self._numbers_of_samples,
-            self.sizes.train * ((0 if self.fed_batches else 2 * self.most_epochs) + 3),
+            self.sizes.train * self._orders,
             (3 * kept + 2) * sum(row.trained + row.statistics for row in rows),
             self.batch_size * (self.n_features + 3 * sum(math.prod(row.shape) for row in rows)),
         )
@@ -142,6 +142,11 @@ class Plan:
             SESSION.resident + compiler.resident + np.dtype(self.dtype).itemsize * sum(numbers),
             SESSION.mapped + compiler.mapped + threads * THREAD,
         )
+
+    @property
+    def _orders(self):
+        """How many orders of an epoch are held at once: those fed, those made ahead, and the epoch begun by both."""
+        return 3 if self.fed_batches else 2 * self.most_epochs + (self.most_epochs > 1)
 
     @property
     def _numbers_of_samples(self):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from fcclf.data.dataset import Part
+from fcclf.data.dataset import Part, aligned
 from fcclf.data.order import EpochOrders, Order
 from fcclf.data.sparse import SparseRows, first_rows
 from fcclf.learning import fed
@@ -155,7 +155,7 @@ class Program(Predictor):
 
     def compile(self, parts: dict[str, Part]):
         """Compiles the loop without training anything."""
-        self.run_loop(parts, np.zeros(self.order.shape, np.int32), 0, 0, 0)
+        self.run_loop(parts, aligned(self.order.shape, np.int32), 0, 0, 0)
 
     def ahead(self, parts: dict[str, Part], order: Order):
         """What `advance` needs of the coming epochs, made ahead in a thread; the caller closes it. order: of their

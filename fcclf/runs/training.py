@@ -75,6 +75,8 @@ def train(
     dataset = loading.load(config) if begun else loading.load(config, say)
     parts = loading.parts(config, dataset)
     planned = plan_on(config, dataset, begun)  # refuses what does not fit before anything is made or moved
+    if not planned.fed_batches:
+        parts = {name: part.as_fed() for name, part in parts.items()}
     if machines:
         machines.gather(config, planned, dataset.facts)
     with run_directory.claimed(path, fresh) as aside:
