@@ -30,10 +30,14 @@ def answer(kinds: dict[str, Callable[[Workload], Callable[[], float]]]):
 
 
 def timed(train: Callable[[int], None], n_batches: int = 1, least: int = 1) -> Callable[[], float]:
-    """A function that returns seconds a step of train(number of epochs), with `least` epochs or more; its first call
-    warms up."""
+    """A function that returns seconds a step of train(number of epochs), with `least` epochs or more."""
     count = functools.cache(lambda: filling(train, least))
-    return lambda: seconds(train, count()) / count() / n_batches
+
+    def measured():
+        train(count())  # warms up: while the others were measured, the system may have taken memory away
+        return seconds(train, count()) / count() / n_batches
+
+    return measured
 
 
 def filling(train, count):
