@@ -33,7 +33,8 @@ def save(directory, values, position, fingerprint="f"):
         weights = tf1.get_variable("fc1/kernel", initializer=tf.constant(values))
         tf1.get_variable("global_step", initializer=tf.constant(3))
         session.run(tf1.global_variables_initializer())
-        checkpoint.save(directory, session, tf1.train.Saver(), position, fingerprint, {})
+        written = checkpoint.write(directory, session, tf1.train.Saver(), position)
+        checkpoint.commit(written, position, fingerprint, dict)
         return session.run(weights)
 
 

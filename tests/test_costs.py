@@ -74,6 +74,7 @@ def test_a_save_writes_a_directory_of_three_files_and_a_pointer(tmp_path, monkey
     def watched(recorder):
         before = inodes(recorder.path)
         save(recorder)
+        recorder.wait()
         written.append(sorted(set(inodes(recorder.path).items()) - set(before.items())))
 
     monkeypatch.setattr(Recorder, "save", watched)

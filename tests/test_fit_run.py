@@ -247,7 +247,7 @@ def test_what_fails_after_ctrl_c_is_told(tmp_path, monkeypatch, in_short_stretch
     def full(*arguments):
         raise RunError("cannot save: No space left on device.")
 
-    monkeypatch.setattr("fcclf.runs.checkpoint.save", full)
+    monkeypatch.setattr("fcclf.runs.checkpoint.commit", full)
     with pytest.raises(RunError, match="No space left"):
         classifier(tmp_path / "run").fit(X, y)
 

@@ -12,7 +12,8 @@ from fcclf import FCClassifier
 from fcclf.errors import RunError
 from fcclf.learning import stretches
 from fcclf.learning.program import Program
-from fcclf.runs import overview, run_directory, training
+from fcclf.runs import checkpoint, overview, run_directory, training
+from fcclf.runs.recorder import Recorder
 
 SETTINGS = {"epochs": 8, "checkpoint_every": 2}
 
@@ -49,12 +50,19 @@ def another(tmp_path_factory):
 DEEDS = itertools.product((0, 3, 4, 7), (move, move_and_come_back_through_a_link, replace_lock), (False, True))
 
 
+@pytest.fixture
+def waits(monkeypatch):
+    """Training goes on only when a save has ended."""
+    save = Recorder.save
+    monkeypatch.setattr(Recorder, "save", lambda recorder: (save(recorder), recorder.wait()))
+
+
 @pytest.mark.parametrize(
     ("epoch", "deed", "replaced"),
     [(4, move, True), (3, replace_lock, False), *(runs.campaign(*each) for each in DEEDS)],
 )
 def test_a_writer_whose_directory_is_gone_stops_and_what_it_saved_goes_on(
-    tmp_path, reference, another, epoch, deed, replaced
+    tmp_path, reference, another, epoch, deed, replaced, waits
 ):
     path, aside, seen = tmp_path / "run", tmp_path / "aside", []
 
@@ -69,6 +77,30 @@ def test_a_writer_whose_directory_is_gone_stops_and_what_it_saved_goes_on(
     with pytest.raises(RunError, match=r"run was moved, deleted or replaced while it was trained: what was saved"):
         training.train(small(**SETTINGS), path, progress=progress, longest_stretch=5)
     assert contents(path) == seen[0]
+    finish(aside, **SETTINGS)
+    runs.assert_same_run(aside, reference(SETTINGS["epochs"]))
+
+
+@pytest.mark.parametrize("phase", ["commit", "_point_to"])
+def test_a_writer_whose_directory_is_replaced_in_the_middle_of_a_save_leaves_the_others_checkpoints_alone(
+    tmp_path, reference, another, phase, monkeypatch
+):
+    path, aside, original, calls = tmp_path / "run", tmp_path / "aside", getattr(checkpoint, phase), itertools.count()
+
+    def replaced_first(*arguments):
+        if next(calls) == 2:
+            move(path, aside)
+            shutil.copytree(another, path)
+        return original(*arguments)
+
+    monkeypatch.setattr(checkpoint, phase, replaced_first)
+    with pytest.raises(RunError, match=r"run was moved, deleted or replaced while it was trained: what was saved"):
+        training.train(small(**SETTINGS), path)
+    monkeypatch.undo()
+    assert overview.read(path).epochs == 2
+    assert checkpoint.committed_paths(path / "checkpoints") == [
+        path / each.relative_to(another) for each in checkpoint.committed_paths(another / "checkpoints")
+    ]
     finish(aside, **SETTINGS)
     runs.assert_same_run(aside, reference(SETTINGS["epochs"]))
 

@@ -43,12 +43,12 @@ class Camera:
         self.open = os.open
         for name in ("fsync", "rename", "mkdir", "unlink", "rmdir", "truncate"):
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
-        save = checkpoint.save
-        monkeypatch.setattr(checkpoint, "save", lambda *arguments: self._save(save, *arguments))
+        commit = checkpoint.commit
+        monkeypatch.setattr(checkpoint, "commit", lambda *arguments: self._commit(commit, *arguments))
 
-    def _save(self, original, *arguments):
+    def _commit(self, original, *arguments):
         original(*arguments)
-        self.shoot("saved", file=checkpoint.name(*arguments[3]))
+        self.shoot("saved", file=checkpoint.name(*arguments[1]))
 
     def _watched(self, name, original):
         def wrapped(first, *arguments, **options):

@@ -15,10 +15,10 @@ from faults import SIGNALS, Before, SignalSelf, finish, flags
 
 PHASES = {  # where: (function, its call); signals are held in `HELD`
     "compile": ("fcclf.learning.program.Program.compile", 1),
-    "first save": ("fcclf.runs.checkpoint.save", 1),
+    "first save": ("fcclf.runs.checkpoint.commit", 1),
     "first epochs": ("fcclf.learning.program.Program.advance", 1),
-    "save": ("fcclf.runs.checkpoint.save", 3),
-    "last save": ("fcclf.runs.checkpoint.save", 41),
+    "save": ("fcclf.runs.checkpoint.commit", 3),
+    "last save": ("fcclf.runs.checkpoint.commit", 41),
     "evaluation": ("fcclf.views.evaluation.metrics", 1),
 }
 HELD, EARLY = ("first epochs", "save", "last save"), ("compile", "first save")
@@ -94,7 +94,7 @@ def test_a_signal_while_tensorflow_is_imported_ends_the_process_by_it(tmp_path, 
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path, reference):
     path = tmp_path / "run"
     ignored = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-    hangup = Before("fcclf.runs.checkpoint.save", SignalSelf(signal.SIGHUP, 2))
+    hangup = Before("fcclf.runs.checkpoint.commit", SignalSelf(signal.SIGHUP, 2))
     process = runs.start(*flags(path), faults=[ignored, hangup])
     process.join()
     assert process.exitcode == 0

@@ -127,8 +127,9 @@ def forge(path, bias):
         recorder.restore(found, program)
         program.load({"fc1/bias": np.full(6, bias, np.float32)})
         shutil.rmtree(found.path)
-        position, session, saver = (found.epoch, found.batch), program.session, program.saver
-        checkpoint.save(found.path.parent, session, saver, position, description.fingerprint, found.committed)
+        position = found.epoch, found.batch
+        written = checkpoint.write(found.path.parent, program.session, program.saver, position)
+        checkpoint.commit(written, position, description.fingerprint, lambda: found.committed)
 
 
 def test_a_checkpoint_that_training_does_not_lead_to_is_found_out(run):

@@ -89,7 +89,8 @@ class Fit:
                     return None
 
     def _loop(self, stop, verbose, config):
-        with config_context(**config):  # scikit-learn's settings are those of a thread
+        recorder = contextlib.closing(self.recorder) if self.recorder else contextlib.nullcontext()
+        with config_context(**config), recorder:  # scikit-learn's settings are those of a thread
             if self.tasks:
                 self.tasks.skip(self.epochs)
             for stretch in stretches(
@@ -104,8 +105,8 @@ class Fit:
                 self._note(stretch, stop)
                 if verbose:
                     self._print(stretch.epochs)
-        if self.recorder:
-            self.recorder.finish()
+            if self.recorder:
+                self.recorder.finish()
 
     def _next_stop(self):
         """The step before which the next stretch must end: at the latest the end of the epoch if there are callbacks or

@@ -13,8 +13,8 @@
 
 A save goes in this order, and a failure at any point leaves the checkpoints before it as they were:
 
-    1. the caller has flushed and fsynced history and events, and passes their measures
-    2. the Saver writes into .tmp-epoch-000050
+    1. the Saver writes into .tmp-epoch-000050; from here on, training may go on
+    2. history and events are fsynced and measured
     3. the manifest is written; data, index, manifest and the directory are fsynced
     4. .tmp-epoch-000050 is renamed to epoch-000050, and checkpoints/ is fsynced      <- the commit point
     5. the pointer is replaced
@@ -25,9 +25,11 @@ manifest all the same: disks and people damage files too. Where history or event
 newest checkpoint is replaced by one with their new measures. Nothing is ever unpickled or executed.
 """
 
+import contextlib
 import errno
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,35 +75,39 @@ def name(epoch: int, batch: int) -> str:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def save(
-    directory: Path,
-    session,
-    saver,
-    position: tuple[int, int],
-    fingerprint: str,
-    committed: dict[str, list],
-    best_saver=None,
-):
-    """Commits the session's variables. position: (epochs finished, batches of the next one). Raises RunError.
+def write(directory: Path, session, saver, position: tuple[int, int], best_saver=None) -> Path:
+    """Writes the session's variables into an unfinished checkpoint, and returns its path. Raises RunError.
 
-    best_saver: of the best epoch's weights, with early stopping.
+    position: (epochs finished, batches of the next one). best_saver: of the best epoch's weights, with early stopping.
     """
-    final = directory / name(*position)
-    temporary = directory / f".tmp-{final.name}"
-    try:
-        _write(temporary, session, {"model.ckpt": saver} | ({"best.ckpt": best_saver} if best_saver else {}))
+    temporary = directory / f".tmp-{name(*position)}"
+    savers = {"model.ckpt": saver} | ({"best.ckpt": best_saver} if best_saver else {})
+    with _deleted_on_failure(temporary), durable.explained("save to", temporary, tf.errors.OpError, ValueError):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        with session.graph.as_default():
+            for prefix, each in savers.items():  # a ValueError where the directory is gone
+                each.save(session, str(temporary / prefix), write_meta_graph=False, write_state=False)
+    return temporary
+
+
+def commit(temporary: Path, position: tuple[int, int], fingerprint: str, measured: Callable[[], dict[str, list]]):
+    """Makes what `write` returned a checkpoint. Raises RunError.
+
+    measured: syncs history and events to disk, and returns their {file: [length, sha256]}.
+    """
+    final = temporary.with_name(name(*position))
+    with _deleted_on_failure(temporary), durable.explained("save to", temporary):
+        committed = measured()
         files = {path.name: durable.measure(path) for path in sorted(temporary.iterdir())}
         facts = {"format": FORMAT, "epoch": position[0], "batch": position[1], "fingerprint": fingerprint}
         durable.write_file(temporary / "manifest.json", durable.seal({**facts, "files": files, "committed": committed}))
         for path in (*(temporary / file for file in files), temporary):
             durable.sync(path)
         durable.rename(temporary, final)
-    except RunError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     _point_to(final)
-    if best_saver:
-        shutil.rmtree(directory / "best", ignore_errors=True)  # where earlier releases kept them
+    if BEST_FILES & files.keys():
+        shutil.rmtree(final.with_name("best"), ignore_errors=True)  # where earlier releases kept them
 
 
 def recommit(found: Checkpoint, committed: dict[str, list]) -> Checkpoint:
@@ -111,15 +117,13 @@ def recommit(found: Checkpoint, committed: dict[str, list]) -> Checkpoint:
     return found._replace(committed=committed)
 
 
-def _write(temporary, session, savers):
-    with durable.explained(
-        "save to", temporary, tf.errors.OpError, ValueError
-    ):  # a ValueError where the directory is gone
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        with session.graph.as_default():
-            for prefix, saver in savers.items():
-                saver.save(session, str(temporary / prefix), write_meta_graph=False, write_state=False)
+@contextlib.contextmanager
+def _deleted_on_failure(temporary):
+    try:
+        yield
+    except RunError:
+        shutil.rmtree(temporary, ignore_errors=True)  # else it would keep a full disk full
+        raise
 
 
 def _point_to(final):

@@ -3,6 +3,7 @@ directory."""
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ def restore(found: Checkpoint, program: Program):
 
 
 class Recorder:
-    """Records what stretches return, and saves checkpoints.
+    """Records what stretches return, and saves checkpoints. While the disk takes a checkpoint, the next stretch trains;
+    if it fails, the call after that raises RunError.
 
     samples: float32 [samples, features], whose activations are recorded. frames: what draws the pictures, or None.
     """
@@ -89,9 +91,10 @@ class Recorder:
         self.session, self.samples, self.frames, self.lock = session, samples, frames, run.lock
         self.saved, self.saved_at = (program.epoch, program.batch), time.monotonic()
         self.epoch_began = time.perf_counter()
+        self.beside, self.saving = ThreadPoolExecutor(max_workers=1), None
 
     def begin(self):
-        """Records what there is before the first epoch. Raises RunError as `save` does."""
+        """Records what there is before the first epoch. Raises RunError if that cannot be saved."""
         run_directory.check_lock(self.path, self.lock)
         program = self.program
         program.fed_step  # noqa: B018 - the picture shows the tutorial's graph too
@@ -99,6 +102,7 @@ class Recorder:
         self.record.summary("", 0, dashboard.about(self.description, self.path.name))
         self.observe()
         self.save()
+        self.wait()
 
     def next_stop(self) -> int:
         """The step at which something is due next."""
@@ -110,9 +114,10 @@ class Recorder:
     def note(self, stretch: Stretch) -> dict[str, float]:
         """Records the epochs of a stretch; returns the last one's metrics, {} if none was finished.
 
-        Raises DivergedError if a weight or metric is not finite; the last good checkpoint stays. Raises RunError as
-        `save` does.
+        Raises DivergedError if a weight or metric is not finite; the last good checkpoint stays. Raises RunError if
+        something cannot be written, of the save before too, or if the run directory was moved away or replaced.
         """
+        self.wait()
         run_directory.check_lock(self.path, self.lock)
         metrics, count = stretch.metrics, stretch.epochs
         sound = _leading_finite(metrics, count)
@@ -178,21 +183,39 @@ class Recorder:
         return (self.program.epoch, self.program.batch) != self.saved
 
     def finish(self):
-        """Saves what is not saved yet."""
+        """Saves what is not saved yet. Raises RunError as `note` does."""
+        self.wait()
         if self._has_moved():
             self.save()
+            self.wait()
+
+    def close(self):
+        """Waits for the save in progress, whether it fails or not."""
+        self.beside.shutdown()
 
     def save(self):
-        """Commits everything up to this step. Raises RunError if the run directory was moved away or replaced."""
+        """Begins to commit everything up to this step; `wait` ends that. Raises RunError as `note` does."""
         run_directory.check_lock(self.path, self.lock)
-        program, directory = self.program, self.path / "checkpoints"
-        position, committed = (program.epoch, program.batch), self.record.commit()
+        program, directory, position = self.program, self.path / "checkpoints", (self.program.epoch, self.program.batch)
         best_saver = program.best_saver if program.plan.keeps_best and program.best_epoch else None
-        checkpoint.save(
-            directory, program.session, program.saver, position, self.description.fingerprint, committed, best_saver
-        )
-        checkpoint.prune(directory, self.session.keep)
-        self.saved, self.saved_at = position, time.monotonic()
+        written = checkpoint.write(directory, program.session, program.saver, position, best_saver)
+        self.saving, self.saved_at = self.beside.submit(self._commit, written, position), time.monotonic()
+
+    def _commit(self, written, position):
+        checkpoint.commit(written, position, self.description.fingerprint, self.record.commit)
+        run_directory.check_lock(self.path, self.lock)
+        checkpoint.prune(written.parent, self.session.keep)
+        return position
+
+    def wait(self):
+        """Waits for the save in progress. Raises RunError if it failed."""
+        if self.saving:
+            saving, self.saving = self.saving, None
+            try:
+                self.saved = saving.result()
+            except RunError:
+                run_directory.check_lock(self.path, self.lock)  # the likely reason
+                raise
 
 
 def _leading_finite(metrics, count):

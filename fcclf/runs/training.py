@@ -169,7 +169,7 @@ def _train(program, parts, written, config, interrupts, progress, longest):
     begun_at = program.epoch
     if progress:
         progress(begun_at, {})
-    with interrupts.held() if interrupts else contextlib.nullcontext():
+    with interrupts.held() if interrupts else contextlib.nullcontext(), contextlib.closing(written):
         for stretch in stretches(
             program,
             parts,
