@@ -133,6 +133,14 @@ def test_the_order_of_an_epoch_is_made_once_however_many_calls_it_is_asked_in(ca
     assert sorted(made) == list(range(max(made) + 1))
 
 
+def test_a_long_stretch_after_a_short_one_finds_its_orders_made():
+    orders = EpochOrders(Order(5, 40), n_rows=4)
+    for first, last in [(0, 3), (4, 5), (6, 9), (10, 11)]:
+        orders.rows(first, last)
+        assert list(orders.ahead.result()) == list(range(last, last + 5))
+    orders.close()
+
+
 def test_a_long_epoch_is_made_ahead_and_the_one_before_it_is_given_up():
     orders = EpochOrders(Order(5, 40), n_rows=1)
     for epoch in (0, 0, 1, 2):

@@ -96,7 +96,7 @@ class EpochOrders:
     def __init__(self, order: Order, n_rows: int):
         self.order, self.shape = order, (n_rows, order.size)
         self.pool = ThreadPoolExecutor(max_workers=1)
-        self.ahead, self.epochs, self.filled = self.pool.submit(dict), (), None
+        self.ahead, self.epochs, self.filled, self.longest = self.pool.submit(dict), (), None, 0
 
     def rows(self, first_epoch: int, last_epoch: int) -> np.ndarray:
         """The orders of the epochs from first to last: int32 [n_rows, size], a row for each, then rows of zeros. The
@@ -113,7 +113,8 @@ class EpochOrders:
         for row, epoch in enumerate(epochs):
             self.filled[row] = made[epoch]
         self.filled[len(epochs) :] = 0
-        furthest = max(last_epoch + len(epochs), *made)
+        self.longest = max(self.longest, len(epochs))  # long and short stretches alternate between two stops
+        furthest = max(last_epoch + self.longest, *made)
         begun = last_epoch if self.shape[0] > 1 else last_epoch + 1  # rows of one epoch only: it never comes again
         following = range(begun, furthest + 1)  # the last epoch may not be finished yet, and come again with others
         self.ahead = self.pool.submit(self._made, following, {each: made[each] for each in following if each in made})
