@@ -9,8 +9,7 @@ import runs
 from faults import EARLY, After, finish, small
 
 from fcclf.errors import RunError
-from fcclf.runs import training, verification
-from fcclf.runs.recorder import Recorder
+from fcclf.runs import checkpoint, training, verification
 
 SETTINGS = {**EARLY, "epochs": 8, "image_every": 5}
 PARTS = ["history.csv", "train", "test", "validation", "events.out.tfevents.000001"]
@@ -116,7 +115,7 @@ def test_a_run_that_ended_before_its_first_save_goes_on(tmp_path, reference):
         raise GoneError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "save", gone)
+        patch.setattr(checkpoint, "write", gone)
         with pytest.raises(GoneError):
             finish(tmp_path / "run", epochs=2)
     finish(tmp_path / "run", epochs=2)

@@ -113,8 +113,8 @@ class EpochOrders:
         for row, epoch in enumerate(epochs):
             self.filled[row] = made[epoch]
         self.filled[len(epochs) :] = 0
-        self.longest = max(self.longest, len(epochs))  # long and short stretches alternate between two stops
-        furthest = max(last_epoch + self.longest, *made)
+        self.longest = max(self.longest, len(epochs))  # of all stretches: a short one may come before a long one
+        furthest = last_epoch + self.longest
         begun = last_epoch if self.shape[0] > 1 else last_epoch + 1  # rows of one epoch only: it never comes again
         following = range(begun, furthest + 1)  # the last epoch may not be finished yet, and come again with others
         self.ahead = self.pool.submit(self._made, following, {each: made[each] for each in following if each in made})

@@ -12,7 +12,7 @@ from fcclf.data.dataset import Part
 from fcclf.data.order import Order
 from fcclf.learning.program import Program, Stretch
 
-SECONDS = 0.4  # target duration of a stretch; an interrupt is answered after one stretch and one save
+SECONDS = 0.4  # target duration of a stretch; an interrupt is answered after one stretch and at most two saves
 FIRST_STRETCH = 16  # steps of the first stretch, when the speed is not known yet
 MOST_GROWTH = 16  # factor by which a stretch may exceed the one before it
 MOST_IN_EPOCH = 1000  # stretches; in very long epochs, the fixed cost of shorter ones could dominate

@@ -81,7 +81,7 @@ def restore(found: Checkpoint, program: Program):
 
 class Recorder:
     """Records what stretches return, and saves checkpoints. While the disk takes a checkpoint, the next stretch trains;
-    if it fails, the call after that raises RunError.
+    if that fails, the next `note` or `finish` raises RunError.
 
     samples: float32 [samples, features], whose activations are recorded. frames: what draws the pictures, or None.
     """
@@ -101,8 +101,7 @@ class Recorder:
         self.record.graph(dashboard.graph_picture(program.session.graph))
         self.record.summary("", 0, dashboard.about(self.description, self.path.name))
         self.observe()
-        self.save()
-        self.wait()
+        self.saved = self._commit(*self._written())
 
     def next_stop(self) -> int:
         """The step at which something is due next."""
@@ -117,12 +116,13 @@ class Recorder:
         Raises DivergedError if a weight or metric is not finite; the last good checkpoint stays. Raises RunError if
         something cannot be written, of the save before too, or if the run directory was moved away or replaced.
         """
+        ended = time.perf_counter()
         self.wait()
         run_directory.check_lock(self.path, self.lock)
         metrics, count = stretch.metrics, stretch.epochs
         sound = _leading_finite(metrics, count)
         if sound:
-            seconds = (time.perf_counter() - self.epoch_began) / count
+            seconds = (ended - self.epoch_began) / count
             sound_metrics = {name: values[:sound] for name, values in metrics.items()}
             self.record.epochs(stretch.first_epoch + 1, sound_metrics, seconds)
         if sound < count or not stretch.finite:
@@ -190,32 +190,48 @@ class Recorder:
             self.wait()
 
     def close(self):
-        """Waits for the save in progress, whether it fails or not."""
-        self.beside.shutdown()
+        """Ends the thread after the save in progress, whose failure is not told. No save can follow."""
+        try:
+            self.beside.shutdown()
+        finally:
+            self.beside.shutdown()  # waits again if it was interrupted: the files must stay open
 
     def save(self):
-        """Begins to commit everything up to this step; `wait` ends that. Raises RunError as `note` does."""
+        """Begins to commit everything up to this step. Until `wait`, nothing may be recorded. Raises RunError if the
+        save before it failed, or if the run directory was moved away or replaced."""
+        self.wait()
+        self.saving = self.beside.submit(self._commit, *self._written())
+
+    def _written(self):
+        """(path of the unfinished checkpoint of this step, the step's position)."""
         run_directory.check_lock(self.path, self.lock)
         program, directory, position = self.program, self.path / "checkpoints", (self.program.epoch, self.program.batch)
         best_saver = program.best_saver if program.plan.keeps_best and program.best_epoch else None
-        written = checkpoint.write(directory, program.session, program.saver, position, best_saver)
-        self.saving, self.saved_at = self.beside.submit(self._commit, written, position), time.monotonic()
+        return checkpoint.write(directory, program.session, program.saver, position, best_saver), position
 
     def _commit(self, written, position):
-        checkpoint.commit(written, position, self.description.fingerprint, self.record.commit)
+        checkpoint.commit(written, position, self.description.fingerprint, self._recorded)
         run_directory.check_lock(self.path, self.lock)
         checkpoint.prune(written.parent, self.session.keep)
         return position
 
+    def _recorded(self):
+        """{file: [length, sha256]} of history and events, which are on disk, in the run's own directory."""
+        committed = self.record.commit()
+        run_directory.check_lock(self.path, self.lock)
+        return committed
+
     def wait(self):
         """Waits for the save in progress. Raises RunError if it failed."""
-        if self.saving:
-            saving, self.saving = self.saving, None
-            try:
-                self.saved = saving.result()
-            except RunError:
-                run_directory.check_lock(self.path, self.lock)  # the likely reason
-                raise
+        if not self.saving:
+            return
+        try:
+            self.saved, self.saved_at = self.saving.result(), time.monotonic()
+        except RunError:
+            self.saving = None
+            run_directory.check_lock(self.path, self.lock)  # the likely reason
+            raise
+        self.saving = None
 
 
 def _leading_finite(metrics, count):
