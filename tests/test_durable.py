@@ -91,10 +91,15 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_what_a_killed_process_left_of_a_file_is_cleared(tmp_path):
+def replaced_by_a_block(path):
+    with durable.replacing(path) as file:
+        file.write("new")
+
+
+@pytest.mark.parametrize("write", [lambda path: durable.replace_file(path, "new"), replaced_by_a_block])
+def test_what_a_killed_process_left_of_a_file_is_cleared(tmp_path, write):
     dead, alive = f".tmp-out.csv-{2**22 + 1}", f".tmp-out.csv-{os.getppid()}"
     for name in (dead, alive, ".tmp-out.csv-mine"):
         (tmp_path / name).touch()
-    with durable.replacing(tmp_path / "out.csv"):
-        pass
+    write(tmp_path / "out.csv")
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([alive, ".tmp-out.csv-mine", "out.csv"])

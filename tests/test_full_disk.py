@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import runs
-from faults import finish, flags
+from faults import EARLY, finish, flags
 
 from fcclf.runs import checkpoint
 from fcclf.runs.trained import TrainedRun
@@ -23,7 +23,7 @@ PAGE = 4096
 @pytest.mark.campaign
 @pytest.mark.parametrize(("stride", "figures"), [(1, False), (3, True)])
 def test_a_disk_that_is_full_ends_the_run_in_one_sentence_and_it_goes_on_when_there_is_room(tmp_path, stride, figures):
-    settings, errors = {"epochs": 6, "keep": 2, "early_stopping": figures, "patience": 50}, tmp_path / "errors"
+    settings, errors = {"epochs": 6, "keep": 2} | (EARLY if figures else {}), tmp_path / "errors"
     finish(tmp_path / "untouched", **settings)
     with small_disk(tmp_path / "disk") as disk:
         for pages in itertools.count(0, stride):

@@ -146,7 +146,9 @@ def truncate(path: Path, length: int):
 
 
 def replace_file(path: Path, content: str | bytes):
-    """Makes `path` hold `content`: at any time it has either the old content or the new, never a part."""
+    """Makes `path` hold `content`: at any time it has either the old content or the new, never a part. What a killed
+    process left is deleted."""
+    _clear(path)
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
         write_file(temporary, content)
