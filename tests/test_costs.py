@@ -9,7 +9,6 @@ import tensorflow as tf
 from test_loop import Built
 
 from fcclf.runs import checkpoint, training
-from fcclf.runs.recorder import Recorder
 
 tf1 = tf.compat.v1
 
@@ -69,17 +68,20 @@ def test_a_call_is_fed_the_data_the_orders_of_its_epochs_and_a_few_numbers():
 
 
 def test_a_save_writes_a_directory_of_three_files_and_a_pointer(tmp_path, monkeypatch):
-    written, save = [], Recorder.save
+    path, before, written, write, commit = tmp_path / "run", [], [], checkpoint.write, checkpoint.commit
 
-    def watched(recorder):
-        before = inodes(recorder.path)
-        save(recorder)
-        recorder.wait()
-        written.append(sorted(set(inodes(recorder.path).items()) - set(before.items())))
+    def watched_write(*arguments):
+        before.append(inodes(path))
+        return write(*arguments)
 
-    monkeypatch.setattr(Recorder, "save", watched)
-    training.train(runs.config(epochs=4, checkpoint_every=2, histogram_every=0), tmp_path / "run")
-    for epoch, saved in zip((2, 4), written, strict=True):
+    def watched_commit(*arguments):
+        commit(*arguments)
+        written.append(sorted(set(inodes(path).items()) - set(before[-1].items())))
+
+    monkeypatch.setattr(checkpoint, "write", watched_write)
+    monkeypatch.setattr(checkpoint, "commit", watched_commit)
+    training.train(runs.config(epochs=4, checkpoint_every=2, histogram_every=0), path)
+    for epoch, saved in zip((0, 2, 4), written, strict=True):
         names = [*sorted(checkpoint.FILES), "manifest.json"]
         made = [f"checkpoints/{checkpoint.name(epoch, 0)}/{name}" for name in names]
         assert [name for name, _ in saved] == sorted([*made, "checkpoints/checkpoint"])

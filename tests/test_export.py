@@ -28,7 +28,7 @@ from fcclf.learning.predictor import Predictor
 from fcclf.runs import training
 from fcclf.runs.run_directory import locked
 from fcclf.runs.trained import TrainedRun
-from fcclf.serving import export, savedmodel, versions
+from fcclf.serving import converted, export, savedmodel, versions
 from fcclf.serving.export import FORMATS, export_run
 from fcclf.settings import blocks
 from fcclf.settings.run_config import DataShape
@@ -170,6 +170,11 @@ def test_a_run_can_be_exported_while_it_trains(tmp_path):
 # ---- the test of an export -------------------------------------------------------------------------------------------
 
 
+def with_other_logits(path, X, threads):
+    found = converted.onnx_answers(path, X, threads)
+    return found | {"logits": found["logits"] + 1}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 def test_answers_that_differ_too_much_are_not_exported(finished_run, tmp_path, monkeypatch, capsys, existing):
@@ -178,10 +183,11 @@ def test_answers_that_differ_too_much_are_not_exported(finished_run, tmp_path, m
     before = files(tmp_path)
     for name in ("CONVERTED", "ROUNDING"):
         monkeypatch.setattr(export, name, 0.0)
+    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(answers=with_other_logits))  # on every processor
     capsys.readouterr()
     assert run("export", finished_run, tmp_path / "exports", "--format", "savedmodel", "onnx") == 1
     error = capsys.readouterr().err
-    assert " of the onnx export differ from the run's by " in error
+    assert "logits of the onnx export differ from the run's by " in error
     assert "but at most 0 is allowed: nothing was exported" in error
     assert files(tmp_path) == before
     assert (tmp_path / "exports").exists() == existing

@@ -72,4 +72,5 @@ def test_programs_of_a_page_print_what_it_shows(iris, page, kinds):
     (iris / "new.csv").write_text(NEW)
     for kind, program, shown in BLOCK.findall((DOCS / page).read_text()):
         if kind in kinds:
+            assert bool(shown) == (kind == "sh" or "print(" in program), program
             assert plain(printed_by(kind, program, iris)).endswith(plain(shown)), program
